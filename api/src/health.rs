@@ -1,0 +1,143 @@
+//! `GET /health`: whether what was promoted is what answers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::models::registry::{ALIAS, Model, Snapshot, Version};
+use crate::service::Application;
+
+/// The service in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Every promoted model answers with the promoted version, or none was promoted yet.
+    Ok,
+    /// Every promoted model answers, but some with an earlier version, or the promotion log cannot be read.
+    Degraded,
+    /// Some promoted model has no version to answer with.
+    Unavailable,
+    /// The models that were promoted before the start are still loading.
+    Starting,
+}
+
+/// The service's health.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// In a word.
+    pub status: Status,
+    /// Promoted models by name.
+    pub models: Vec<ModelHealth>,
+    /// The promotion log.
+    pub log: LogHealth,
+}
+
+/// A promoted model's health.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelHealth {
+    /// Name of the model.
+    pub name: String,
+    /// Alias that is answered for.
+    pub alias: &'static str,
+    /// What the promotion log says.
+    pub promoted: Version,
+    /// What answers here; null while nothing does.
+    pub served: Option<Version>,
+    /// `ok`: the promoted version answers; `loading`: it is under way; `failed`: it was refused.
+    pub state: &'static str,
+    /// Why the promoted version was refused: a word (as in the metrics) and a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureHealth>,
+}
+
+/// Why a version was refused.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FailureHealth {
+    /// For programs.
+    #[schema(example = "golden_rows")]
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// The promotion log as this replica knows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogHealth {
+    /// Number of the newest entry seen; 0 before the first.
+    pub position: u64,
+    /// Whether the last look succeeded.
+    pub reachable: bool,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Health {
+    /// The health that a snapshot shows.
+    pub fn of(snapshot: &Snapshot) -> Health {
+        let failed = |model: &Model| !model.is_current() && model.problem.is_some();
+        let status = if snapshot.starting {
+            Status::Starting
+        } else if snapshot.models.values().any(|model| model.served.is_none()) {
+            Status::Unavailable
+        } else if snapshot.models.values().any(failed) || snapshot.log_problem.is_some() {
+            Status::Degraded
+        } else {
+            Status::Ok
+        };
+        let models = snapshot.models.iter().map(|(name, model)| ModelHealth {
+            name: name.clone(),
+            alias: ALIAS,
+            promoted: model.promoted.clone(),
+            served: model.served.as_ref().map(|served| served.version.clone()),
+            state: match model {
+                model if model.is_current() => "ok",
+                model if failed(model) => "failed",
+                _ => "loading",
+            },
+            reason: model.problem.as_ref().map(|problem| FailureHealth {
+                code: problem.reason.as_str(),
+                message: problem.message.clone(),
+            }),
+        });
+        let log = LogHealth {
+            position: snapshot.position,
+            reachable: snapshot.log_problem.is_none(),
+            reason: snapshot.log_problem.clone(),
+        };
+        Health {
+            status,
+            models: models.collect(),
+            log,
+        }
+    }
+
+    /// 200 while every promoted model answers with some version: one bad promotion must not take a whole fleet out of service.
+    fn http_status(&self) -> StatusCode {
+        match self.status {
+            Status::Ok | Status::Degraded => StatusCode::OK,
+            Status::Unavailable | Status::Starting => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Whether every promoted model answers. Needs no token.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "operation",
+    operation_id = "health",
+    responses(
+        (status = 200, description = "Every promoted model answers (`ok`), perhaps with an earlier version (`degraded`)", body = Health),
+        (status = 503, description = "Some promoted model does not answer (`unavailable`), or not yet (`starting`)", body = Health),
+    )
+)]
+pub async fn health(State(application): State<Arc<Application>>) -> Response {
+    let health = Health::of(&application.models.current());
+    (health.http_status(), Json(health)).into_response()
+}

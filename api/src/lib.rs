@@ -1,0 +1,35 @@
+//! Predictions over HTTP, from whatever was promoted last.
+//!
+//! A replica needs the bucket and a home for its users, and nothing else: no engine, no DAG, no table library. It reads the bucket's
+//! promotion log when it starts and asks for the next entry about each second ([`models::watch`]). A promoted bundle is fetched,
+//! verified and warmed up beside the one that serves, on a thread of its own ([`models::load`]), and takes over by the swap of one
+//! pointer ([`models::registry`]). A request takes that pointer once, so that it is answered by exactly one version, and names it. A
+//! bundle that fails any check changes nothing but `/health`, a counter and the log.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `POST /token` | a bearer token for a name and a password ([`access`]) |
+//! | `POST` on a model's declared route, `POST /predict/{model}` | predictions for a row or a list of rows ([`predict`]) |
+//! | `GET /models` | what is promoted and what is served ([`models::list`]) |
+//! | `GET /health` | whether that is as it should be ([`health`]) |
+//! | `GET /metrics/prometheus` | counters and durations ([`telemetry`]) |
+//! | `GET /openapi.json` | all of this, with each served model's fields ([`openapi`]) |
+//!
+//! Every error is an `application/problem+json` document ([`problem`]), except at `/token`, which speaks OAuth2. A panic in a handler
+//! becomes a 500 of the same form, and no request outlives thirty seconds ([`router`]).
+//!
+//! [`Service`] is the whole of it: `start`, `address`, `run` until told to stop.
+
+pub mod access;
+pub mod arguments;
+pub mod command;
+pub mod health;
+pub mod models;
+pub mod openapi;
+pub mod predict;
+pub mod problem;
+pub mod router;
+pub mod service;
+pub mod telemetry;
+
+pub use service::{Options, Service, StartError};

@@ -1,0 +1,78 @@
+//! `GET /models`: what is promoted and what serves.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::registry::{ALIAS, Snapshot, Version};
+use crate::service::Application;
+
+/// All models that were promoted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelList {
+    /// By name.
+    pub models: Vec<ListedModel>,
+}
+
+/// A model that was promoted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedModel {
+    /// Name of the model.
+    #[schema(example = "lfb-response-time")]
+    pub name: String,
+    /// What the model predicts, in its maker's words.
+    pub description: Option<String>,
+    /// Alias that is answered for.
+    #[schema(example = "champion")]
+    pub alias: &'static str,
+    /// Number of the version that answers; null while none does.
+    pub version: Option<u64>,
+    /// Digest of the version that answers.
+    pub digest: Option<String>,
+    /// Path that the model declares; `/predict/{name}` answers as well.
+    #[schema(example = "/predict/time_pump")]
+    pub route: Option<String>,
+    /// True if any row of its training was simulated.
+    pub simulated: Option<bool>,
+    /// What the promotion log says.
+    pub promoted: Version,
+    /// What answers here.
+    pub served: Option<Version>,
+}
+
+impl ModelList {
+    fn of(snapshot: &Snapshot) -> ModelList {
+        let listed = snapshot.models.iter().map(|(name, model)| {
+            let served = model.served.as_ref();
+            ListedModel {
+                name: name.clone(),
+                description: served.map(|served| served.bundle.description().to_owned()),
+                alias: ALIAS,
+                version: served.map(|served| served.version.version),
+                digest: served.map(|served| served.version.digest.clone()),
+                route: served.and_then(|served| served.route.clone()),
+                simulated: served.map(|served| served.bundle.simulated()),
+                promoted: model.promoted.clone(),
+                served: served.map(|served| served.version.clone()),
+            }
+        });
+        ModelList {
+            models: listed.collect(),
+        }
+    }
+}
+
+/// Models that were promoted, and the versions that answer.
+#[utoipa::path(
+    get,
+    path = "/models",
+    tag = "models",
+    operation_id = "models",
+    responses((status = 200, description = "All promoted models", body = ModelList))
+)]
+pub async fn models(State(application): State<Arc<Application>>) -> Json<ModelList> {
+    Json(ModelList::of(&application.models.current()))
+}

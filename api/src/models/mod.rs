@@ -1,0 +1,8 @@
+//! What is promoted, what is loaded, and what serves.
+
+pub mod list;
+pub mod load;
+pub mod registry;
+pub mod retire;
+pub mod route;
+pub mod watch;

@@ -1,0 +1,136 @@
+//! The models that serve, as one immutable snapshot behind one pointer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use bytes::Bytes;
+use ratchet_model::Bundle;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::load::Problem;
+
+/// The alias that this service answers for.
+pub const ALIAS: &str = "champion";
+
+/// A version of a model: what a promotion names and an answer cites.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Version {
+    /// Number of the version, from 1.
+    #[schema(example = 7)]
+    pub version: u64,
+    /// SHA-256 of the bundle.
+    pub digest: String,
+}
+
+/// A bundle that passed every check and answers. It never changes.
+#[derive(Debug)]
+pub struct Served {
+    /// Name of the model.
+    pub name: String,
+    /// Which version it is.
+    pub version: Version,
+    /// Path that the model declares.
+    pub route: Option<String>,
+    /// The model itself.
+    pub bundle: Bundle,
+}
+
+/// A model that was promoted, and how far this replica is with it.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What the newest entry of the log says.
+    pub promoted: Version,
+    /// What answers here; none until a version has loaded.
+    pub served: Option<Arc<Served>>,
+    /// Why the promoted version does not serve, if it was tried.
+    pub problem: Option<Problem>,
+}
+
+impl Model {
+    /// True if what was promoted is what answers.
+    pub fn is_current(&self) -> bool {
+        self.served
+            .as_ref()
+            .is_some_and(|served| served.version == self.promoted)
+    }
+}
+
+/// Everything that a request may need to know, as of one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Promoted models by name.
+    pub models: BTreeMap<String, Model>,
+    /// Declared routes of the models that serve.
+    pub routes: BTreeMap<String, Arc<Served>>,
+    /// Number of the newest log entry that was seen; 0 before the first.
+    pub position: u64,
+    /// Why the last look at the log failed, if it did.
+    pub log_problem: Option<String>,
+    /// True until each model that was promoted at the start has loaded or failed once.
+    pub starting: bool,
+    /// The OpenAPI document of this moment.
+    pub openapi: Bytes,
+}
+
+impl Snapshot {
+    /// The model that answers at `path`: by its declared route, or as `/predict/<name>`.
+    pub fn at_path(&self, path: &str) -> Target {
+        if let Some(served) = self.routes.get(path) {
+            return Target::Served(served.clone());
+        }
+        let named = path.strip_prefix("/predict/").and_then(|name| self.models.get(name));
+        match named.map(|model| &model.served) {
+            Some(Some(served)) => Target::Served(served.clone()),
+            Some(None) => Target::NotLoaded,
+            // The bundle that is missing may be the one that declares this path.
+            None if self.starting || self.models.values().any(|model| model.served.is_none()) => {
+                Target::PerhapsNotLoaded
+            }
+            None => Target::Unknown,
+        }
+    }
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub enum Target {
+    /// This model.
+    Served(Arc<Served>),
+    /// A model that was promoted and has not loaded.
+    NotLoaded,
+    /// Nothing that is known, while some model has not loaded.
+    PerhapsNotLoaded,
+    /// Nothing.
+    Unknown,
+}
+
+/// The current [`Snapshot`]. Reading it takes no lock.
+#[derive(Debug)]
+pub struct Models {
+    current: ArcSwap<Snapshot>,
+}
+
+impl Default for Models {
+    fn default() -> Models {
+        Models {
+            current: ArcSwap::from_pointee(Snapshot {
+                starting: true,
+                ..Snapshot::default()
+            }),
+        }
+    }
+}
+
+impl Models {
+    /// The snapshot of this moment, for a short look: clone what outlives it.
+    pub fn current(&self) -> Guard<Arc<Snapshot>> {
+        self.current.load()
+    }
+
+    /// Replaces the snapshot. Requests that took a model from the one before keep that model to their end.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
+    }
+}

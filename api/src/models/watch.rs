@@ -1,0 +1,448 @@
+//! Follows the promotion log and brings the service to what it says.
+//!
+//! One task follows the log and one thread a load does the work; both send what happened to one loop, which alone decides and alone
+//! replaces the snapshot. A promotion that comes while a load is under way starts a load of its own at once and makes the older one
+//! stop at its next step, so that the newest entry never waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ratchet_artifacts::{Bucket, PromotionEntry, PromotionLog};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::load::{self, Job, Outcome, Problem, Reason};
+use super::registry::{ALIAS, Model, Served, Snapshot, Version};
+use super::retire::Retirement;
+use super::route;
+use crate::openapi;
+use crate::service::Application;
+
+/// Shortest pause between two looks at the log, and how much chance adds: a fleet that started together spreads out.
+const PAUSE: Duration = Duration::from_millis(700);
+const JITTER_MILLISECONDS: u64 = 300;
+/// Pauses before a failed load is tried again: the first, and the longest when the bucket or when the bundle is to blame.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_UNREACHABLE_RETRY: Duration = Duration::from_secs(10);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// The running watcher; it stops when it is told to or dropped.
+pub struct Watcher {
+    follower: JoinHandle<()>,
+    decider: JoinHandle<()>,
+}
+
+impl Watcher {
+    /// Starts from the entry `head`, the newest when the service started (none: nothing was ever promoted).
+    pub fn start(
+        application: Arc<Application>,
+        bucket: Bucket,
+        head: Option<PromotionEntry>,
+        memory_limit: Option<u64>,
+    ) -> Watcher {
+        let (events, received) = unbounded_channel();
+        let next = head.as_ref().map_or(1, |entry| entry.number + 1);
+        let follower = tokio::spawn(follow(PromotionLog::new(bucket.clone()), next, events.clone()));
+        let decider = Decider {
+            application,
+            bucket,
+            events,
+            memory_limit,
+            retirement: Retirement::start(),
+            books: BTreeMap::new(),
+            head: None,
+            log_problem: None,
+            starting: true,
+        };
+        Watcher {
+            follower,
+            decider: tokio::spawn(decider.run(head, received)),
+        }
+    }
+
+    /// Stops following. What serves goes on serving.
+    pub fn stop(&self) {
+        self.follower.abort();
+        self.decider.abort();
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Everything that happens.
+enum Event {
+    /// New entries: the newest, and the models that any of them named.
+    Entries(Box<PromotionEntry>, BTreeSet<String>),
+    /// The log was read, and there was nothing new.
+    Reached,
+    /// The log could not be read.
+    Unreachable(String),
+    /// A load ended.
+    Loaded(Box<Outcome>),
+}
+
+/// Asks for the next entry about each second, and for all that follow at once.
+async fn follow(log: PromotionLog, mut next: u64, events: UnboundedSender<Event>) {
+    loop {
+        let jitter = uuid::Uuid::now_v7().as_u128() as u64 % JITTER_MILLISECONDS;
+        tokio::time::sleep(PAUSE + Duration::from_millis(jitter)).await;
+        let mut newest = None;
+        let mut touched = BTreeSet::new();
+        let problem = loop {
+            match log.entry(next).await {
+                Ok(Some(entry)) => {
+                    touched.insert(entry.model.clone());
+                    next = entry.number + 1;
+                    newest = Some(entry);
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error.to_string()),
+            }
+        };
+        if let Some(entry) = newest {
+            let _ = events.send(Event::Entries(Box::new(entry), touched));
+        }
+        let look = problem.map_or(Event::Reached, Event::Unreachable);
+        if events.send(look).is_err() {
+            return;
+        }
+    }
+}
+
+/// What the decider knows about a model.
+struct Book {
+    promoted: Version,
+    served: Option<Arc<Served>>,
+    problem: Option<Problem>,
+    loading: Option<Arc<AtomicBool>>,
+    failures: u32,
+    retry_at: Option<Instant>,
+}
+
+struct Decider {
+    application: Arc<Application>,
+    bucket: Bucket,
+    events: UnboundedSender<Event>,
+    memory_limit: Option<u64>,
+    retirement: Retirement,
+    books: BTreeMap<String, Book>,
+    head: Option<Arc<PromotionEntry>>,
+    log_problem: Option<String>,
+    starting: bool,
+}
+
+impl Decider {
+    async fn run(mut self, head: Option<PromotionEntry>, mut received: UnboundedReceiver<Event>) {
+        self.application.telemetry.log_reachable(true);
+        if let Some(head) = head {
+            self.follow_entry(head, &BTreeSet::new());
+        }
+        self.publish();
+        loop {
+            let retry_at = self.books.values().filter_map(|book| book.retry_at).min();
+            tokio::select! {
+                event = received.recv() => match event {
+                    Some(event) => self.decide(event),
+                    None => return,
+                },
+                () = wait_until(retry_at) => self.retry(),
+            }
+        }
+    }
+
+    fn decide(&mut self, event: Event) {
+        match event {
+            Event::Entries(entry, touched) => {
+                self.follow_entry(*entry, &touched);
+                self.publish();
+            }
+            Event::Loaded(outcome) => {
+                self.settle(*outcome);
+                self.publish();
+            }
+            Event::Reached if self.log_problem.is_some() => {
+                tracing::info!("the promotion log can be read again");
+                self.log_problem = None;
+                self.application.telemetry.log_reachable(true);
+                self.publish();
+            }
+            Event::Reached => {}
+            Event::Unreachable(problem) => {
+                if self.log_problem.as_ref() != Some(&problem) {
+                    tracing::warn!(problem, "cannot read the promotion log; what serves goes on serving");
+                    self.log_problem = Some(problem);
+                    self.application.telemetry.log_reachable(false);
+                    self.publish();
+                }
+            }
+        }
+    }
+
+    /// Brings the books to the table of an entry. A model that the new entries name is tried afresh, whatever failed before.
+    fn follow_entry(&mut self, entry: PromotionEntry, touched: &BTreeSet<String>) {
+        let entry = Arc::new(entry);
+        self.head = Some(entry.clone());
+        let gone: Vec<String> = self
+            .books
+            .keys()
+            .filter(|name| entry.holder(name, ALIAS).is_none())
+            .cloned()
+            .collect();
+        for name in gone {
+            self.drop_model(&name);
+        }
+        for (name, aliases) in &entry.table {
+            let Some(holder) = aliases.get(ALIAS) else { continue };
+            let promoted = Version {
+                version: holder.version,
+                digest: holder.digest.clone(),
+            };
+            let book = self.books.entry(name.clone()).or_insert_with(|| Book {
+                promoted: promoted.clone(),
+                served: None,
+                problem: None,
+                loading: None,
+                failures: 0,
+                retry_at: None,
+            });
+            let unchanged = book.promoted == promoted;
+            let in_hand =
+                book.served.as_ref().is_some_and(|served| served.version == promoted) || book.loading.is_some();
+            if unchanged && (in_hand || (book.problem.is_some() && !touched.contains(name))) {
+                continue;
+            }
+            tracing::info!(
+                model = name,
+                version = promoted.version,
+                digest = promoted.digest,
+                entry = entry.number,
+                "promoted"
+            );
+            book.promoted = promoted;
+            book.problem = None;
+            book.failures = 0;
+            book.retry_at = None;
+            let serves_it = book
+                .served
+                .as_ref()
+                .is_some_and(|served| served.version == book.promoted);
+            if let Some(loading) = book.loading.take() {
+                loading.store(true, Ordering::Relaxed);
+            }
+            if !serves_it {
+                self.start_load(&name.clone());
+            }
+        }
+    }
+
+    fn drop_model(&mut self, name: &str) {
+        let Some(book) = self.books.remove(name) else { return };
+        tracing::info!(model = name, "no longer promoted");
+        if let Some(loading) = book.loading {
+            loading.store(true, Ordering::Relaxed);
+        }
+        if let Some(served) = book.served {
+            self.application
+                .telemetry
+                .model_dropped(name, served.version.version, &served.version.digest);
+            self.retirement.retire(served);
+        }
+    }
+
+    fn start_load(&mut self, name: &str) {
+        let Some(book) = self.books.get_mut(name) else { return };
+        let cancelled = Arc::new(AtomicBool::new(false));
+        book.loading = Some(cancelled.clone());
+        book.retry_at = None;
+        let job = Job {
+            model: name.to_owned(),
+            promoted: book.promoted.clone(),
+            fall_back_from: self.head.clone().filter(|_| book.served.is_none()),
+        };
+        let (handle, bucket, events) = (Handle::current(), self.bucket.clone(), self.events.clone());
+        let work = move || {
+            let outcome = load::run(&handle, &bucket, job, &cancelled);
+            // A job that was cancelled has a successor, whose outcome counts.
+            if !cancelled.load(Ordering::Relaxed) {
+                let _ = events.send(Event::Loaded(Box::new(outcome)));
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("load-model".to_owned()).spawn(work) {
+            tracing::error!(model = name, %error, "no thread to load a model on");
+            book.loading = None;
+            book.retry_at = Some(Instant::now() + FIRST_RETRY);
+        }
+    }
+
+    fn retry(&mut self) {
+        let now = Instant::now();
+        let due = |book: &Book| book.retry_at.is_some_and(|retry_at| retry_at <= now);
+        let names: Vec<String> = self
+            .books
+            .iter()
+            .filter(|(_, book)| due(book))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            self.start_load(&name);
+        }
+    }
+
+    /// Takes what a load brought into service, or writes down why not.
+    fn settle(&mut self, outcome: Outcome) {
+        let Outcome {
+            job,
+            promoted,
+            stand_in,
+            duration,
+        } = outcome;
+        let current = self
+            .books
+            .get(&job.model)
+            .is_some_and(|book| book.promoted == job.promoted && book.loading.is_some());
+        if !current {
+            // Overtaken between the thread's last look and here.
+            return;
+        }
+        let admitted = promoted.and_then(|served| self.admit(served));
+        let Some(book) = self.books.get_mut(&job.model) else {
+            return;
+        };
+        book.loading = None;
+        match admitted {
+            Ok(served) => {
+                book.problem = None;
+                book.failures = 0;
+                self.serve(served, duration);
+            }
+            Err(problem) => {
+                self.application
+                    .telemetry
+                    .load_failed(&job.model, problem.reason.as_str());
+                if book.problem.as_ref() != Some(&problem) {
+                    let serving = book.served.as_ref().map(|served| served.version.version);
+                    tracing::error!(
+                        model = job.model, version = job.promoted.version, digest = job.promoted.digest,
+                        reason = problem.reason.as_str(), %problem, serving, "a promoted version does not load"
+                    );
+                }
+                let longest = match problem.reason {
+                    Reason::Unreachable => LONGEST_UNREACHABLE_RETRY,
+                    _ => LONGEST_RETRY,
+                };
+                let pause = FIRST_RETRY
+                    .saturating_mul(2_u32.saturating_pow(book.failures))
+                    .min(longest);
+                book.failures += 1;
+                book.retry_at = Some(Instant::now() + pause);
+                book.problem = Some(problem);
+                if let Some(served) = stand_in.filter(|_| book.served.is_none()) {
+                    match self.admit(served) {
+                        Ok(served) => self.serve(served, duration),
+                        Err(problem) => tracing::error!(model = job.model, %problem, "an earlier version is refused"),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The checks that depend on the other models: the route, and the memory of all together.
+    fn admit(&self, served: Served) -> Result<Served, Problem> {
+        if let Some(declared) = &served.route {
+            route::check(&served.name, declared, &self.routes())
+                .map_err(|message| Problem::new(Reason::Route, message))?;
+        }
+        if let Some(limit) = self.memory_limit {
+            // The old bundle stays until its last request is answered, so both count.
+            let taken: usize = self
+                .books
+                .values()
+                .filter_map(|book| book.served.as_ref())
+                .map(|other| other.bundle.memory_bytes())
+                .sum();
+            let needed = (taken + served.bundle.memory_bytes()) as u64;
+            if needed > limit {
+                let message = format!(
+                    "models would take {needed} bytes with this one, the limit is {limit}; raise RATCHET_MEMORY_LIMIT or \
+                     promote a smaller model"
+                );
+                return Err(Problem::new(Reason::Memory, message));
+            }
+        }
+        Ok(served)
+    }
+
+    fn serve(&mut self, served: Served, duration: Duration) {
+        let Some(book) = self.books.get_mut(&served.name) else {
+            return;
+        };
+        let served = Arc::new(served);
+        let previous = book.served.replace(served.clone());
+        let before = previous
+            .as_ref()
+            .map(|previous| (previous.version.version, previous.version.digest.as_str()));
+        let now = (served.version.version, served.version.digest.as_str());
+        self.application
+            .telemetry
+            .model_served(&served.name, now, before, duration);
+        tracing::info!(
+            model = served.name,
+            version = now.0,
+            digest = now.1,
+            milliseconds = duration.as_millis() as u64,
+            "serves"
+        );
+        // Published before the old one is let go, so that no request can take it afterwards.
+        self.publish();
+        if let Some(previous) = previous {
+            self.retirement.retire(previous);
+        }
+    }
+
+    fn routes(&self) -> BTreeMap<String, Arc<Served>> {
+        let served = self.books.values().filter_map(|book| book.served.as_ref());
+        served
+            .filter_map(|served| Some((served.route.clone()?, served.clone())))
+            .collect()
+    }
+
+    fn publish(&mut self) {
+        let settled = |book: &Book| book.served.is_some() || book.problem.is_some();
+        self.starting = self.starting && !self.books.values().all(settled);
+        let mut models = BTreeMap::new();
+        for (name, book) in &self.books {
+            let model = Model {
+                promoted: book.promoted.clone(),
+                served: book.served.clone(),
+                problem: book.problem.clone(),
+            };
+            self.application.telemetry.model_behind(name, !model.is_current());
+            models.insert(name.clone(), model);
+        }
+        let served = self.books.values().filter_map(|book| book.served.as_deref());
+        let openapi = openapi::with_models(served);
+        self.application.models.replace(Snapshot {
+            models,
+            routes: self.routes(),
+            position: self.head.as_ref().map_or(0, |entry| entry.number),
+            log_problem: self.log_problem.clone(),
+            starting: self.starting,
+            openapi,
+        });
+    }
+}
+
+async fn wait_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,284 @@
+//! `GET /openapi.json`: the fixed routes, and the fields of each model that serves.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use ratchet_model::{Bundle, Field, FieldKind};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use crate::models::registry::Served;
+use crate::predict::body::ROW_LIMIT;
+use crate::problem::Problem;
+use crate::service::Application;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ratchet predictions",
+        description = "Predictions from whatever model version was promoted last. Each model that serves adds its route and its fields \
+                       to this document.",
+    ),
+    paths(
+        crate::access::token::token,
+        predict_named,
+        crate::models::list::models,
+        crate::health::health,
+        crate::telemetry::metrics,
+        openapi,
+    ),
+    modifiers(&Access),
+)]
+struct Document;
+
+struct Access;
+
+impl Modify for Access {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let password = Flow::Password(Password::new("/token", Scopes::new()));
+        components.add_security_scheme("password", SecurityScheme::OAuth2(OAuth2::new([password])));
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// What every answer holds beside the model's own fields.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described here, written by predict::answer")]
+struct Provenance {
+    /// Which version answered.
+    model: AnsweringModel,
+    /// UUIDv7 of this answer.
+    prediction_id: String,
+    /// True if any row of the model's training was simulated.
+    simulated: bool,
+}
+
+/// The version that answered.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described here, written by predict::answer")]
+struct AnsweringModel {
+    /// Name of the model.
+    #[schema(example = "lfb-response-time")]
+    name: String,
+    /// Number of the version.
+    #[schema(example = 7)]
+    version: u64,
+    /// SHA-256 of its bundle.
+    digest: String,
+    /// Alias that it holds.
+    #[schema(example = "champion")]
+    alias: String,
+}
+
+/// Predictions from a model by its name, whatever route it declares. The fields are the model's: see its own path in this document.
+#[utoipa::path(
+    post,
+    path = "/predict/{model}",
+    tag = "predictions",
+    operation_id = "predict",
+    params(("model" = String, Path, description = "Name of the model")),
+    request_body(content = Object, description = "One row, or a list of at most 10,000 rows"),
+    responses(
+        (status = 200, description = "The answer to a row, or `{\"predictions\": [...]}` to a list", body = Provenance),
+        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("password" = [])),
+)]
+#[expect(dead_code, reason = "described here, answered by predict::handler::at_path")]
+fn predict_named() {}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operation",
+    operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+pub async fn openapi(State(application): State<Arc<Application>>) -> Response {
+    let document = application.models.current().openapi.clone();
+    // Empty only before the watcher has published for the first time.
+    let document = if document.is_empty() {
+        with_models(std::iter::empty())
+    } else {
+        document
+    };
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+/// The document of the routes that do not depend on a model.
+pub fn fixed() -> Value {
+    let mut document = Document::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.info.license = None;
+    serde_json::to_value(&document).unwrap_or_default()
+}
+
+/// The document with a path, a row and an answer for each model that serves.
+pub fn with_models<'a>(served: impl Iterator<Item = &'a Served>) -> Bytes {
+    let mut document = fixed();
+    for model in served {
+        let name = &model.name;
+        let path = model.route.clone().unwrap_or_else(|| format!("/predict/{name}"));
+        insert(&mut document, "/paths", &path, json!({"post": operation(model)}));
+        insert(
+            &mut document,
+            "/components/schemas",
+            &format!("{name}-row"),
+            row_schema(&model.bundle),
+        );
+        insert(
+            &mut document,
+            "/components/schemas",
+            &format!("{name}-answer"),
+            answer_schema(&model.bundle),
+        );
+    }
+    serde_json::to_vec(&document).unwrap_or_default().into()
+}
+
+fn insert(document: &mut Value, place: &str, key: &str, value: Value) {
+    if let Some(object) = document.pointer_mut(place).and_then(Value::as_object_mut) {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+fn operation(model: &Served) -> Value {
+    let name = &model.name;
+    let bundle = &model.bundle;
+    let row = json!({"$ref": format!("#/components/schemas/{name}-row")});
+    let answer = json!({"$ref": format!("#/components/schemas/{name}-answer")});
+    let example = Value::Object(bundle.example());
+    let list = json!({"type": "object", "required": ["predictions"],
+                      "properties": {"predictions": {"type": "array", "items": answer}}});
+    let problem = |description: &str| {
+        json!({"description": description,
+               "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}})
+    };
+    let about_data = if bundle.simulated() {
+        " Trained on simulated records."
+    } else {
+        ""
+    };
+    json!({
+        "tags": ["predictions"],
+        "operationId": format!("predict-{name}"),
+        "summary": format!("Predictions of {name}"),
+        "description": format!("{}{about_data} Version {} answers now.", bundle.description(), model.version.version),
+        "security": [{"bearer": []}, {"password": []}],
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {
+                "schema": {"oneOf": [row, {"type": "array", "items": row, "maxItems": ROW_LIMIT}]},
+                "examples": {
+                    "row": {"summary": "One row", "value": example},
+                    "rows": {"summary": "A list of rows", "value": [example]},
+                },
+            }},
+        },
+        "responses": {
+            "200": {"description": "The answer to a row, or a list of answers in the order of the rows",
+                    "content": {"application/json": {"schema": {"oneOf": [answer, list]}}}},
+            "400": problem("The body is not JSON"),
+            "401": problem("No valid token"),
+            "413": problem("The body is too long"),
+            "415": problem("The body is not declared as JSON"),
+            "422": problem("Some fields are not valid; all are listed"),
+            "503": problem("The model is not loaded"),
+        },
+    })
+}
+
+fn row_schema(bundle: &Bundle) -> Value {
+    let fields = &bundle.schema().fields;
+    let properties: Map<String, Value> = fields
+        .iter()
+        .map(|field| (field.name.clone(), field_schema(field)))
+        .collect();
+    let required: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+        "examples": [bundle.example()],
+    })
+}
+
+fn field_schema(field: &Field) -> Value {
+    let (kind, about) = match field.kind {
+        FieldKind::Number => ("number", "A finite number"),
+        FieldKind::Text => ("string", "Text; blanks around it do not count"),
+        FieldKind::Timestamp => (
+            "string",
+            "A civil date and time without zone, such as 2017-04-01 09:30:00",
+        ),
+    };
+    let kinds = if field.nullable {
+        json!([kind, "null"])
+    } else {
+        json!(kind)
+    };
+    json!({"type": kinds, "description": format!("{about}. Known at: {}.", field.known.name())})
+}
+
+fn answer_schema(bundle: &Bundle) -> Value {
+    json!({"allOf": [bundle.answer_schema(), {"$ref": "#/components/schemas/Provenance"}]})
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fixed_route_is_described_and_every_reference_leads_somewhere() {
+        let document = fixed();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(
+            paths,
+            [
+                "/health",
+                "/metrics/prometheus",
+                "/models",
+                "/openapi.json",
+                "/predict/{model}",
+                "/token"
+            ]
+        );
+        let mut references = Vec::new();
+        collect(&document, &mut references);
+        assert!(!references.is_empty());
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+    }
+
+    fn collect(value: &Value, references: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                references.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                object.values().for_each(|value| collect(value, references));
+            }
+            Value::Array(values) => values.iter().for_each(|value| collect(value, references)),
+            _ => {}
+        }
+    }
+}

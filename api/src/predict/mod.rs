@@ -1,0 +1,5 @@
+//! From a body to predictions.
+
+pub mod answer;
+pub mod body;
+pub mod handler;

@@ -1,0 +1,143 @@
+//! Paths to handlers, and what surrounds every one of them.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures::FutureExt;
+
+use crate::access::token::{FORM_LIMIT, token};
+use crate::health::health;
+use crate::models::list::models;
+use crate::models::registry::Target;
+use crate::openapi::openapi;
+use crate::predict::handler::at_path;
+use crate::problem::Problem;
+use crate::service::Application;
+use crate::telemetry::metrics;
+
+/// Longest time from a request's headers to its answer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All routes. The paths of models are not among them: they come and go, and arrive at the fallback.
+pub fn build(application: Arc<Application>) -> Router {
+    routes(application.clone()).layer(middleware::from_fn_with_state(application, guard))
+}
+
+fn routes(application: Arc<Application>) -> Router {
+    Router::new()
+        .route(
+            "/token",
+            post(token)
+                .layer(DefaultBodyLimit::max(FORM_LIMIT))
+                .fallback(|| async { Problem::method_not_allowed("POST") }),
+        )
+        .route("/models", get(models).fallback(get_only))
+        .route("/health", get(health).fallback(get_only))
+        .route("/metrics/prometheus", get(metrics).fallback(get_only))
+        .route("/openapi.json", get(openapi).fallback(get_only))
+        .fallback(at_path)
+        .with_state(application)
+}
+
+async fn get_only() -> Problem {
+    Problem::method_not_allowed("GET, HEAD")
+}
+
+/// Around every request: a panic becomes a 500, nothing takes longer than [`REQUEST_TIMEOUT`], and all of it is counted.
+async fn guard(State(application): State<Arc<Application>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = label(&application, &request);
+    let method = request.method().clone();
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let message = message
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            tracing::error!(route, message, "a handler panicked");
+            Problem::internal().into_response()
+        }
+        Err(_) => Problem::timed_out(REQUEST_TIMEOUT.as_secs()).into_response(),
+    };
+    let duration = started.elapsed();
+    let code = response.status().as_u16();
+    application.telemetry.request(&route, code, duration);
+    tracing::debug!(%method, route, code, microseconds = duration.as_micros() as u64, "answered");
+    response
+}
+
+/// What a request counts under: a pattern or a declared route, never the path as it was sent.
+fn label(application: &Application, request: &Request) -> String {
+    if let Some(matched) = request.extensions().get::<MatchedPath>() {
+        return matched.as_str().to_owned();
+    }
+    let path = request.uri().path();
+    let snapshot = application.models.current();
+    match snapshot.at_path(path) {
+        Target::Served(_) if snapshot.routes.contains_key(path) => path.to_owned(),
+        Target::Served(_) | Target::NotLoaded => "/predict/{model}".to_owned(),
+        Target::PerhapsNotLoaded | Target::Unknown => "other".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use ratchet_identity::Identity;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::models::registry::Models;
+    use crate::telemetry::Telemetry;
+
+    async fn broken() -> &'static str {
+        panic!("secret of the implementation")
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_and_the_connection_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let application = Arc::new(Application {
+            identity,
+            models: Models::default(),
+            telemetry: Telemetry::default(),
+        });
+        let router = Router::new()
+            .route("/broken", get(broken))
+            .merge(routes(application.clone()));
+        let router = router.layer(middleware::from_fn_with_state(application, guard));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::new();
+        for _ in 0..2 {
+            let response = client.get(format!("{url}/broken")).send().await.unwrap();
+            assert_eq!(response.status(), 500);
+            let problem: Value = response.json().await.unwrap();
+            assert_eq!(problem["type"], "urn:ratchet:problem:internal");
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+        }
+        let metrics = client
+            .get(format!("{url}/metrics/prometheus"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        assert!(
+            metrics.contains(r#"ratchet_api_requests_total{route="/broken",code="500"} 2"#),
+            "{metrics}"
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! What the service says about itself: a log on standard error, and metrics at `GET /metrics/prometheus`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::problem::Problem;
+use crate::service::Application;
+
+/// Upper bounds of the request histogram, in seconds.
+const REQUEST_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+/// Upper bounds of the loading histogram, in seconds.
+const LOAD_BUCKETS: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PredictionLabels {
+    model: String,
+    alias: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabel {
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    model: String,
+    version: u64,
+    digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    model: String,
+    reason: &'static str,
+}
+
+/// All metrics. Label values come from routes and promoted models only, never from what a caller sends.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabel, Histogram, fn() -> Histogram>,
+    predictions: Family<PredictionLabels, Counter>,
+    out_of_distribution: Family<ModelLabel, Counter>,
+    model_info: Family<VersionLabels, Gauge>,
+    model_behind: Family<ModelLabel, Gauge>,
+    load_failures: Family<FailureLabels, Counter>,
+    load_duration: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    log_reachable: Gauge,
+}
+
+impl Default for Telemetry {
+    fn default() -> Telemetry {
+        let mut telemetry = Telemetry {
+            registry: Registry::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
+            predictions: Family::default(),
+            out_of_distribution: Family::default(),
+            model_info: Family::default(),
+            model_behind: Family::default(),
+            load_failures: Family::default(),
+            load_duration: Family::new_with_constructor(|| Histogram::new(LOAD_BUCKETS)),
+            log_reachable: Gauge::default(),
+        };
+        let registry = &mut telemetry.registry;
+        registry.register("ratchet_api_requests", "Requests answered", telemetry.requests.clone());
+        registry.register(
+            "ratchet_api_request_duration_seconds",
+            "Time from a request's headers to its answer",
+            telemetry.durations.clone(),
+        );
+        registry.register(
+            "ratchet_api_predictions",
+            "Rows answered",
+            telemetry.predictions.clone(),
+        );
+        registry.register(
+            "ratchet_api_out_of_distribution",
+            "Rows unlike those of the training",
+            telemetry.out_of_distribution.clone(),
+        );
+        registry.register(
+            "ratchet_api_model_info",
+            "1 for each version that serves",
+            telemetry.model_info.clone(),
+        );
+        registry.register(
+            "ratchet_api_model_behind",
+            "1 while the promoted version is not the one that serves",
+            telemetry.model_behind.clone(),
+        );
+        registry.register(
+            "ratchet_api_model_load_failures",
+            "Promoted versions that were refused, by reason",
+            telemetry.load_failures.clone(),
+        );
+        registry.register(
+            "ratchet_api_model_load_duration_seconds",
+            "Time from the start of a load to the swap",
+            telemetry.load_duration.clone(),
+        );
+        registry.register(
+            "ratchet_api_promotion_log_reachable",
+            "1 if the last look at the promotion log succeeded",
+            telemetry.log_reachable.clone(),
+        );
+        telemetry
+    }
+}
+
+impl Telemetry {
+    /// Counts a request. `route` is a pattern or a declared route.
+    pub fn request(&self, route: &str, code: u16, duration: Duration) {
+        self.requests
+            .get_or_create(&RequestLabels {
+                route: route.to_owned(),
+                code,
+            })
+            .inc();
+        self.durations
+            .get_or_create(&RouteLabel {
+                route: route.to_owned(),
+            })
+            .observe(duration.as_secs_f64());
+    }
+
+    /// Counts answered rows and those among them that were unlike the training's.
+    pub fn predictions(&self, model: &str, alias: &str, rows: u64, out_of_distribution: u64) {
+        let labels = PredictionLabels {
+            model: model.to_owned(),
+            alias: alias.to_owned(),
+        };
+        self.predictions.get_or_create(&labels).inc_by(rows);
+        self.out_of_distribution
+            .get_or_create(&ModelLabel {
+                model: model.to_owned(),
+            })
+            .inc_by(out_of_distribution);
+    }
+
+    /// A version took over from `previous`, after `duration`.
+    pub fn model_served(&self, model: &str, now: (u64, &str), previous: Option<(u64, &str)>, duration: Duration) {
+        let labels = |(version, digest): (u64, &str)| VersionLabels {
+            model: model.to_owned(),
+            version,
+            digest: digest.to_owned(),
+        };
+        if let Some(previous) = previous {
+            self.model_info.remove(&labels(previous));
+        }
+        self.model_info.get_or_create(&labels(now)).set(1);
+        self.load_duration
+            .get_or_create(&ModelLabel {
+                model: model.to_owned(),
+            })
+            .observe(duration.as_secs_f64());
+    }
+
+    /// A model is no longer served.
+    pub fn model_dropped(&self, model: &str, version: u64, digest: &str) {
+        let labels = VersionLabels {
+            model: model.to_owned(),
+            version,
+            digest: digest.to_owned(),
+        };
+        self.model_info.remove(&labels);
+        self.model_behind.remove(&ModelLabel {
+            model: model.to_owned(),
+        });
+    }
+
+    /// Whether the promoted version of a model is not the one that serves.
+    pub fn model_behind(&self, model: &str, behind: bool) {
+        self.model_behind
+            .get_or_create(&ModelLabel {
+                model: model.to_owned(),
+            })
+            .set(i64::from(behind));
+    }
+
+    /// Counts a version that was refused.
+    pub fn load_failed(&self, model: &str, reason: &'static str) {
+        self.load_failures
+            .get_or_create(&FailureLabels {
+                model: model.to_owned(),
+                reason,
+            })
+            .inc();
+    }
+
+    /// Whether the last look at the promotion log succeeded.
+    pub fn log_reachable(&self, reachable: bool) {
+        self.log_reachable.set(i64::from(reachable));
+    }
+}
+
+/// Metrics in the OpenMetrics text format.
+#[utoipa::path(
+    get,
+    path = "/metrics/prometheus",
+    tag = "operation",
+    operation_id = "metrics",
+    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
+)]
+pub async fn metrics(State(application): State<Arc<Application>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &application.telemetry.registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(_) => Problem::internal().into_response(),
+    }
+}
+
+/// Sends the log to standard error: `RUST_LOG` chooses what (default `info`), `RATCHET_LOG_FORMAT=json` one JSON object a line.
+pub fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = std::env::var("RATCHET_LOG_FORMAT").is_ok_and(|format| format == "json");
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second call, as tests make it, is refused and harmless.
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+}

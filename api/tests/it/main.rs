@@ -1,0 +1,11 @@
+//! The service in process, over a real bucket and real bundles, asked over HTTP.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bundles;
+mod documents;
+mod loading;
+mod predictions;
+mod server;
+mod start;
+mod swap;
+mod token;

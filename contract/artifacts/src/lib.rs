@@ -1,0 +1,71 @@
+//! The bucket that training and serving share.
+//!
+//! A bucket is a local directory or a prefix in S3-compatible storage. The engine writes into it, a replica of the
+//! prediction service needs nothing else, and nothing in it is ever overwritten:
+//!
+//! ```text
+//! blobs/sha256/ab/cdef...           content under its own digest                     Bucket::put_blob, get_blob
+//! datasets/<name>/<version>.json    what a table is and where it comes from          datasets
+//! models/<name>/<version>.json      a model version's passport                       models
+//! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
+//! ```
+//!
+//! # One primitive
+//!
+//! All of it rests on [`Bucket::create`]: make an object where none is, or learn that one is. The local store does it
+//! with a hard link, S3 with a conditional request. A version number and a place in the promotion log are taken by
+//! creating them, so that of two writers exactly one gets each.
+//!
+//! # Answers get lost
+//!
+//! A request may be carried out while its answer times out, and the client's next try then reads 'exists'. Therefore
+//! each registration and each promotion carries a key, `run/task`, that is the same for every repetition: whoever finds
+//! the own key reads that entry back and takes it as its own. The same call made twice, by a retry or by an engine that
+//! was killed in between, gives one version and one entry.
+//!
+//! # What is promoted
+//!
+//! An entry of the [`PromotionLog`] holds the whole table of aliases after it, so that the newest one alone says what to
+//! serve; and the SHA-256 of the entry before it, so that an altered history shows. A promotion names the champion that
+//! its comparison met and is refused if another holds the alias by then. A rollback is a new entry; what it left is
+//! barred until a person promotes it.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use ratchet_artifacts::Bucket;
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().to_str().ok_or("no path")?;
+//! let bucket = Bucket::open(path).await?;
+//! let blob = bucket.put_blob("an answer".into()).await?;
+//! assert_eq!(blob.bytes, 9);
+//! assert_eq!(bucket.get_blob(&blob).await?, "an answer");
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With the feature `faults`, `faults` holds a store that fails on demand, for tests of what is built on top.
+
+mod blobs;
+mod bucket;
+pub mod datasets;
+mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
+mod location;
+mod manifest;
+pub mod models;
+mod names;
+mod promotion_entry;
+mod promotion_error;
+mod promotions;
+mod versions;
+
+pub use blobs::sha256;
+pub use bucket::{Bucket, Created};
+pub use error::BucketError;
+pub use manifest::{BlobRef, ColumnManifest, DatasetManifest, Lineage, ModelManifest};
+pub use names::check_name;
+pub use promotion_entry::{Action, Holder, PromotionEntry};
+pub use promotion_error::PromotionError;
+pub use promotions::{Appended, Expected, NewPromotion, PromotionLog};

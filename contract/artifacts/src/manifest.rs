@@ -1,0 +1,104 @@
+//! What a version says about itself.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Immutable content in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// Where a version comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Run that made it.
+    pub run: String,
+    /// Its DAG.
+    pub dag: String,
+    /// Its task.
+    pub task: String,
+    /// `name@version` of the datasets that went in.
+    pub inputs: Vec<String>,
+    /// Address of the extract.
+    #[serde(default)]
+    pub source: String,
+    /// True if any row was simulated.
+    pub simulated: bool,
+    /// Version of the engine that made it.
+    pub engine: String,
+}
+
+/// A column of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnManifest {
+    /// Name.
+    pub name: String,
+    /// `integer`, `number`, `text`, `boolean`, `date`, `timestamp`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `call`, `dispatch`, `after`, if declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
+    /// Number of null values.
+    pub nulls: u64,
+}
+
+/// `datasets/<name>/<version>.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetManifest {
+    /// 1.
+    pub format: u32,
+    /// Name.
+    pub name: String,
+    /// From 1.
+    pub version: u64,
+    /// Parquet files in row order.
+    pub files: Vec<BlobRef>,
+    /// The raw bytes before parsing, if it is an extract.
+    #[serde(default)]
+    pub raw: Vec<BlobRef>,
+    /// Number of rows.
+    pub rows: u64,
+    /// Columns in file order.
+    pub columns: Vec<ColumnManifest>,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// `run/task`: registering the same key again reads this entry back.
+    pub key: String,
+}
+
+/// `models/<name>/<version>.json`, the version's passport.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelManifest {
+    /// 1.
+    pub format: u32,
+    /// Name.
+    pub name: String,
+    /// From 1.
+    pub version: u64,
+    /// The bundle; its digest is the model's digest.
+    pub bundle: BlobRef,
+    /// Holdout metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// Row counts: `train`, `validation`, `holdout`.
+    pub rows: BTreeMap<String, u64>,
+    /// Configuration of the training.
+    pub parameters: Value,
+    /// Candidates and what was learnt on the way.
+    pub report: Value,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// `run/task`.
+    pub key: String,
+}

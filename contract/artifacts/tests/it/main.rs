@@ -1,0 +1,11 @@
+//! The bucket as others use it: on a local directory, in memory, and on a store that fails.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod content;
+mod faults;
+mod promotions;
+mod races;
+mod s3;
+mod support;
+mod versions;

@@ -1,0 +1,45 @@
+//! Who may ask: users, roles, passwords and bearer tokens.
+//!
+//! [`Identity::open`] opens `identity.sqlite` in a Ratchet home and creates it on first use. The engine's command line adds and
+//! removes users there; the prediction API checks passwords, issues tokens and checks them again on each request:
+//!
+//! ```
+//! # async fn story(home: &std::path::Path) -> Result<(), ratchet_identity::Error> {
+//! use ratchet_identity::{Identity, Role};
+//!
+//! let identity = Identity::open(home).await?;
+//! identity.add_user("ada", "correct horse", Role::User).await?;
+//!
+//! let user = identity.verify_password("ada", "correct horse").await?;
+//! let issued = identity.issue_token(&user)?;
+//! let caller = identity.verify_token(&issued.token).await?;
+//! assert_eq!(caller.username, "ada");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What holds:
+//!
+//! - A password is kept as an argon2id hash ([`password`]). Checking an unknown name takes as long as checking a known one, and
+//!   both are answered by the same words.
+//! - Five wrong passwords in a minute lock a name until the oldest of them is a minute old ([`throttle`]).
+//! - A token is an HS256 JWT ([`token`]) signed with `RATCHET_JWT_SECRET` or, without it, with a random secret that is kept in the
+//!   home ([`secret`]). A user who was removed or disabled, or whose role changed, is met as they are now, at most
+//!   [`identity::CALLER_MEMORY`] later, whatever the token says.
+//! - Every write begins IMMEDIATE, so that two processes on one home take turns instead of failing.
+
+pub mod error;
+pub mod identity;
+pub mod password;
+pub mod role;
+pub mod secret;
+mod store;
+pub mod throttle;
+pub mod token;
+pub mod user;
+
+pub use error::Error;
+pub use identity::{Administrator, Identity};
+pub use role::Role;
+pub use token::IssuedToken;
+pub use user::User;

@@ -1,0 +1,152 @@
+//! The profile of the training rows: what a request is compared with.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{Column, Rows, Schema};
+
+/// Number of quantile bins that a numeric field is profiled with.
+const BINS: usize = 10;
+
+/// What training saw of one field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldProfile {
+    /// Numbers.
+    Number {
+        /// Smallest.
+        least: f64,
+        /// Largest.
+        greatest: f64,
+        /// Inner edges of the quantile bins, ascending.
+        edges: Vec<f64>,
+        /// Share of missing values.
+        missing: f64,
+    },
+    /// Categories.
+    Text {
+        /// Rows per category.
+        counts: BTreeMap<String, u64>,
+        /// Share of missing values.
+        missing: f64,
+    },
+    /// Civil times, in seconds.
+    Timestamp {
+        /// First.
+        first: i64,
+        /// Last that is still answered for: the last training row's and the horizon.
+        last: i64,
+        /// Share of missing values.
+        missing: f64,
+    },
+}
+
+/// Profile of every field, in schema order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// One per field.
+    pub fields: Vec<FieldProfile>,
+}
+
+impl Profile {
+    /// Reads the profile off training rows. Times up to `horizon` seconds after the last row count as in range.
+    pub fn learn(rows: &Rows, horizon: i64) -> Self {
+        Self { fields: rows.columns().iter().map(|column| profile(column, horizon)).collect() }
+    }
+
+    /// The positions of the fields whose value training never saw the like of: a number outside of the range, a category
+    /// that did not occur, a time before the first row or beyond the horizon, a missing value where none was missing.
+    pub fn out_of_distribution(&self, rows: &Rows, row: usize) -> Vec<usize> {
+        let fields = self.fields.iter().zip(rows.columns()).enumerate();
+        fields.filter(|(_, (profile, column))| profile.is_outside(column, row)).map(|(field, _)| field).collect()
+    }
+
+    /// True if it has a profile per field, of the field's type.
+    pub fn fits(&self, schema: &Schema) -> bool {
+        use crate::schema::FieldKind;
+        self.fields.len() == schema.fields.len()
+            && self.fields.iter().zip(&schema.fields).all(|(profile, field)| {
+                matches!(
+                    (profile, field.kind),
+                    (FieldProfile::Number { .. }, FieldKind::Number)
+                        | (FieldProfile::Text { .. }, FieldKind::Text)
+                        | (FieldProfile::Timestamp { .. }, FieldKind::Timestamp)
+                )
+            })
+    }
+}
+
+impl FieldProfile {
+    fn is_outside(&self, column: &Column, row: usize) -> bool {
+        match (self, column) {
+            (FieldProfile::Number { least, greatest, missing, .. }, Column::Number(values)) => {
+                let value = values[row];
+                if value.is_nan() { *missing == 0.0 } else { value < *least || value > *greatest }
+            }
+            (FieldProfile::Text { counts, missing }, Column::Text(values)) => match &values[row] {
+                None => *missing == 0.0,
+                Some(value) => !counts.contains_key(value),
+            },
+            (FieldProfile::Timestamp { first, last, missing }, Column::Timestamp(values)) => match values[row] {
+                None => *missing == 0.0,
+                Some(value) => value < *first || value > *last,
+            },
+            _ => true,
+        }
+    }
+}
+
+fn profile(column: &Column, horizon: i64) -> FieldProfile {
+    let missing_rows = (0..column.len()).filter(|row| column.is_missing(*row)).count();
+    let missing = if column.is_empty() { 0.0 } else { missing_rows as f64 / column.len() as f64 };
+    match column {
+        Column::Number(values) => {
+            let mut sorted: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+            sorted.sort_by(f64::total_cmp);
+            let at = |share: f64| sorted.get(((sorted.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(0.0);
+            let mut edges: Vec<f64> = (1..BINS).map(|bin| at(bin as f64 / BINS as f64)).collect();
+            edges.dedup();
+            FieldProfile::Number { least: at(0.0), greatest: at(1.0), edges, missing }
+        }
+        Column::Text(values) => {
+            let mut counts = BTreeMap::new();
+            for value in values.iter().flatten() {
+                *counts.entry(value.clone()).or_default() += 1;
+            }
+            FieldProfile::Text { counts, missing }
+        }
+        Column::Timestamp(values) => {
+            let seen = || values.iter().flatten().copied();
+            let last = seen().max().unwrap_or_default().saturating_add(horizon);
+            FieldProfile::Timestamp { first: seen().min().unwrap_or_default(), last, missing }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn rows(number: f64, text: Option<&str>, time: Option<i64>) -> Rows {
+        let columns = vec![
+            Column::Number(vec![1.0, number]),
+            Column::Text(vec![Some("a".to_owned()), text.map(str::to_owned)]),
+            Column::Timestamp(vec![Some(100), time]),
+        ];
+        Rows::new(columns).unwrap()
+    }
+
+    #[test]
+    fn each_field_moved_out_of_range_is_named() {
+        let profile = Profile::learn(&rows(5.0, Some("b"), Some(200)), 1000);
+        let outside = |number, text, time| profile.out_of_distribution(&rows(number, text, time), 1);
+        assert_eq!(outside(3.0, Some("a"), Some(1200)), Vec::<usize>::new());
+        assert_eq!(outside(5.1, Some("a"), Some(150)), [0]);
+        assert_eq!(outside(f64::NAN, Some("a"), Some(150)), [0]);
+        assert_eq!(outside(1.0, Some("c"), Some(150)), [1]);
+        assert_eq!(outside(1.0, None, Some(1201)), [1, 2]);
+        assert_eq!(outside(0.9, Some("z"), Some(99)), [0, 1, 2]);
+    }
+}

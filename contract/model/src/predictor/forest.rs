@@ -1,0 +1,296 @@
+//! Trees in flat arrays. A node is 16 bytes: single-row latency is what serving exists for.
+
+/// Marks a leaf in [`TreeNode::feature`].
+pub const LEAF: u32 = u32::MAX;
+
+/// The highest number of nodes between a root and a leaf that a bundle may hold.
+const DEEPEST: usize = 512;
+
+/// A node as training hands it over; children are positions in the same tree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TreeNode {
+    /// Ends here with this value.
+    Leaf {
+        /// Added to the score.
+        value: f64,
+    },
+    /// Goes left where the feature is below the threshold.
+    Split {
+        /// Position of the feature.
+        feature: u32,
+        /// Below goes left, the rest right.
+        threshold: f64,
+        /// Position of the left child; greater than this node's.
+        left: u32,
+        /// Position of the right child; greater than this node's.
+        right: u32,
+        /// Where a missing value goes.
+        missing_left: bool,
+    },
+}
+
+/// One tree, its root first.
+pub type Tree = Vec<TreeNode>;
+
+/// `right` of an inner node; `left` is found by `LEFT_MISSING` in its top bit.
+const MISSING_LEFT: u32 = 1 << 31;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Node {
+    /// Threshold of a split, value of a leaf.
+    number: f64,
+    /// Feature of a split, or [`LEAF`].
+    feature: u32,
+    /// Position of the right child; the left one follows its parent. The top bit says where missing values go.
+    right: u32,
+}
+
+/// A sum of trees over a base score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forest {
+    base: f64,
+    nodes: Vec<Node>,
+    roots: Vec<u32>,
+}
+
+/// The arrays of a forest, as stored in a bundle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ForestArrays {
+    /// Base score.
+    pub base: f64,
+    /// Threshold of a split, value of a leaf.
+    pub numbers: Vec<f64>,
+    /// Feature of a split, `u32::MAX` for a leaf.
+    pub features: Vec<u32>,
+    /// Position of the right child, the top bit set where missing values go left.
+    pub rights: Vec<u32>,
+    /// Position of each tree's root.
+    pub roots: Vec<u32>,
+}
+
+impl Forest {
+    /// Lays trees out so that a left child follows its parent.
+    ///
+    /// Fails on trees that are not trees: a child that is out of range, its own ancestor, or has two parents.
+    pub fn new(base: f64, trees: &[Tree]) -> Result<Forest, String> {
+        let mut forest = Forest { base, nodes: Vec::new(), roots: Vec::with_capacity(trees.len()) };
+        for (number, tree) in trees.iter().enumerate() {
+            let root = forest.nodes.len();
+            forest.roots.push(u32::try_from(root).map_err(|_| "too many nodes".to_owned())?);
+            forest.lay_out(tree, 0, 0).map_err(|problem| format!("tree {number}: {problem}"))?;
+            if forest.nodes.len() - root > tree.len() {
+                return Err(format!("tree {number}: a node has two parents"));
+            }
+        }
+        if forest.nodes.len() >= MISSING_LEFT as usize {
+            return Err("too many nodes".to_owned());
+        }
+        Ok(forest)
+    }
+
+    fn lay_out(&mut self, tree: &Tree, node: usize, depth: usize) -> Result<u32, String> {
+        if depth > DEEPEST || self.nodes.len() > (MISSING_LEFT as usize) {
+            return Err("it is too deep or holds a cycle".to_owned());
+        }
+        let position = self.nodes.len();
+        match tree.get(node) {
+            None => return Err(format!("node {node} is not there")),
+            Some(TreeNode::Leaf { value }) => self.nodes.push(Node { number: *value, feature: LEAF, right: 0 }),
+            Some(TreeNode::Split { feature, threshold, left, right, missing_left }) => {
+                if (*left as usize) <= node || (*right as usize) <= node {
+                    return Err(format!("a child of node {node} does not come after it"));
+                }
+                self.nodes.push(Node { number: *threshold, feature: *feature, right: 0 });
+                self.lay_out(tree, *left as usize, depth + 1)?;
+                let right = self.lay_out(tree, *right as usize, depth + 1)?;
+                self.nodes[position].right = if *missing_left { right | MISSING_LEFT } else { right };
+            }
+        }
+        u32::try_from(position).map_err(|_| "too many nodes".to_owned())
+    }
+
+    /// The base score plus the value of each tree's leaf, in tree order.
+    pub fn score(&self, features: &[f64]) -> f64 {
+        let mut sum = self.base;
+        for root in &self.roots {
+            let mut position = *root as usize;
+            loop {
+                let node = self.nodes[position];
+                if node.feature == LEAF {
+                    sum += node.number;
+                    break;
+                }
+                let value = features[node.feature as usize];
+                let left = if value.is_nan() { node.right & MISSING_LEFT != 0 } else { value < node.number };
+                position = if left { position + 1 } else { (node.right & !MISSING_LEFT) as usize };
+            }
+        }
+        sum
+    }
+
+    /// The position of the leaf that a row ends in, for a forest of one tree.
+    pub fn leaf(&self, features: &[f64]) -> usize {
+        let mut position = self.roots.first().map_or(0, |root| *root as usize);
+        while let Some(node) = self.nodes.get(position).filter(|node| node.feature != LEAF) {
+            let value = features[node.feature as usize];
+            let left = if value.is_nan() { node.right & MISSING_LEFT != 0 } else { value < node.number };
+            position = if left { position + 1 } else { (node.right & !MISSING_LEFT) as usize };
+        }
+        position
+    }
+
+    /// Replaces the values of leaves by position.
+    pub fn set_leaf_values(&mut self, value: impl Fn(usize) -> Option<f64>) {
+        for (position, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.feature == LEAF) {
+            if let Some(value) = value(position) {
+                node.number = value;
+            }
+        }
+    }
+
+    /// Number of trees.
+    pub fn trees(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// See [`super::Predictor::memory_bytes`].
+    pub fn memory_bytes(&self) -> usize {
+        self.nodes.len() * size_of::<Node>() + self.roots.len() * 4
+    }
+
+    /// The arrays to store.
+    pub fn to_arrays(&self) -> ForestArrays {
+        ForestArrays {
+            base: self.base,
+            numbers: self.nodes.iter().map(|node| node.number).collect(),
+            features: self.nodes.iter().map(|node| node.feature).collect(),
+            rights: self.nodes.iter().map(|node| node.right).collect(),
+            roots: self.roots.clone(),
+        }
+    }
+
+    /// From stored arrays. [`Forest::validate`] has to follow before the first score.
+    pub fn from_arrays(arrays: ForestArrays) -> Result<Forest, String> {
+        let ForestArrays { base, numbers, features, rights, roots } = arrays;
+        if numbers.len() != features.len() || numbers.len() != rights.len() {
+            return Err("its arrays differ in length".to_owned());
+        }
+        let nodes = numbers.into_iter().zip(features).zip(rights);
+        let nodes = nodes.map(|((number, feature), right)| Node { number, feature, right }).collect();
+        Ok(Forest { base, nodes, roots })
+    }
+
+    /// See [`super::Predictor::validate`]. A right child lies behind its parent's left subtree and before the next
+    /// tree, so that every walk goes forward and ends.
+    pub fn validate(&self, features: usize) -> Result<(), String> {
+        if !self.base.is_finite() || self.nodes.iter().any(|node| !node.number.is_finite()) {
+            return Err("a threshold or value is not finite".to_owned());
+        }
+        for (tree, root) in self.roots.iter().enumerate() {
+            let start = *root as usize;
+            let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |next| *next as usize);
+            if start >= end || end > self.nodes.len() || (tree == 0 && start != 0) {
+                return Err(format!("tree {tree} has no nodes"));
+            }
+            let last = self.check_subtree(start, end, features).map_err(|problem| format!("tree {tree}: {problem}"))?;
+            if last != end {
+                return Err(format!("tree {tree} has nodes that nothing leads to"));
+            }
+        }
+        if self.roots.is_empty() && !self.nodes.is_empty() {
+            return Err("it has nodes but no tree".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Walks a subtree in layout order and returns the position behind it.
+    fn check_subtree(&self, start: usize, end: usize, features: usize) -> Result<usize, String> {
+        // Right children that are still to come, the nearest last.
+        let mut open: Vec<usize> = Vec::new();
+        let mut position = start;
+        loop {
+            if position >= end {
+                return Err(format!("node {position} lies outside of its tree"));
+            }
+            let node = self.nodes[position];
+            position += 1;
+            if node.feature != LEAF {
+                if node.feature as usize >= features {
+                    return Err(format!("node {} reads feature {} of {features}", position - 1, node.feature));
+                }
+                open.push((node.right & !MISSING_LEFT) as usize);
+                if open.len() > DEEPEST {
+                    return Err("it is too deep".to_owned());
+                }
+                continue;
+            }
+            match open.pop() {
+                None => return Ok(position),
+                Some(right) if right == position => {}
+                Some(right) => return Err(format!("a right child should be node {position}, but is {right}")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn split(feature: u32, threshold: f64, left: u32, right: u32, missing_left: bool) -> TreeNode {
+        TreeNode::Split { feature, threshold, left, right, missing_left }
+    }
+
+    fn leaf(value: f64) -> TreeNode {
+        TreeNode::Leaf { value }
+    }
+
+    fn forest() -> Forest {
+        // Children in any order, as trainers leave them.
+        let first = vec![split(0, 5.0, 2, 1, true), split(1, 1.0, 3, 4, false), leaf(1.0), leaf(2.0), leaf(4.0)];
+        let second = vec![leaf(0.5)];
+        Forest::new(10.0, &[first, second]).unwrap()
+    }
+
+    #[test]
+    fn below_goes_left_and_missing_where_it_learnt_to() {
+        let forest = forest();
+        assert!(forest.validate(2).is_ok());
+        assert_eq!(forest.score(&[4.0, 0.0]), 11.5);
+        assert_eq!(forest.score(&[5.0, 0.0]), 12.5);
+        assert_eq!(forest.score(&[5.0, 1.0]), 14.5);
+        assert_eq!(forest.score(&[f64::NAN, 9.0]), 11.5);
+        assert_eq!(forest.score(&[9.0, f64::NAN]), 14.5);
+    }
+
+    #[test]
+    fn arrays_bring_back_the_same_forest() {
+        let forest = forest();
+        assert_eq!(Forest::from_arrays(forest.to_arrays()).unwrap(), forest);
+    }
+
+    #[test]
+    fn every_kind_of_damage_is_refused() {
+        let damage = |change: &dyn Fn(&mut ForestArrays)| {
+            let mut arrays = forest().to_arrays();
+            change(&mut arrays);
+            Forest::from_arrays(arrays).and_then(|forest| forest.validate(2))
+        };
+        assert!(damage(&|_| ()).is_ok());
+        assert!(damage(&|arrays| arrays.features[0] = 2).is_err(), "feature out of range");
+        assert!(damage(&|arrays| arrays.rights[0] = 0).is_err(), "a cycle");
+        assert!(damage(&|arrays| arrays.rights[0] = 99).is_err(), "a child out of range");
+        assert!(damage(&|arrays| arrays.numbers[1] = f64::NAN).is_err(), "a value that is NaN");
+        assert!(damage(&|arrays| arrays.base = f64::INFINITY).is_err(), "an infinite base");
+        assert!(damage(&|arrays| arrays.roots[1] = 2).is_err(), "a root inside another tree");
+        assert!(damage(&|arrays| arrays.roots.clear()).is_err(), "no roots");
+        assert!(damage(&|arrays| arrays.numbers.truncate(3)).is_err(), "a short array");
+    }
+
+    #[test]
+    fn trees_with_cycles_are_not_laid_out() {
+        assert!(Forest::new(0.0, &[vec![split(0, 1.0, 0, 1, false), leaf(1.0)]]).is_err());
+        assert!(Forest::new(0.0, &[vec![split(0, 1.0, 1, 7, false), leaf(1.0)]]).is_err());
+    }
+}

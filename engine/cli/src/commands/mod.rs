@@ -1,0 +1,19 @@
+//! One file for each command.
+
+mod completions;
+mod dags;
+mod datasets;
+mod demo;
+mod dispatch;
+mod files;
+mod models;
+mod run;
+mod runs;
+mod schema;
+mod serve;
+mod shutdown;
+mod tasks;
+mod users;
+mod validate;
+
+pub use dispatch::dispatch;

@@ -1,0 +1,99 @@
+//! `ratchet run FILE`.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ratchet_core::plugin::Registry;
+use ratchet_core::spec::Dag;
+use ratchet_runtime::cron::interval_of;
+use ratchet_runtime::{Engine, NewRun, RunRecord, RunStatus, RunTrigger, TaskRecord};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{files, shutdown};
+use crate::arguments::{Format, Run};
+use crate::display::json::RunDocument;
+use crate::display::progress::Progress;
+use crate::display::{output, report};
+use crate::failure::{Failure, Status};
+use crate::settings::{self, Settings};
+
+/// Runs a DAG file to its end and shows what came of it.
+pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
+    let dag = files::load(&arguments.file, &registry)?;
+    let params = bind(&dag, &arguments.params)?;
+    let engine = settings.open_engine(registry).await?;
+    let cancel = shutdown::listen("cancelling the run; once more ends it at once")?;
+    let (run, tasks) = drive(&engine, dag, params, arguments.logical_date, settings, cancel).await?;
+    match arguments.listing.format {
+        Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
+        Format::Text => output::line(&format!("\n{}", report::closing(&run, &tasks))),
+    }
+    if run.status == RunStatus::Succeeded { Ok(()) } else { Err(Failure::reported(Status::Failed)) }
+}
+
+/// Checks `-p` values against the declared parameters.
+///
+/// # Errors
+///
+/// All that is wrong with them, at once.
+pub fn bind(dag: &Dag, given: &[(String, String)]) -> Result<BTreeMap<String, Value>, Failure> {
+    let mut values = BTreeMap::new();
+    for (name, value) in given {
+        if values.insert(name.clone(), value.clone()).is_some() {
+            return Err(Failure::input(format!("parameter `{name}` is given twice")).help("give it once"));
+        }
+    }
+    dag.bind(&values).map_err(|problems| {
+        let declared: Vec<&str> = dag.params.keys().map(String::as_str).collect();
+        let declared = if declared.is_empty() {
+            format!("`{}` takes no parameters", dag.name)
+        } else {
+            format!("the parameters of `{}` are {}; give one with -p NAME=VALUE", dag.name, declared.join(", "))
+        };
+        Failure::new(Status::Input, problems.join("\nerror: ")).help(declared)
+    })
+}
+
+/// Creates a manual run and drives it to its end, with progress on stderr.
+///
+/// # Errors
+///
+/// The engine could not do it. A run that failed is none.
+pub async fn drive(
+    engine: &Engine,
+    dag: Dag,
+    params: BTreeMap<String, Value>,
+    logical_date: Option<Timestamp>,
+    settings: &Settings,
+    cancel: watch::Receiver<bool>,
+) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
+    let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
+        .map_err(|error| Failure::input(error.to_string()))?;
+    let mut progress = Progress::new(dag.tasks.iter().map(|task| task.id.as_str()), settings.quiet, settings.verbose);
+    let new = NewRun {
+        dag,
+        params,
+        logical_date,
+        interval_start,
+        trigger: RunTrigger::Manual,
+        actor: settings::actor(),
+    };
+    let id = engine.create_run(new).await?;
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let mut execution = pin!(engine.execute(&id, sender, cancel));
+    let run = loop {
+        tokio::select! {
+            biased;
+            Some(event) = events.recv() => progress.show(&event),
+            run = &mut execution => break run?,
+        }
+    };
+    while let Ok(event) = events.try_recv() {
+        progress.show(&event);
+    }
+    let tasks = engine.store().tasks(&id).await?;
+    Ok((run, tasks))
+}

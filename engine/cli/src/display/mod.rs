@@ -1,0 +1,8 @@
+//! What a person or a program sees.
+
+pub mod describe;
+pub mod json;
+pub mod output;
+pub mod progress;
+pub mod report;
+pub mod table;

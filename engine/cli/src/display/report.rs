@@ -1,0 +1,60 @@
+//! What stands at the end of a run: its tasks, the verdicts, what was promoted.
+
+use ratchet_runtime::{RunRecord, TaskRecord};
+use serde_json::Value;
+
+use super::describe;
+use super::json::{ModelDocument, models};
+use super::table::Listing;
+
+/// The closing table and the lines under it.
+pub fn closing(run: &RunRecord, tasks: &[TaskRecord]) -> String {
+    let mut table = Listing::new(&["task", "state", "attempts", "duration", "output"]);
+    for task in tasks {
+        let mut output = describe::outputs(&task.outputs);
+        if let Some(reason) = &task.reason {
+            output = if output.is_empty() { reason.clone() } else { format!("{reason}\n{output}") };
+        }
+        table.row([
+            task.id.clone(),
+            task.state.name().to_owned(),
+            task.attempts.to_string(),
+            task.seconds.map(describe::duration).unwrap_or_default(),
+            output,
+        ]);
+    }
+    let mut lines = vec![table.to_string(), String::new()];
+    lines.extend(models(tasks).iter().filter_map(verdict));
+    for outcome in tasks.iter().flat_map(|task| &task.promotions) {
+        let name = format!("{}@{}", outcome.model, outcome.version);
+        lines.push(if outcome.promoted {
+            format!("{name} promoted to {}: {}", outcome.alias, outcome.reason)
+        } else {
+            format!("{name} not promoted: {}", outcome.reason)
+        });
+    }
+    let seconds = describe::duration(describe::seconds_between(run.created_at, run.finished_at));
+    lines.push(format!("run {} of {} {} after {seconds}", run.id, run.dag, run.status));
+    lines.join("\n")
+}
+
+/// `lfb-response-time@2 against @1: better`, with the comparison's own sentence if it has one.
+fn verdict(model: &ModelDocument) -> Option<String> {
+    let verdict = model.verdict.as_ref()?.replace('_', " ");
+    let comparison = model.comparison.as_ref()?;
+    let name = model.version.map_or_else(|| model.name.clone(), |version| format!("{}@{version}", model.name));
+    let against = match comparison["champion"]["version"].as_u64() {
+        Some(version) => format!(" against @{version}"),
+        None => " (no champion yet)".to_owned(),
+    };
+    let sentence = ["summary", "reason"].iter().find_map(|key| comparison[*key].as_str());
+    let sentence = sentence.map(|sentence| format!(": {sentence}")).unwrap_or_default();
+    Some(describe::marked(format!("{name}{against}: {verdict}{sentence}"), model.simulated))
+}
+
+/// Parameter values on one line.
+pub fn params<'a>(params: impl IntoIterator<Item = (&'a String, &'a Value)>) -> String {
+    let params: Vec<String> =
+        params.into_iter().map(|(name, value)| format!("{name}={}", describe::plain(value))).collect();
+    params.join(" ")
+}

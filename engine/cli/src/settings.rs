@@ -1,0 +1,119 @@
+//! Flags over `RATCHET_*` variables over `ratchet.toml` over defaults.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ratchet_artifacts::Bucket;
+use ratchet_core::plugin::Registry;
+use ratchet_runtime::{Engine, EngineOptions};
+use serde::Deserialize;
+
+use crate::arguments::Global;
+use crate::failure::Failure;
+
+/// Read from the current directory, if it is there.
+const FILE_NAME: &str = "ratchet.toml";
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    home: Option<PathBuf>,
+    store: Option<String>,
+    jwt_secret: Option<String>,
+    slots: Option<usize>,
+}
+
+/// What every command may need to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// Directory of the embedded state.
+    pub home: PathBuf,
+    /// Address of the bucket.
+    pub store: String,
+    /// Key of the tokens, if one is given; otherwise the services keep a random one in the home directory.
+    pub jwt_secret: Option<String>,
+    /// How many task attempts may run at once.
+    pub slots: usize,
+    /// No progress, no logs.
+    pub quiet: bool,
+    /// Debug lines too.
+    pub verbose: bool,
+}
+
+impl Settings {
+    /// Reads them all. The flags of `global` already hold the variables of the same meaning.
+    ///
+    /// # Errors
+    ///
+    /// `ratchet.toml` or a variable cannot be read.
+    pub fn read(global: &Global) -> Result<Self, Failure> {
+        let file = read_file(Path::new(FILE_NAME))?;
+        let slots = match std::env::var("RATCHET_SLOTS") {
+            Ok(text) => Some(text.parse::<usize>().map_err(|_| {
+                Failure::input(format!("RATCHET_SLOTS is `{text}`")).help("set it to a whole number from 1")
+            })?),
+            Err(_) => file.slots,
+        };
+        let slots = slots.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |cores| cores.get()));
+        if slots == 0 {
+            return Err(Failure::input("slots is 0, so that no task could ever run").help("set it to 1 or more"));
+        }
+        let home = global.home.clone().or(file.home).unwrap_or_else(|| PathBuf::from(".ratchet"));
+        Ok(Self {
+            store: global.store.clone().or(file.store).unwrap_or_else(|| default_store(&home)),
+            home,
+            jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
+            slots,
+            quiet: global.quiet,
+            verbose: global.verbose > 0,
+        })
+    }
+
+    /// The same with another home and the bucket in it.
+    pub fn at_home(&self, home: PathBuf) -> Self {
+        Self { store: default_store(&home), home, ..self.clone() }
+    }
+
+    /// Opens the engine.
+    pub async fn open_engine(&self, registry: Arc<Registry>) -> Result<Engine, Failure> {
+        let working_directory = std::env::current_dir()
+            .map_err(|error| Failure::input(format!("the current directory cannot be read: {error}")))?;
+        let worker = std::env::current_exe()
+            .map_err(|error| Failure::service(format!("the path of this program cannot be read: {error}")))?;
+        let options = EngineOptions {
+            home: self.home.clone(),
+            bucket_url: self.store.clone(),
+            working_directory,
+            worker,
+            slots: self.slots,
+            registry,
+        };
+        Ok(Engine::open(options).await?)
+    }
+
+    /// Opens the bucket alone.
+    pub async fn open_bucket(&self) -> Result<Bucket, Failure> {
+        Ok(Bucket::open(&self.store).await?)
+    }
+}
+
+fn default_store(home: &Path) -> String {
+    home.join("bucket").to_string_lossy().into_owned()
+}
+
+fn read_file(path: &Path) -> Result<File, Failure> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(error) => return Err(Failure::input(format!("{} cannot be read: {error}", path.display()))),
+    };
+    toml::from_str(&text).map_err(|error| {
+        Failure::input(format!("{} is not valid\n{}", path.display(), error.to_string().trim_end()))
+            .help("its keys are home, store, jwt_secret and slots")
+    })
+}
+
+/// Who acts, for logs that keep it: the system's user name.
+pub fn actor() -> String {
+    std::env::var("RATCHET_ACTOR").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
+}

@@ -1,0 +1,10 @@
+//! The program as a person or a script meets it: exit status, stdout, stderr.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod listings;
+mod program;
+mod run;
+mod settings;
+mod usage;
+mod validate;

@@ -1,0 +1,57 @@
+//! What the rest of the file declares, for whoever looks at one task.
+
+use std::collections::BTreeMap;
+
+use crate::plugin::{PluginEntry, PortKind};
+use crate::spec::ParamType;
+use crate::template::Reference;
+
+/// Tasks and parameters by name. None where the declaration itself is wrong: nothing follows from it then.
+pub(crate) struct Known<'a> {
+    pub(crate) tasks: BTreeMap<&'a str, Option<&'a PluginEntry>>,
+    pub(crate) params: BTreeMap<&'a str, Option<ParamType>>,
+}
+
+impl<'a> Known<'a> {
+    /// The plugin of a task, if both are known.
+    pub(crate) fn plugin(&self, task: &str) -> Option<&'a PluginEntry> {
+        self.tasks.get(task).copied().flatten()
+    }
+
+    /// The kind of a reference to a port, if task, plugin and port are known.
+    pub(crate) fn kind(&self, reference: &Reference) -> Option<PortKind> {
+        let Reference::Port { task, port } = reference else { return None };
+        self.plugin(task)?.outputs.iter().find(|output| output.name == port).map(|output| output.kind)
+    }
+
+    /// True for a reference to a task.
+    pub(crate) fn is_port(&self, reference: &Reference) -> bool {
+        matches!(reference, Reference::Port { .. })
+    }
+
+    /// The type of a reference to a parameter, if it is known.
+    pub(crate) fn param(&self, reference: &Reference) -> Option<ParamType> {
+        let Reference::Param(name) = reference else { return None };
+        self.params.get(name.as_str()).copied().flatten()
+    }
+
+    /// `tasks.<id>.<port>` of every port of a kind.
+    pub(crate) fn ports_of(&self, kind: PortKind) -> Vec<String> {
+        let plugins = self.tasks.iter().filter_map(|(id, plugin)| plugin.map(|plugin| (id, plugin)));
+        plugins
+            .flat_map(|(id, plugin)| plugin.outputs.iter().map(move |output| (id, output)))
+            .filter(|(_, output)| output.kind == kind)
+            .map(|(id, output)| format!("tasks.{id}.{}", output.name))
+            .collect()
+    }
+}
+
+/// The word for a kind.
+pub(crate) fn word(kind: PortKind) -> &'static str {
+    match kind {
+        PortKind::Table => "table",
+        PortKind::Model => "model",
+        PortKind::Report => "report",
+        PortKind::Value => "value",
+    }
+}

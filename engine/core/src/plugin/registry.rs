@@ -1,0 +1,97 @@
+//! The plugins that this binary knows.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde_json::Value;
+
+use super::context::TaskContext;
+use super::error::TaskError;
+use super::port::{Outputs, Port};
+use super::task::{ConfigProblem, Isolation, Plugin};
+
+type RunFuture<'a> = Pin<Box<dyn Future<Output = Result<Outputs, TaskError>> + Send + 'a>>;
+
+/// A plugin with its types erased.
+pub struct PluginEntry {
+    /// What stands behind `uses`.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Where it runs by default.
+    pub isolation: Isolation,
+    /// Output ports.
+    pub outputs: Vec<Port>,
+    /// JSON Schema of `with`.
+    pub schema: Value,
+    /// Reads a rendered `with` and returns all problems, those of its types included.
+    pub validate: fn(&Value) -> Vec<ConfigProblem>,
+    run: for<'a> fn(Value, &'a TaskContext) -> RunFuture<'a>,
+}
+
+impl PluginEntry {
+    /// Runs the plugin with a rendered configuration.
+    pub async fn run(&self, with: Value, context: &TaskContext) -> Result<Outputs, TaskError> {
+        (self.run)(with, context).await
+    }
+}
+
+fn parse<P: Plugin>(with: Value) -> Result<P::Config, String> {
+    serde_json::from_value(with).map_err(|error| error.to_string())
+}
+
+fn validate<P: Plugin>(with: &Value) -> Vec<ConfigProblem> {
+    match parse::<P>(with.clone()) {
+        Ok(config) => P::validate(&config),
+        Err(message) => vec![ConfigProblem { pointer: String::new(), message, help: None }],
+    }
+}
+
+fn run<P: Plugin>(with: Value, context: &TaskContext) -> RunFuture<'_> {
+    Box::pin(async move {
+        let config = parse::<P>(with).map_err(|message| {
+            TaskError::permanent(format!("the configuration of `{}` (task `{}`) is not valid: {message}", P::NAME, context.task))
+        })?;
+        if let Some(problem) = P::validate(&config).into_iter().next() {
+            let mut error = TaskError::permanent(format!("`with{}` of task `{}`: {}", problem.pointer, context.task, problem.message));
+            error.help = problem.help;
+            return Err(error);
+        }
+        P::run(config, context).await
+    })
+}
+
+/// All plugins by name. A user's own plugins are added beside the built-in ones.
+#[derive(Default)]
+pub struct Registry {
+    entries: BTreeMap<&'static str, PluginEntry>,
+}
+
+impl Registry {
+    /// Adds a plugin.
+    pub fn add<P: Plugin>(&mut self) -> &mut Self {
+        let schema = schemars::schema_for!(P::Config).to_value();
+        let entry = PluginEntry {
+            name: P::NAME,
+            summary: P::SUMMARY,
+            isolation: P::ISOLATION,
+            outputs: P::outputs(),
+            schema,
+            validate: validate::<P>,
+            run: run::<P>,
+        };
+        self.entries.insert(P::NAME, entry);
+        self
+    }
+
+    /// The plugin behind a `uses`.
+    pub fn get(&self, name: &str) -> Option<&PluginEntry> {
+        self.entries.get(name)
+    }
+
+    /// All plugins by name.
+    pub fn iter(&self) -> impl Iterator<Item = &PluginEntry> {
+        self.entries.values()
+    }
+}

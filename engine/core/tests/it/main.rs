@@ -1,0 +1,10 @@
+//! The crate from outside: files in, DAGs or problems out.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod checks;
+mod files;
+mod graphs;
+mod hostile;
+mod plugins;
+mod schemas;

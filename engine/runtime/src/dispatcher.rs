@@ -1,0 +1,484 @@
+//! One loop a run: everything that happens becomes an event of the state machine, what the event changes is written,
+//! and only then it has an effect.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use ratchet_core::plugin::{Output, RunContext};
+use ratchet_core::spec::Dag;
+use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
+use ratchet_core::template::Scope;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
+
+use crate::attempt::{Finished, Verdict, run_attempt};
+use crate::engine::Inner;
+use crate::error::{EngineError, StoreError};
+use crate::event::RunEvent;
+use crate::executor::{end_descendants, turned_on};
+use crate::prepare::{Prepared, prepare};
+use crate::protocol::{AttemptRequest, PROTOCOL, mark};
+use crate::record::{AttemptOutcome, RunRecord};
+use crate::seed::seed;
+use crate::store::{AttemptEnd, TaskChange, TaskResult, Transition};
+
+/// How long a run stays with a process that gives no sign of life.
+const LEASE: SignedDuration = SignedDuration::from_secs(15);
+
+/// How often it gives one.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Drives one run.
+pub(crate) struct Dispatcher {
+    engine: Arc<Inner>,
+    run: RunRecord,
+    dag: Dag,
+    state: Run,
+    /// What expressions see.
+    scope: Scope,
+    /// Who we are, for the lease.
+    owner: String,
+    observer: mpsc::UnboundedSender<RunEvent>,
+    cancel: watch::Receiver<bool>,
+    /// Tells the attempts that the run is being cancelled.
+    stop: watch::Sender<bool>,
+    /// Ready tasks that nobody looked at yet.
+    ready: VecDeque<usize>,
+    /// Ready tasks with their rendered configuration, waiting for a slot.
+    queue: VecDeque<(usize, Value)>,
+    /// When the pause of each waiting task is over.
+    retries: BTreeMap<usize, Instant>,
+    attempts: JoinSet<Finished>,
+    /// Which task and attempt each of `attempts` is.
+    running: HashMap<Id, (usize, u32)>,
+}
+
+/// What accompanies an event.
+#[derive(Default)]
+struct Detail {
+    result: Option<TaskResult>,
+    ended_attempt: Option<AttemptEnd>,
+    pause: Option<Duration>,
+    first: Option<RunEvent>,
+}
+
+impl Dispatcher {
+    /// Takes the run's lease and reads where it stands.
+    pub async fn take(
+        engine: Arc<Inner>,
+        run: RunRecord,
+        observer: mpsc::UnboundedSender<RunEvent>,
+        cancel: watch::Receiver<bool>,
+    ) -> Result<Self, EngineError> {
+        let unreadable = |message: String| EngineError::Dag {
+            run: run.id.clone(),
+            message,
+        };
+        let dag = ratchet_core::load(&run.file_name, &run.dag_text, &engine.options.registry)
+            .map_err(|diagnostics| unreadable(diagnostics.to_string()))?;
+        let owner = Uuid::now_v7().to_string();
+        if !engine.store.lease(&run.id, &owner, Timestamp::now() + LEASE).await? {
+            return Err(StoreError::Leased { run: run.id }.into());
+        }
+        let mut scope = Scope {
+            params: run.params.clone(),
+            tasks: BTreeMap::new(),
+            run: json!({
+                "id": run.id,
+                "logical_date": run.logical_date.to_string(),
+                "interval_start": run.interval_start.to_string(),
+                "interval_end": run.logical_date.to_string(),
+            }),
+        };
+        let stored = engine.store.stored_tasks(&run.id).await?;
+        let now = Timestamp::now();
+        let mut retries = BTreeMap::new();
+        let mut snapshots = Vec::new();
+        for (place, task) in stored.into_iter().enumerate() {
+            if task.record.state.is_end() {
+                scope.tasks.insert(task.record.id, ports(&task.record.outputs));
+            }
+            if let (TaskState::WaitingRetry, Some(at)) = (task.record.state, task.retry_at) {
+                let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                retries.insert(place, Instant::now() + left);
+            }
+            snapshots.push(task.snapshot);
+        }
+        let state = Run::new(&dag)
+            .map_err(|source| EngineError::Illegal {
+                run: run.id.clone(),
+                source,
+            })?
+            .restore(snapshots);
+        let (stop, _) = watch::channel(false);
+        Ok(Self {
+            engine,
+            run,
+            dag,
+            state,
+            scope,
+            owner,
+            observer,
+            cancel,
+            stop,
+            ready: VecDeque::new(),
+            queue: VecDeque::new(),
+            retries,
+            attempts: JoinSet::new(),
+            running: HashMap::new(),
+        })
+    }
+
+    /// Drives the run to its end and gives it back, also after an error.
+    pub async fn drive(mut self) -> Result<(), EngineError> {
+        let driven = self.run_loop().await;
+        // Whatever still runs after an error ends here: its outcome could not be recorded.
+        self.attempts.shutdown().await;
+        let released = self.engine.store.release(&self.run.id, &self.owner).await;
+        driven.and(released.map_err(EngineError::from))
+    }
+
+    async fn run_loop(&mut self) -> Result<(), EngineError> {
+        self.begin().await?;
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cancel = self.cancel.clone();
+        // Kept over the turns of the loop, so that this run does not lose its place in the queue for a slot.
+        let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
+        loop {
+            self.prepare().await?;
+            if self.state.status() != RunStatus::Running && self.running.is_empty() {
+                return Ok(());
+            }
+            if self.queue.is_empty() {
+                slot = None;
+            } else if slot.is_none() {
+                let slots = Arc::clone(&self.engine.slots);
+                slot = Some(Box::pin(async move { slots.acquire_owned().await.ok() }));
+            }
+            let due = self
+                .retries
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(&place, &at)| (place, at));
+            tokio::select! {
+                Some(joined) = self.attempts.join_next_with_id() => self.attempt_ended(joined).await?,
+                permit = async { slot.as_mut()?.await }, if slot.is_some() => {
+                    slot = None;
+                    if let (Some(permit), Some((place, with))) = (permit, self.queue.pop_front()) {
+                        self.start(place, with, permit).await?;
+                    }
+                }
+                () = until(due), if due.is_some() => {
+                    if let Some((task, _)) = due {
+                        self.retries.remove(&task);
+                        self.step(Event::RetryDue { task }, Detail::default()).await?;
+                    }
+                }
+                () = turned_on(&mut cancel), if !self.state.is_cancelling() => self.cancel_run().await?,
+                _ = heartbeat.tick() => {
+                    self.engine.store.renew(&self.run.id, &self.owner, Timestamp::now() + LEASE).await?;
+                }
+            }
+        }
+    }
+
+    /// Begins, or goes on after another process: its attempts are lost, and what they left running is ended.
+    async fn begin(&mut self) -> Result<(), EngineError> {
+        let first = RunEvent::RunStarted {
+            run: self.run.id.clone(),
+            dag: self.run.dag.clone(),
+        };
+        for place in 0..self.state.tasks().len() {
+            let task = &self.state.tasks()[place];
+            let attempt = task.attempts;
+            match task.state {
+                TaskState::Ready => self.ready.push_back(place),
+                TaskState::WaitingRetry => {
+                    self.retries.entry(place).or_insert_with(Instant::now);
+                }
+                TaskState::Running => {
+                    end_descendants(mark(&self.run.id, &task.id, attempt)).await;
+                    self.engine
+                        .remove_temporary_directories(&self.run.id, &task.id, attempt);
+                    let ended_attempt = Some(AttemptEnd {
+                        position: place,
+                        attempt,
+                        outcome: AttemptOutcome::Lost,
+                        error: None,
+                    });
+                    let detail = Detail {
+                        ended_attempt,
+                        ..Detail::default()
+                    };
+                    self.step(Event::Lost { task: place, attempt }, detail).await?;
+                }
+                _ => {}
+            }
+        }
+        self.step(
+            Event::Begin,
+            Detail {
+                first: Some(first),
+                ..Detail::default()
+            },
+        )
+        .await
+    }
+
+    /// Looks at what became ready: a false `when` skips it, a configuration that cannot be rendered fails it, the
+    /// rest waits for a slot.
+    async fn prepare(&mut self) -> Result<(), EngineError> {
+        while let Some(task) = self.ready.pop_front() {
+            if self.state.tasks()[task].state != TaskState::Ready {
+                continue;
+            }
+            let never_started = self.state.tasks()[task].attempts == 0;
+            match prepare(&self.dag.tasks[task], never_started, &self.scope) {
+                Prepared::Start(with) => self.queue.push_back((task, with)),
+                Prepared::Skip(reason) => {
+                    self.step(Event::ConditionFalse { task, reason }, Detail::default())
+                        .await?;
+                }
+                Prepared::Fail(error) => {
+                    let result = Some(TaskResult {
+                        error: Some(error),
+                        ..TaskResult::default()
+                    });
+                    self.step(
+                        Event::Rejected { task },
+                        Detail {
+                            result,
+                            ..Detail::default()
+                        },
+                    )
+                    .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, task: usize, with: Value, permit: OwnedSemaphorePermit) -> Result<(), EngineError> {
+        if self.state.tasks()[task].state != TaskState::Ready {
+            return Ok(());
+        }
+        self.step(Event::Started { task }, Detail::default()).await?;
+        let attempt = self.state.tasks()[task].attempts;
+        let spec = self.dag.tasks[task].clone();
+        let options = &self.engine.options;
+        let request = AttemptRequest {
+            protocol: PROTOCOL,
+            uses: spec.uses.clone(),
+            with,
+            run: RunContext {
+                id: self.run.id.clone(),
+                dag: self.run.dag.clone(),
+                logical_date: self.run.logical_date,
+                interval_start: self.run.interval_start,
+                interval_end: self.run.logical_date,
+            },
+            task: spec.id.clone(),
+            attempt,
+            seed: seed(&self.run.dag, &spec.id),
+            threads: spec.resources.threads.unwrap_or_else(cores),
+            bucket_url: options.bucket_url.clone(),
+            working_directory: options.working_directory.clone(),
+            temporary_directory: options.home.clone(),
+        };
+        let (engine, observer, stop) = (Arc::clone(&self.engine), self.observer.clone(), self.stop.subscribe());
+        let handle = self.attempts.spawn(async move {
+            let _permit = permit;
+            run_attempt(engine, spec, request, observer, stop).await
+        });
+        self.running.insert(handle.id(), (task, attempt));
+        Ok(())
+    }
+
+    async fn attempt_ended(&mut self, joined: Result<(Id, Finished), JoinError>) -> Result<(), EngineError> {
+        let (id, finished) = match joined {
+            Ok((id, finished)) => (id, finished),
+            Err(error) => (error.id(), Finished::broken(&error)),
+        };
+        let Some((task, attempt)) = self.running.remove(&id) else {
+            return Ok(());
+        };
+        let Finished {
+            verdict,
+            seconds,
+            completed,
+        } = finished;
+        let (event, outcome, error) = match verdict {
+            Verdict::Succeeded => (Event::Succeeded { task, attempt }, AttemptOutcome::Succeeded, None),
+            Verdict::Cancelled => (Event::Stopped { task, attempt }, AttemptOutcome::Cancelled, None),
+            Verdict::Failed {
+                outcome,
+                failure,
+                retryable,
+            } => (
+                Event::Failed {
+                    task,
+                    attempt,
+                    retryable,
+                },
+                outcome,
+                Some(failure),
+            ),
+        };
+        let next = self.state.tasks()[task].failures + 2;
+        let detail = Detail {
+            pause: Some(self.dag.tasks[task].retry.pause(next, random())),
+            ended_attempt: Some(AttemptEnd {
+                position: task,
+                attempt,
+                outcome,
+                error: error.clone(),
+            }),
+            result: Some(TaskResult {
+                outputs: completed.outputs,
+                promotions: completed.promotions,
+                error,
+                seconds: Some(seconds),
+            }),
+            first: None,
+        };
+        self.step(event, detail).await
+    }
+
+    async fn cancel_run(&mut self) -> Result<(), EngineError> {
+        self.queue.clear();
+        self.retries.clear();
+        let reason = "the run was cancelled before it started".to_owned();
+        self.step(Event::Cancelled { reason }, Detail::default()).await?;
+        self.stop.send_replace(true);
+        Ok(())
+    }
+
+    /// Applies an event, writes what it changed, then lets it have its effects.
+    async fn step(&mut self, event: Event, mut detail: Detail) -> Result<(), EngineError> {
+        let subject = subject(&event);
+        let changes = apply(&mut self.state, event).map_err(|source| EngineError::Illegal {
+            run: self.run.id.clone(),
+            source,
+        })?;
+        let mut step = Transition {
+            at: Timestamp::now(),
+            ended_attempt: detail.ended_attempt.take(),
+            ended: changes.ended,
+            events: detail.first.take().into_iter().collect(),
+            ..Transition::default()
+        };
+        for &(place, state) in &changes.tasks {
+            let task = &self.state.tasks()[place];
+            let id = task.id.clone();
+            let mut change = TaskChange {
+                position: place,
+                snapshot: task.snapshot(),
+                retry_at: None,
+                result: None,
+            };
+            match state {
+                TaskState::Running => {
+                    step.started = Some((place, task.attempts));
+                    step.events.push(RunEvent::TaskStarted {
+                        task: id,
+                        attempt: task.attempts,
+                    });
+                }
+                TaskState::WaitingRetry => {
+                    let pause = detail.pause.unwrap_or_default();
+                    change.retry_at = Some(step.at + SignedDuration::try_from(pause).unwrap_or_default());
+                    let failed = detail.result.take();
+                    step.events.push(RunEvent::TaskRetry {
+                        task: id,
+                        attempt: task.attempts + 1,
+                        pause: pause.as_secs_f64(),
+                        error: failed.and_then(|result| result.error).unwrap_or_default(),
+                    });
+                    self.retries.insert(place, Instant::now() + pause);
+                }
+                state if state.is_end() => {
+                    let result = if subject == Some(place) {
+                        detail.result.take()
+                    } else {
+                        None
+                    };
+                    let result = result.unwrap_or_default();
+                    step.events.push(RunEvent::TaskEnded {
+                        task: id.clone(),
+                        state,
+                        seconds: result.seconds,
+                        reason: task
+                            .reason
+                            .clone()
+                            .or_else(|| result.error.as_ref().map(|error| error.message.clone())),
+                        error: result.error.clone(),
+                        outputs: result.outputs.clone(),
+                    });
+                    self.scope.tasks.insert(id, ports(&result.outputs));
+                    change.result = Some(result);
+                }
+                _ => {}
+            }
+            step.tasks.push(change);
+        }
+        step.events
+            .extend(changes.ended.map(|status| RunEvent::RunEnded { status }));
+        self.engine.store.transition(&self.run.id, &self.owner, &step).await?;
+        for (place, state) in changes.tasks {
+            if state == TaskState::Ready {
+                self.ready.push_back(place);
+            }
+        }
+        for event in step.events {
+            // Nobody has to listen.
+            let _ = self.observer.send(event);
+        }
+        Ok(())
+    }
+}
+
+/// The task that an event speaks of, to which its result belongs.
+fn subject(event: &Event) -> Option<usize> {
+    match *event {
+        Event::ConditionFalse { task, .. }
+        | Event::Rejected { task }
+        | Event::Started { task }
+        | Event::Succeeded { task, .. }
+        | Event::Failed { task, .. }
+        | Event::Stopped { task, .. }
+        | Event::Lost { task, .. }
+        | Event::RetryDue { task } => Some(task),
+        Event::Begin | Event::Cancelled { .. } => None,
+    }
+}
+
+fn ports(outputs: &BTreeMap<String, Output>) -> BTreeMap<String, Value> {
+    outputs
+        .iter()
+        .map(|(port, output)| (port.clone(), output.to_json()))
+        .collect()
+}
+
+async fn until(due: Option<(usize, Instant)>) {
+    match due {
+        Some((_, at)) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// From 0 to 1, for the jitter of a pause.
+fn random() -> f64 {
+    let (_, low) = Uuid::now_v7().as_u64_pair();
+    (low & 0xffff_ffff) as f64 / f64::from(u32::MAX)
+}

@@ -1,0 +1,200 @@
+//! The door to this crate: see [`Engine`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ratchet_artifacts::Bucket;
+use ratchet_core::plugin::Registry;
+use ratchet_core::state::RunStatus;
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::dispatcher::Dispatcher;
+use crate::error::EngineError;
+use crate::event::RunEvent;
+use crate::logs::{LogLine, from_ndjson, log_path};
+use crate::protocol::AttemptRequest;
+use crate::record::{NewRun, RunRecord};
+use crate::store::Store;
+
+/// What an engine needs to know.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// Holds `engine.sqlite` and the temporary directories of attempts. Created if missing.
+    pub home: PathBuf,
+    /// Address of the bucket: `file://`, a plain path, or `s3://`.
+    pub bucket_url: String,
+    /// Relative paths in DAGs are read against this directory.
+    pub working_directory: PathBuf,
+    /// The program for tasks in processes, called as `<worker> task-worker`.
+    pub worker: PathBuf,
+    /// How many attempts may run at once, over all runs that this engine drives; at least 1.
+    pub slots: usize,
+    /// The plugins.
+    pub registry: Arc<Registry>,
+}
+
+/// Creates runs and drives them. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub options: EngineOptions,
+    pub store: Store,
+    pub bucket: Bucket,
+    pub slots: Arc<Semaphore>,
+}
+
+impl Inner {
+    /// A directory that is removed when the value is dropped.
+    pub fn temporary_directory(&self, request: &AttemptRequest) -> std::io::Result<TempDir> {
+        let parent = self.options.home.join("tmp");
+        std::fs::create_dir_all(&parent)?;
+        let prefix = temporary_prefix(&request.run.id, &request.task, request.attempt);
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)
+    }
+
+    /// Removes what an attempt left whose engine was killed.
+    pub fn remove_temporary_directories(&self, run: &str, task: &str, attempt: u32) {
+        let prefix = temporary_prefix(run, task, attempt);
+        let Ok(entries) = std::fs::read_dir(self.options.home.join("tmp")) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&prefix)
+                && let Err(error) = std::fs::remove_dir_all(entry.path())
+            {
+                tracing::warn!("{} cannot be removed: {error}", entry.path().display());
+            }
+        }
+    }
+}
+
+fn temporary_prefix(run: &str, task: &str, attempt: u32) -> String {
+    format!("{run}.{task}.{attempt}.")
+}
+
+impl Engine {
+    /// Opens `engine.sqlite` in the home directory (creating and migrating it) and the bucket.
+    ///
+    /// # Errors
+    ///
+    /// If the home directory, the database or the bucket cannot be used; the message names it and the remedy.
+    pub async fn open(mut options: EngineOptions) -> Result<Self, EngineError> {
+        let unusable = |error: std::io::Error| EngineError::Home {
+            path: options.home.clone(),
+            message: error.to_string(),
+        };
+        std::fs::create_dir_all(&options.home).map_err(unusable)?;
+        // Workers get these paths, and may have another working directory one day.
+        let home = std::path::absolute(&options.home).map_err(unusable)?;
+        let working_directory = std::path::absolute(&options.working_directory).map_err(unusable)?;
+        options.home = home;
+        options.working_directory = working_directory;
+        let store = Store::open(&options.home.join("engine.sqlite")).await?;
+        let bucket = Bucket::open(&options.bucket_url).await?;
+        let slots = Arc::new(Semaphore::new(options.slots.max(1)));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                options,
+                store,
+                bucket,
+                slots,
+            }),
+        })
+    }
+
+    /// Records a run and returns its id. A tick that has its run already makes no second one: that run's id is returned.
+    ///
+    /// # Errors
+    ///
+    /// If the database refuses.
+    pub async fn create_run(&self, new: NewRun) -> Result<String, EngineError> {
+        Ok(self.inner.store.create_run(&new).await?)
+    }
+
+    /// Drives a run to its end: from its beginning, or from where a process that is gone left it. `observer` is told
+    /// what happens; nobody has to listen. When `cancel` turns true, running attempts are ended and the run is
+    /// cancelled. Dropping the future ends the attempts and leaves the run to whoever executes it next.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such run, it has ended, another process drives it, or the database fails. A failed task is no
+    /// error: see [`RunRecord::status`].
+    pub async fn execute(
+        &self,
+        run: &str,
+        observer: mpsc::UnboundedSender<RunEvent>,
+        cancel: watch::Receiver<bool>,
+    ) -> Result<RunRecord, EngineError> {
+        let record = self.run(run).await?;
+        if record.status != RunStatus::Running {
+            return Err(EngineError::Ended {
+                run: record.id,
+                status: record.status,
+            });
+        }
+        let id = record.id.clone();
+        Dispatcher::take(Arc::clone(&self.inner), record, observer, cancel)
+            .await?
+            .drive()
+            .await?;
+        self.run(&id).await
+    }
+
+    /// The log lines of a run's ended attempts, or of one task's: by task in DAG order, then attempt, then time.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such run or task, or the database or the bucket fails.
+    pub async fn logs(&self, run: &str, task: Option<&str>) -> Result<Vec<LogLine>, EngineError> {
+        let record = self.run(run).await?;
+        if let Some(task) = task {
+            let tasks = self.inner.store.tasks(&record.id).await?;
+            if !tasks.iter().any(|known| known.id == task) {
+                let known: Vec<String> = tasks.into_iter().map(|known| format!("`{}`", known.id)).collect();
+                return Err(EngineError::UnknownTask {
+                    run: record.id,
+                    task: task.to_owned(),
+                    known: known.join(", "),
+                });
+            }
+        }
+        let mut lines = Vec::new();
+        for attempt in self.inner.store.attempts(&record.id).await? {
+            if task.is_some_and(|task| task != attempt.task) {
+                continue;
+            }
+            let path = log_path(&record.id, &attempt.task, attempt.attempt);
+            if let Some(text) = self.inner.bucket.get(&path).await? {
+                lines.extend(from_ndjson(&text, &attempt.task, attempt.attempt));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The run of that id, or the one run whose id begins or ends so.
+    ///
+    /// # Errors
+    ///
+    /// If there is none or more than one, or the database fails.
+    pub async fn run(&self, run: &str) -> Result<RunRecord, EngineError> {
+        self.inner
+            .store
+            .run(run)
+            .await?
+            .ok_or_else(|| EngineError::UnknownRun { run: run.to_owned() })
+    }
+
+    /// The metadata.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &Bucket {
+        &self.inner.bucket
+    }
+}

@@ -1,0 +1,124 @@
+//! How the engine fails.
+
+use std::path::PathBuf;
+
+use ratchet_artifacts::BucketError;
+use ratchet_core::state::IllegalEvent;
+
+/// The metadata database refused. A fragment that names the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be opened.
+    #[error(
+        "the metadata database {path} cannot be opened: {message}; check that the directory exists and can be written, or name another one with RATCHET_HOME"
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        message: String,
+    },
+    /// A newer program migrated it.
+    #[error(
+        "the metadata database {path} was written by a newer version (schema {found}, this program knows {known}); use that version or another RATCHET_HOME"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema number.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("the metadata database failed to {action}: {source}")]
+    Query {
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// A row does not read back.
+    #[error("the metadata database holds {what} that cannot be read: {message}")]
+    Damaged {
+        /// Which row and column.
+        what: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// More than one run begins so.
+    #[error("{count} runs begin with `{prefix}`; give more of the id")]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// How many.
+        count: usize,
+    },
+    /// Another process drives the run.
+    #[error(
+        "run {run} is driven by another process; wait for it, or, if it was killed, some seconds until its lease ends"
+    )]
+    Leased {
+        /// The run.
+        run: String,
+    },
+}
+
+/// The engine could not do what it was asked. A failed run is none: see [`RunStatus`](crate::RunStatus).
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The home directory cannot be used.
+    #[error("the home directory {path} cannot be used: {message}; name another one with RATCHET_HOME")]
+    Home {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        message: String,
+    },
+    /// The metadata database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bucket refused.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// No such run.
+    #[error("there is no run `{run}`; `ratchet runs list` shows them")]
+    UnknownRun {
+        /// What was asked for.
+        run: String,
+    },
+    /// The run has no such task.
+    #[error("run {run} has no task `{task}`; it has {known}")]
+    UnknownTask {
+        /// The run.
+        run: String,
+        /// What was asked for.
+        task: String,
+        /// The ids that it has.
+        known: String,
+    },
+    /// The run is over.
+    #[error("run {run} has ended ({status}); start a new one")]
+    Ended {
+        /// The run.
+        run: String,
+        /// How it ended.
+        status: ratchet_core::state::RunStatus,
+    },
+    /// The run's own DAG text does not load any more.
+    #[error("the DAG text of run {run} cannot be read by this version: {message}")]
+    Dag {
+        /// The run.
+        run: String,
+        /// The first diagnostics.
+        message: String,
+    },
+    /// The state machine refused an event: a fault of this program.
+    #[error("run {run}: {source}")]
+    Illegal {
+        /// The run.
+        run: String,
+        /// What was refused.
+        source: IllegalEvent,
+    },
+}

@@ -1,0 +1,53 @@
+//! Runs DAGs: keeps what happens in a database, starts tasks when their turn comes, and turns what they return into
+//! versions and promotions.
+//!
+//! # The story of a run
+//!
+//! 1. [`Engine::open`] opens the metadata database in the home directory and the bucket.
+//! 2. [`Engine::create_run`] writes a run with the text of its DAG and one row for each task. From here on it is not lost.
+//! 3. [`Engine::execute`] drives it to its end. One loop (the dispatcher) turns everything that happens (an attempt
+//!    ended, a pause is over, somebody cancelled) into an event for [`ratchet_core::state::apply`], writes what changed
+//!    in one transaction, and only then acts on it: nothing starts that is not on disk.
+//! 4. An attempt runs in a process of its own (this program again, as `<worker> task-worker`) or inside the engine.
+//!    The two speak in lines of JSON. When the engine's end of the pipe closes, for whatever reason, the worker ends
+//!    its whole process group: no attempt outlives the engine that started it.
+//! 5. What a successful attempt returns is completed once: tables become dataset versions, models become model
+//!    versions, promotion requests become entries of the promotion log, each under the key `<run>/<task>`. Doing it
+//!    again reads the same entries back.
+//!
+//! A run is leased to the process that drives it. When that process is gone, another [`Engine::execute`] takes the run
+//! over after the lease ended: finished tasks stay finished, attempts that were under way are run again, and a late
+//! write of the former owner is refused.
+//!
+//! # A user's own binary
+//!
+//! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
+//! first argument is [`WORKER_SUBCOMMAND`].
+
+mod attempt;
+mod complete;
+pub mod cron;
+mod dispatcher;
+mod engine;
+mod error;
+mod event;
+mod executor;
+mod logs;
+mod prepare;
+mod protocol;
+mod record;
+mod seed;
+mod store;
+mod worker;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::{EngineError, StoreError};
+pub use event::RunEvent;
+pub use logs::{LogLine, LogStream};
+pub use record::{
+    AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
+};
+pub use store::Store;
+pub use worker::{WORKER_SUBCOMMAND, worker_main};
+
+pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

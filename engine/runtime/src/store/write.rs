@@ -1,0 +1,287 @@
+//! What changes in the metadata: runs are created, leased and moved on, each in one transaction.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use ratchet_core::plugin::Output;
+use ratchet_core::state::{RunStatus, Snapshot, TaskState};
+use serde::Serialize;
+use sqlx::{Sqlite, Transaction as Sql};
+use uuid::Uuid;
+
+use super::open::{Store, query};
+use crate::error::StoreError;
+use crate::event::RunEvent;
+use crate::record::{AttemptOutcome, Failure, NewRun, PromotionOutcome};
+
+/// One step of a run: what an event changed, written as a whole or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Transition {
+    pub tasks: Vec<TaskChange>,
+    pub started: Option<(usize, u32)>,
+    pub ended_attempt: Option<AttemptEnd>,
+    pub events: Vec<RunEvent>,
+    pub ended: Option<RunStatus>,
+    pub at: Timestamp,
+}
+
+/// A task's new row.
+#[derive(Debug)]
+pub(crate) struct TaskChange {
+    pub position: usize,
+    pub snapshot: Snapshot,
+    pub retry_at: Option<Timestamp>,
+    /// What an attempt leaves behind; none keeps what is there.
+    pub result: Option<TaskResult>,
+}
+
+/// What a task's last attempt left behind.
+#[derive(Debug, Default)]
+pub(crate) struct TaskResult {
+    pub outputs: BTreeMap<String, Output>,
+    pub promotions: Vec<PromotionOutcome>,
+    pub error: Option<Failure>,
+    pub seconds: Option<f64>,
+}
+
+/// The end of an attempt.
+#[derive(Debug)]
+pub(crate) struct AttemptEnd {
+    pub position: usize,
+    pub attempt: u32,
+    pub outcome: AttemptOutcome,
+    pub error: Option<Failure>,
+}
+
+impl Store {
+    /// Records a run and its tasks. For a tick that has its run already, returns that run's id and changes nothing.
+    pub(crate) async fn create_run(&self, new: &NewRun) -> Result<String, StoreError> {
+        let failed = query("create a run");
+        let id = Uuid::now_v7().to_string();
+        let mut transaction = self.begin("create a run").await?;
+        let created: Option<String> = sqlx::query_scalar(
+            "INSERT INTO runs (id, dag, status, started_by, actor, params, logical_date, interval_start, created_at, \
+             dag_text, file_name, version, lease_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0) \
+             ON CONFLICT (dag, logical_date) WHERE started_by = 'schedule' DO NOTHING RETURNING id",
+        )
+        .bind(&id)
+        .bind(&new.dag.name)
+        .bind(RunStatus::Running.name())
+        .bind(new.trigger.name())
+        .bind(&new.actor)
+        .bind(to_json(&new.params)?)
+        .bind(new.logical_date.to_string())
+        .bind(new.interval_start.to_string())
+        .bind(Timestamp::now().to_string())
+        .bind(&new.dag.text)
+        .bind(&new.dag.file_name)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        if created.is_none() {
+            return sqlx::query_scalar(
+                "SELECT id FROM runs WHERE dag = $1 AND logical_date = $2 AND started_by = 'schedule'",
+            )
+            .bind(&new.dag.name)
+            .bind(new.logical_date.to_string())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(&failed);
+        }
+        for (position, task) in (0_i64..).zip(&new.dag.tasks) {
+            sqlx::query(
+                "INSERT INTO tasks (run_id, position, id, uses, state, attempts, failures, outputs, promotions) \
+                 VALUES ($1, $2, $3, $4, $5, 0, 0, '{}', '[]')",
+            )
+            .bind(&id)
+            .bind(position)
+            .bind(&task.id)
+            .bind(&task.uses)
+            .bind(TaskState::Pending.name())
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(&failed)?;
+        Ok(id)
+    }
+
+    /// Takes the run for `owner` until `until`, unless somebody else holds it. True if it was taken.
+    pub(crate) async fn lease(&self, run: &str, owner: &str, until: Timestamp) -> Result<bool, StoreError> {
+        let failed = query("lease a run");
+        let mut transaction = self.begin("lease a run").await?;
+        let taken = sqlx::query(
+            "UPDATE runs SET owner = $2, lease_until = $3, version = version + 1 \
+             WHERE id = $1 AND status = 'running' AND (owner IS NULL OR owner = $2 OR lease_until < $4)",
+        )
+        .bind(run)
+        .bind(owner)
+        .bind(until.as_millisecond())
+        .bind(Timestamp::now().as_millisecond())
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    /// Prolongs a lease. Refused once somebody else took the run.
+    pub(crate) async fn renew(&self, run: &str, owner: &str, until: Timestamp) -> Result<(), StoreError> {
+        let failed = query("renew the lease of a run");
+        let mut transaction = self.begin("renew the lease of a run").await?;
+        let renewed = sqlx::query("UPDATE runs SET lease_until = $3 WHERE id = $1 AND owner = $2")
+            .bind(run)
+            .bind(owner)
+            .bind(until.as_millisecond())
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
+        if renewed.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Leased { run: run.to_owned() })
+        }
+    }
+
+    /// Gives a run back, so that somebody else need not wait for the lease to end.
+    pub(crate) async fn release(&self, run: &str, owner: &str) -> Result<(), StoreError> {
+        let failed = query("release a run");
+        let mut transaction = self.begin("release a run").await?;
+        sqlx::query("UPDATE runs SET owner = NULL, lease_until = 0 WHERE id = $1 AND owner = $2")
+            .bind(run)
+            .bind(owner)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)
+    }
+
+    /// Writes a step. Refused as a whole if `owner` does not hold the run any more, or if a row has moved on past the
+    /// attempt that the step speaks of.
+    pub(crate) async fn transition(&self, run: &str, owner: &str, step: &Transition) -> Result<(), StoreError> {
+        let failed = query("record what happened in a run");
+        let lost = || StoreError::Leased { run: run.to_owned() };
+        let at = step.at.to_string();
+        let mut transaction = self.begin("record what happened in a run").await?;
+        // First of all the run's own row: whoever holds it, holds the order of all events of the run.
+        let held = sqlx::query(
+            "UPDATE runs SET version = version + 1, status = COALESCE($3, status), \
+             finished_at = CASE WHEN $3 IS NULL THEN finished_at ELSE $4 END WHERE id = $1 AND owner = $2",
+        )
+        .bind(run)
+        .bind(owner)
+        .bind(step.ended.map(RunStatus::name))
+        .bind(&at)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        if held.rows_affected() != 1 {
+            return Err(lost());
+        }
+        for change in &step.tasks {
+            write_task(&mut transaction, run, &at, change).await?;
+        }
+        if let Some((position, attempt)) = step.started {
+            sqlx::query("INSERT INTO attempts (run_id, position, attempt, started_at) VALUES ($1, $2, $3, $4)")
+                .bind(run)
+                .bind(position as i64)
+                .bind(i64::from(attempt))
+                .bind(&at)
+                .execute(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        }
+        if let Some(end) = &step.ended_attempt {
+            let written = sqlx::query(
+                "UPDATE attempts SET finished_at = $4, outcome = $5, error = $6 \
+                 WHERE run_id = $1 AND position = $2 AND attempt = $3 AND outcome IS NULL",
+            )
+            .bind(run)
+            .bind(end.position as i64)
+            .bind(i64::from(end.attempt))
+            .bind(&at)
+            .bind(to_json(&end.outcome)?)
+            .bind(end.error.as_ref().map(to_json).transpose()?)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+            // A finished attempt is recorded exactly once.
+            if written.rows_affected() != 1 {
+                return Err(lost());
+            }
+        }
+        for event in &step.events {
+            sqlx::query(
+                "INSERT INTO events (run_id, number, at, body) \
+                 SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3 FROM events WHERE run_id = $1",
+            )
+            .bind(run)
+            .bind(&at)
+            .bind(to_json(&event.without_outputs())?)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(&failed)
+    }
+}
+
+async fn write_task(
+    transaction: &mut Sql<'_, Sqlite>,
+    run: &str,
+    at: &str,
+    change: &TaskChange,
+) -> Result<(), StoreError> {
+    let failed = query("record a task");
+    let TaskChange {
+        position,
+        snapshot,
+        retry_at,
+        result,
+    } = change;
+    let written = sqlx::query(
+        "UPDATE tasks SET state = $3, skip_cause = $4, reason = $5, attempts = $6, failures = $7, retry_at = $8, \
+         started_at = CASE WHEN $9 THEN $10 ELSE started_at END, \
+         finished_at = CASE WHEN $11 THEN $10 ELSE finished_at END \
+         WHERE run_id = $1 AND position = $2 AND attempts <= $6",
+    )
+    .bind(run)
+    .bind(*position as i64)
+    .bind(snapshot.state.name())
+    .bind(snapshot.skip_cause.map(|cause| cause.name()))
+    .bind(&snapshot.reason)
+    .bind(i64::from(snapshot.attempts))
+    .bind(i64::from(snapshot.failures))
+    .bind(retry_at.map(|instant| instant.to_string()))
+    .bind(snapshot.state == TaskState::Running)
+    .bind(at)
+    .bind(snapshot.state.is_end())
+    .execute(&mut **transaction)
+    .await
+    .map_err(&failed)?;
+    if written.rows_affected() != 1 {
+        return Err(StoreError::Leased { run: run.to_owned() });
+    }
+    let Some(result) = result else { return Ok(()) };
+    sqlx::query(
+        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = $6 WHERE run_id = $1 AND position = $2",
+    )
+    .bind(run)
+    .bind(*position as i64)
+    .bind(to_json(&result.outputs)?)
+    .bind(to_json(&result.promotions)?)
+    .bind(result.error.as_ref().map(to_json).transpose()?)
+    .bind(result.seconds)
+    .execute(&mut **transaction)
+    .await
+    .map_err(&failed)?;
+    Ok(())
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Damaged {
+        what: "a value to write".to_owned(),
+        message: error.to_string(),
+    })
+}

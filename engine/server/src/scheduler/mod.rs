@@ -1,0 +1,7 @@
+//! Runs DAGs at the ticks of their schedules.
+
+mod agenda;
+mod progress;
+mod scheduler;
+
+pub(crate) use scheduler::Scheduler;

@@ -1,0 +1,195 @@
+//! The loop that turns decisions into runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ratchet_core::spec::{Dag, Schedule};
+use ratchet_runtime::cron::interval_of;
+use ratchet_runtime::{Engine, EngineError, NewRun, RunStatus, RunTrigger};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::agenda::{Agenda, Decision};
+use super::progress::Progress;
+use crate::directory::DagDirectory;
+
+/// How often the clock is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How many looks lie between two searches for runs that nobody drives.
+const LOOKS_BETWEEN_SEARCHES: u32 = 5;
+/// How many of the newest runs are searched.
+const SEARCHED: u32 = 1_000;
+/// Who started a scheduled run.
+const ACTOR: &str = "scheduler";
+
+/// A run that this process drives, or tries to.
+struct Active {
+    dag: String,
+    cancel: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Why a tick became no run.
+enum Refusal {
+    /// The DAG cannot run by itself: a parameter has no default.
+    ForGood(String),
+    /// The store did not take it.
+    ForNow(EngineError),
+}
+
+struct Followed {
+    schedule: Schedule,
+    agenda: Agenda,
+}
+
+/// Follows all schedules of a directory.
+pub(crate) struct Scheduler {
+    engine: Engine,
+    directory: Arc<DagDirectory>,
+    progress: Progress,
+    followed: BTreeMap<String, Followed>,
+    active: BTreeMap<String, Active>,
+}
+
+impl Scheduler {
+    /// Remembers in `home` how far it came.
+    pub(crate) fn new(engine: Engine, directory: Arc<DagDirectory>, home: &Path) -> Self {
+        Self {
+            engine,
+            directory,
+            progress: Progress::open(home),
+            followed: BTreeMap::new(),
+            active: BTreeMap::new(),
+        }
+    }
+
+    /// Goes on until its task is aborted; runs under way are then taken over by the next scheduler.
+    pub(crate) async fn run(mut self) {
+        let mut interval = tokio::time::interval(LOOK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut look = 0_u32;
+        loop {
+            interval.tick().await;
+            self.active.retain(|_, active| !active.task.is_finished());
+            if look.is_multiple_of(LOOKS_BETWEEN_SEARCHES) {
+                self.take_over().await;
+            }
+            look = look.wrapping_add(1);
+            let dags = self.directory.dags();
+            self.followed.retain(|name, _| dags.contains_key(name));
+            for dag in dags.values() {
+                self.follow(dag).await;
+            }
+        }
+    }
+
+    /// Drives runs that a former process left behind. While another one holds the lease, the engine refuses.
+    async fn take_over(&mut self) {
+        let runs = match self.engine.store().list_runs(None, SEARCHED).await {
+            Ok(runs) => runs,
+            Err(error) => {
+                tracing::error!(%error, "runs left behind were not searched");
+                return;
+            }
+        };
+        for run in runs {
+            if run.status == RunStatus::Running && !self.active.contains_key(&run.id) {
+                self.drive(run.id, run.dag);
+            }
+        }
+    }
+
+    async fn follow(&mut self, dag: &Arc<Dag>) {
+        let Some(schedule) = &dag.schedule else {
+            self.followed.remove(&dag.name);
+            return;
+        };
+        let now = Timestamp::now();
+        if self.followed.get(&dag.name).is_none_or(|followed| followed.schedule != *schedule) {
+            let since = self.progress.begin(&dag.name, schedule, now);
+            match Agenda::new(schedule, dag.max_active_runs as usize, since) {
+                Ok(agenda) => {
+                    self.followed.insert(dag.name.clone(), Followed { schedule: schedule.clone(), agenda });
+                }
+                Err(error) => {
+                    tracing::error!(dag = dag.name, %error, "the schedule cannot be followed");
+                    self.followed.remove(&dag.name);
+                }
+            }
+        }
+        if let Some(followed) = self.followed.get_mut(&dag.name) {
+            followed.agenda.advance(now);
+        }
+        loop {
+            let active = self.active.values().filter(|active| active.dag == dag.name).count();
+            let Some(followed) = self.followed.get_mut(&dag.name) else { return };
+            match followed.agenda.decide(active) {
+                Decision::Wait => return,
+                Decision::Drop(tick) => {
+                    tracing::warn!(dag = dag.name, %tick, "no run for this tick: one is active");
+                    self.progress.decided(&dag.name, tick);
+                }
+                Decision::CancelActive => {
+                    for active in self.active.values().filter(|active| active.dag == dag.name) {
+                        let _ = active.cancel.send(true);
+                    }
+                    return;
+                }
+                Decision::Start(tick) => match self.start(dag, tick).await {
+                    Ok(()) => self.progress.decided(&dag.name, tick),
+                    Err(Refusal::ForGood(problem)) => {
+                        tracing::error!(dag = dag.name, %tick, problem, "no run for this tick");
+                        self.progress.decided(&dag.name, tick);
+                    }
+                    Err(Refusal::ForNow(error)) => {
+                        tracing::error!(dag = dag.name, %tick, %error, "the run is tried again");
+                        if let Some(followed) = self.followed.get_mut(&dag.name) {
+                            followed.agenda.put_back(tick);
+                        }
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn start(&mut self, dag: &Arc<Dag>, tick: Timestamp) -> Result<(), Refusal> {
+        let params = dag.bind(&BTreeMap::new()).map_err(|problems| Refusal::ForGood(problems.join("; ")))?;
+        let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), Some(tick), tick)
+            .map_err(|error| Refusal::ForGood(error.to_string()))?;
+        let new = NewRun {
+            dag: Dag::clone(dag),
+            params,
+            logical_date,
+            interval_start,
+            trigger: RunTrigger::Schedule,
+            actor: ACTOR.to_owned(),
+        };
+        let run = self.engine.create_run(new).await.map_err(Refusal::ForNow)?;
+        tracing::info!(dag = dag.name, %tick, run, "started");
+        self.drive(run, dag.name.clone());
+        Ok(())
+    }
+
+    fn drive(&mut self, run: String, dag: String) {
+        let (cancel, cancelled) = watch::channel(false);
+        let engine = self.engine.clone();
+        let id = run.clone();
+        let task = tokio::spawn(async move {
+            // Nobody listens: what happens is in the store.
+            let (events, _) = mpsc::unbounded_channel();
+            match engine.execute(&id, events, cancelled).await {
+                Ok(record) => tracing::info!(run = id, status = %record.status, "ended"),
+                // Ended meanwhile, or driven by another process.
+                Err(error @ (EngineError::Ended { .. } | EngineError::Store(_))) => {
+                    tracing::debug!(run = id, %error, "not driven here");
+                }
+                Err(error) => tracing::error!(run = id, %error, "the run could not be driven"),
+            }
+        });
+        self.active.insert(run, Active { dag, cancel, task });
+    }
+}

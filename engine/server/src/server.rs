@@ -1,0 +1,114 @@
+//! The service as a whole.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use ratchet_core::plugin::Registry;
+use ratchet_runtime::Engine;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::directory::DagDirectory;
+use crate::error::ServerError;
+use crate::rest;
+use crate::scheduler::Scheduler;
+
+/// How often the DAG directory is looked at.
+const DIRECTORY_INTERVAL: Duration = Duration::from_secs(2);
+/// Open requests have this long to end after the signal to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the service needs to know.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// Creates and drives runs.
+    pub engine: Engine,
+    /// The plugins that DAG files may use.
+    pub registry: Arc<Registry>,
+    /// Directory of DAG files.
+    pub dag_directory: PathBuf,
+    /// Holds `schedules.json`.
+    pub home: PathBuf,
+}
+
+/// What handlers share.
+pub(crate) struct State {
+    pub(crate) engine: Engine,
+    pub(crate) directory: Arc<DagDirectory>,
+}
+
+/// A service that listens but does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: ServerOptions,
+}
+
+impl Server {
+    /// Takes the address. Port 0 takes any free one.
+    ///
+    /// # Errors
+    ///
+    /// The address is taken or may not be used.
+    pub async fn bind(options: ServerOptions, listen: SocketAddr) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, options })
+    }
+
+    /// The address that it has.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Watches, schedules and answers until `stop` turns true. Runs under way are left as they are: their workers end
+    /// with this process, and the next one takes them over.
+    ///
+    /// # Errors
+    ///
+    /// The connection handling ended by itself.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), ServerError> {
+        let Self { listener, address, options } = self;
+        let directory = Arc::new(DagDirectory::new(options.dag_directory, options.registry));
+        // Once before the first answer and the first tick.
+        directory.refresh().await;
+        let watching = tokio::spawn(watch_directory(directory.clone()));
+        let scheduler = Scheduler::new(options.engine.clone(), directory.clone(), &options.home);
+        let scheduling = tokio::spawn(scheduler.run());
+        let router: Router = rest::router(Arc::new(State { engine: options.engine, directory }));
+        let mut stopped = stop.clone();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(turned_true(stop));
+        let outcome = tokio::select! {
+            outcome = serving.into_future() => outcome.map_err(|source| ServerError::Serve { address, source }),
+            // A client that holds its connection open must not keep the service from ending.
+            () = async { turned_true_mut(&mut stopped).await; tokio::time::sleep(DRAIN_LIMIT).await } => Ok(()),
+        };
+        watching.abort();
+        scheduling.abort();
+        outcome
+    }
+}
+
+async fn turned_true(mut stop: watch::Receiver<bool>) {
+    turned_true_mut(&mut stop).await;
+}
+
+async fn turned_true_mut(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone can no longer say stop; then only the process's end stops the service.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn watch_directory(directory: Arc<DagDirectory>) {
+    let mut interval = tokio::time::interval(DIRECTORY_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        interval.tick().await;
+        directory.refresh().await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The service over HTTP, with a plugin of the tests' own.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod answers;
+mod schedules;
+mod service;

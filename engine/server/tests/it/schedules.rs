@@ -1,0 +1,79 @@
+//! Ticks become runs.
+
+use std::path::Path;
+
+use jiff::{Timestamp, ToSpan};
+use serde_json::{Value, json};
+
+use crate::service::Service;
+
+/// An hourly DAG that was followed until `hours` hours ago.
+fn left_behind(home: &Path, catchup: &str, hours: i64) {
+    let dag = format!(
+        "name: hourly\nschedule: {{ cron: \"0 * * * *\", timezone: UTC, catchup: {catchup} }}\n\
+         tasks:\n  only: {{ uses: test.nothing }}\n"
+    );
+    std::fs::create_dir(home.join("dags")).unwrap();
+    std::fs::write(home.join("dags/hourly.yaml"), dag).unwrap();
+    let until = Timestamp::now() - hours.hours();
+    let followed = json!({ "hourly": { "schedule": "0 * * * * UTC", "until": until } });
+    std::fs::write(home.join("schedules.json"), followed.to_string()).unwrap();
+}
+
+fn all_succeeded(answer: &Value, count: usize) -> bool {
+    let runs = answer["runs"].as_array().unwrap();
+    runs.len() >= count && runs.iter().all(|run| run["status"] == json!("succeeded"))
+}
+
+fn logical_dates(answer: &Value) -> Vec<Timestamp> {
+    let runs = answer["runs"].as_array().unwrap();
+    let mut dates: Vec<Timestamp> = runs.iter().map(|run| run["logical_date"].as_str().unwrap().parse().unwrap()).collect();
+    dates.sort();
+    dates
+}
+
+#[tokio::test]
+async fn the_newest_missed_tick_is_caught_up_once_and_not_again_after_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    left_behind(home.path(), "latest", 5);
+    let service = Service::start(home.path()).await;
+    let answer = service.wait_for("/api/v1/runs", |answer| all_succeeded(answer, 1)).await;
+    let run = &answer["runs"][0];
+    assert_eq!((&run["trigger"], &run["actor"]), (&json!("schedule"), &json!("scheduler")));
+    let [date] = logical_dates(&answer)[..] else { panic!("{answer}") };
+    assert!(date <= Timestamp::now() && date > Timestamp::now() - 61.minutes(), "{date}");
+    assert_eq!(run["interval_start"].as_str().unwrap().parse::<Timestamp>().unwrap(), date - 1.hour());
+    service.stop().await;
+    let service = Service::start(home.path()).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    // An hour may have begun meanwhile: its tick is another one.
+    let dates = logical_dates(&service.json("/api/v1/runs").await);
+    assert_eq!(dates.iter().filter(|other| **other == date).count(), 1, "{dates:?}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn all_missed_ticks_are_caught_up_by_two_schedulers_with_one_run_each() {
+    let home = tempfile::tempdir().unwrap();
+    left_behind(home.path(), "all", 4);
+    let first = Service::start(home.path()).await;
+    let second = Service::start(home.path()).await;
+    let answer = first.wait_for("/api/v1/runs", |answer| all_succeeded(answer, 4)).await;
+    let dates = logical_dates(&answer);
+    assert!(dates.windows(2).all(|pair| pair[1] == pair[0] + 1.hour()), "{dates:?}");
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn an_edited_schedule_fires_nothing_old() {
+    let home = tempfile::tempdir().unwrap();
+    left_behind(home.path(), "all", 48);
+    let edited = std::fs::read_to_string(home.path().join("dags/hourly.yaml")).unwrap().replace("0 * *", "1 * *");
+    std::fs::write(home.path().join("dags/hourly.yaml"), edited).unwrap();
+    let service = Service::start(home.path()).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let dates = logical_dates(&service.json("/api/v1/runs").await);
+    assert!(dates.iter().all(|date| *date > Timestamp::now() - 1.minute()), "{dates:?}");
+    service.stop().await;
+}

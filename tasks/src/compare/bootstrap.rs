@@ -1,0 +1,157 @@
+//! Is one model better than another? Rows of one day are not independent, so days are drawn, not rows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use crate::simulate::random::Random;
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 2000;
+
+/// Fewer days than these decide nothing.
+pub const FEWEST_BLOCKS: usize = 10;
+
+/// What a comparison came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The gain is certain enough.
+    Better,
+    /// A gain worth having is certain enough not to be there.
+    NotBetter,
+    /// These rows cannot tell.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The word for it, as in ports and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Better => "better",
+            Verdict::NotBetter => "not_better",
+            Verdict::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// The gain of the challenger: the mean of the other's loss minus its own, in the unit of the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Rows.
+    pub rows: usize,
+    /// Days.
+    pub blocks: usize,
+    /// Mean gain; positive where the challenger is better.
+    pub gain: f64,
+    /// Bootstrap standard error of the gain.
+    pub standard_error: f64,
+    /// Lower end of the two-sided 95 % interval.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+    /// The smallest gain that as many days would show in four of five tries.
+    pub detectable: f64,
+}
+
+/// The gain per row with its interval, by a bootstrap of whole days (Kuensch 1989; Cameron, Gelbach and Miller 2008):
+/// the standard error of the resampled mean, with the quantile of Student's t at blocks - 1 degrees of freedom. `None`
+/// with fewer than two days.
+pub fn block_effect(gains: &[f64], days: &[i64], seed: u64) -> Option<Effect> {
+    let mut blocks: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    for (gain, day) in gains.iter().zip(days) {
+        let block = blocks.entry(*day).or_default();
+        block.0 += gain;
+        block.1 += 1.0;
+    }
+    let blocks: Vec<(f64, f64)> = blocks.into_values().collect();
+    if blocks.len() < 2 {
+        return None;
+    }
+    let mean_of = |sum: (f64, f64)| sum.0 / sum.1;
+    let gain = mean_of(blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1)));
+    let mut random = Random::new(seed);
+    let means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let mut sum = (0.0, 0.0);
+            for _ in 0..blocks.len() {
+                let block = blocks[random.below(blocks.len())];
+                sum = (sum.0 + block.0, sum.1 + block.1);
+            }
+            mean_of(sum)
+        })
+        .collect();
+    let center = means.iter().sum::<f64>() / RESAMPLES as f64;
+    let variance = means.iter().map(|mean| (mean - center) * (mean - center)).sum::<f64>() / (RESAMPLES as f64 - 1.0);
+    // A resample of B days varies by (B - 1) / B of what B new days would.
+    let count = blocks.len() as f64;
+    let standard_error = (variance * count / (count - 1.0)).sqrt();
+    let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
+    let reach = student.inverse_cdf(0.975) * standard_error;
+    let detectable = reach + student.inverse_cdf(0.8) * standard_error;
+    Some(Effect { rows: gains.len(), blocks: blocks.len(), gain, standard_error, lower: gain - reach, upper: gain + reach, detectable })
+}
+
+/// The verdict: better when the whole interval lies above `margin`; not better when it lies below the smallest gain
+/// worth having; inconclusive otherwise, and always with fewer than [`FEWEST_BLOCKS`] days.
+pub fn verdict(effect: &Effect, margin: f64, worth: f64) -> Verdict {
+    if effect.blocks < FEWEST_BLOCKS {
+        Verdict::Inconclusive
+    } else if effect.lower > margin {
+        Verdict::Better
+    } else if effect.upper < worth.max(margin) {
+        Verdict::NotBetter
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Gains of `days` days of 20 rows with a common part per day.
+    fn example(random: &mut Random, days: i64, shift: f64) -> (Vec<f64>, Vec<i64>) {
+        let mut gains = Vec::new();
+        let mut labels = Vec::new();
+        for day in 0..days {
+            let common = random.normal();
+            for _ in 0..20 {
+                gains.push(shift + common + random.normal());
+                labels.push(day);
+            }
+        }
+        (gains, labels)
+    }
+
+    #[test]
+    fn a_model_that_is_no_better_is_seldom_called_better() {
+        let mut random = Random::new(11);
+        let trials = 400;
+        let wrong = (0..trials).filter(|trial| {
+            let (gains, days) = example(&mut random, 30, 0.0);
+            verdict(&block_effect(&gains, &days, *trial).unwrap(), 0.0, 0.5) == Verdict::Better
+        });
+        // 2.5 % of 400 are 10; 22 would come up by chance once in a thousand tries.
+        assert!(wrong.count() <= 22);
+    }
+
+    #[test]
+    fn a_clear_gain_is_better_and_a_clear_loss_is_not() {
+        let mut random = Random::new(12);
+        let (gains, days) = example(&mut random, 30, 2.0);
+        assert_eq!(verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5), Verdict::Better);
+        let (gains, days) = example(&mut random, 30, -2.0);
+        assert_eq!(verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5), Verdict::NotBetter);
+    }
+
+    #[test]
+    fn few_days_decide_nothing() {
+        let mut random = Random::new(13);
+        let (gains, days) = example(&mut random, 9, 5.0);
+        assert_eq!(verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5), Verdict::Inconclusive);
+        assert_eq!(block_effect(&gains[..20], &days[..20], 1), None);
+    }
+}

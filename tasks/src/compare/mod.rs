@@ -1,0 +1,8 @@
+//! Comparison: the challenger meets the champion on the same rows.
+
+mod bootstrap;
+mod report;
+mod task;
+
+pub use bootstrap::{Effect, Verdict, block_effect, verdict};
+pub use task::{CompareChampion, CompareConfig};

@@ -1,0 +1,194 @@
+//! Where an extract's bytes come from.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use object_store::ObjectStoreExt;
+use object_store::aws::AmazonS3Builder;
+use ratchet_core::plugin::TaskError;
+use url::Url;
+
+use crate::blocking::blocking;
+use crate::simulate::Simulation;
+
+/// What stands behind `from`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A path, relative to the working directory or absolute.
+    Path(PathBuf),
+    /// `s3://bucket/key`.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+    },
+    /// `simulated://name?...`.
+    Simulated(Simulation),
+}
+
+/// Bytes and what is said about them.
+pub struct Fetched {
+    /// As they came.
+    pub bytes: Bytes,
+    /// The address for manifests and logs.
+    pub address: String,
+    /// True if they were made up.
+    pub simulated: bool,
+}
+
+impl Source {
+    /// Reads a `from`.
+    ///
+    /// # Errors
+    /// A scheme that is not known, and whatever is wrong inside a known one, as a message and a remedy.
+    pub fn parse(from: &str) -> Result<Source, (String, String)> {
+        let Some((scheme, rest)) = from.split_once("://") else {
+            return match from.trim() {
+                "" => Err((
+                    "the address is empty".to_owned(),
+                    "write a path, file://, s3:// or simulated://".to_owned(),
+                )),
+                _ => Ok(Source::Path(PathBuf::from(from))),
+            };
+        };
+        match scheme {
+            "file" => {
+                let url = Url::parse(from)
+                    .map_err(|error| (format!("`{from}` is no address: {error}"), FILE_HELP.to_owned()))?;
+                let path = url
+                    .to_file_path()
+                    .map_err(|()| (format!("`{from}` names no file"), FILE_HELP.to_owned()))?;
+                Ok(Source::Path(path))
+            }
+            "s3" => match rest.split_once('/') {
+                Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(Source::S3 {
+                    bucket: bucket.to_owned(),
+                    key: key.to_owned(),
+                }),
+                _ => Err((
+                    format!("`{from}` names no object"),
+                    "write s3://bucket/path/to/file.csv".to_owned(),
+                )),
+            },
+            "simulated" => Simulation::parse(from).map(Source::Simulated),
+            _ => Err((
+                format!("`{scheme}://` is not a source that this task can read"),
+                "use a path, file://, s3:// or simulated://".to_owned(),
+            )),
+        }
+    }
+
+    /// Gets the bytes.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read, a store that does not answer.
+    pub async fn fetch(&self, from: &str, working_directory: &Path) -> Result<Fetched, TaskError> {
+        match self {
+            Source::Path(path) => {
+                let path = working_directory.join(path);
+                let bytes = tokio::fs::read(&path)
+                    .await
+                    .map_err(|error| unreadable(from, &path, &error))?;
+                Ok(Fetched {
+                    bytes: bytes.into(),
+                    address: from.to_owned(),
+                    simulated: false,
+                })
+            }
+            Source::S3 { bucket, key } => {
+                let bytes = fetch_s3(bucket, key, from).await?;
+                Ok(Fetched {
+                    bytes,
+                    address: from.to_owned(),
+                    simulated: false,
+                })
+            }
+            Source::Simulated(simulation) => {
+                let owned = simulation.clone();
+                let bytes = blocking("the simulation", move || owned.to_csv()).await?;
+                Ok(Fetched {
+                    bytes: bytes.into(),
+                    address: simulation.address(),
+                    simulated: true,
+                })
+            }
+        }
+    }
+}
+
+const FILE_HELP: &str = "write file:///absolute/path, or a path without a scheme";
+
+fn unreadable(from: &str, path: &Path, error: &std::io::Error) -> TaskError {
+    let tried = path.display();
+    let message = match error.kind() {
+        std::io::ErrorKind::NotFound => format!("the file `{from}` is not there (tried {tried})"),
+        std::io::ErrorKind::IsADirectory => format!("`{from}` is a directory, not a file (tried {tried})"),
+        _ => format!("the file `{from}` cannot be read (tried {tried}): {error}"),
+    };
+    TaskError::permanent(message).with_help(
+        "change `from`, or the parameter behind it (`-p NAME=PATH`); relative paths start at the working directory",
+    )
+}
+
+async fn fetch_s3(bucket: &str, key: &str, from: &str) -> Result<Bytes, TaskError> {
+    let environment = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers, AWS_ENDPOINT_URL and AWS_ALLOW_HTTP";
+    let store = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .build()
+        .map_err(|error| {
+            TaskError::permanent(format!("`{from}` cannot be opened: {error}"))
+                .with_help(format!("check {environment}"))
+        })?;
+    let failed = |error: object_store::Error| match error {
+        object_store::Error::NotFound { .. } => TaskError::permanent(format!("`{from}` is not there"))
+            .with_help("change `from`, or the parameter behind it (`-p NAME=ADDRESS`)"),
+        object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
+            TaskError::permanent(format!("`{from}` may not be read: {error}")).with_help(format!("check {environment}"))
+        }
+        _ => TaskError::transient(format!("`{from}` cannot be read: {error}")),
+    };
+    let path = object_store::path::Path::parse(key)
+        .map_err(|error| TaskError::permanent(format!("`{from}` names no object: {error}")))?;
+    store.get(&path).await.map_err(failed)?.bytes().await.map_err(failed)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart_by_their_scheme() {
+        assert_eq!(Source::parse("data/a.csv").unwrap(), Source::Path("data/a.csv".into()));
+        assert_eq!(
+            Source::parse("file:///data/a%20b.csv").unwrap(),
+            Source::Path("/data/a b.csv".into())
+        );
+        assert_eq!(
+            Source::parse("s3://b/k/a.csv").unwrap(),
+            Source::S3 {
+                bucket: "b".into(),
+                key: "k/a.csv".into()
+            }
+        );
+        assert!(matches!(
+            Source::parse("simulated://lfb").unwrap(),
+            Source::Simulated(_)
+        ));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_a_remedy() {
+        for from in [
+            "",
+            "http://host/a.csv",
+            "s3://bucket",
+            "simulated://mars",
+            "simulated://lfb?rows=many",
+        ] {
+            let (message, help) = Source::parse(from).unwrap_err();
+            assert!(!message.is_empty() && !help.is_empty(), "{from}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The tasks that come with Ratchet: what stands behind `uses` in a DAG.
+//!
+//! A record's way through this crate:
+//!
+//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, or rows that [`simulate`] makes) and saves its raw bytes
+//!    before anything else. The text becomes a table: types are inferred over the whole file and text stays as it came.
+//! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
+//!    that names the expectation, the value seen and the rows.
+//! 3. [`transform`] reshapes tables by SQL. What comes out is sorted by a declared key, so that the same rows have the
+//!    same bytes on every machine.
+//!
+//! [`mod@core`] holds what has nothing to do with data: `core.exec` runs any program, `core.noop`, `core.sleep` and
+//! `core.fail` are for building and testing DAGs.
+//!
+//! Between tasks a table is Parquet in the bucket; [`table`] reads and writes it and is the one place that knows both
+//! sides. Every column may say when its value is known ([`known`]): that mark travels with the table, and training
+//! refuses what is known too late. The mark `simulated` travels the same way, from the extract to the model.
+//!
+//! A plugin returns blobs and values; the engine registers versions and appends promotions when it completes the
+//! attempt. [`registry`] is the list of all plugins.
+
+pub mod blocking;
+pub mod compare;
+pub mod core;
+pub mod extract;
+pub mod known;
+pub mod nearest;
+pub mod promote;
+pub mod quality;
+pub mod simulate;
+pub mod table;
+pub mod train;
+pub mod transform;
+mod words;
+
+use ratchet_core::plugin::Registry;
+
+/// All plugins of this crate.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry
+        .add::<crate::core::Noop>()
+        .add::<crate::core::Sleep>()
+        .add::<crate::core::Fail>()
+        .add::<crate::core::Exec>()
+        .add::<extract::File>()
+        .add::<quality::Gate>()
+        .add::<transform::Sql>()
+        .add::<train::TrainModel>()
+        .add::<compare::CompareChampion>()
+        .add::<promote::PromoteModel>();
+    registry
+}

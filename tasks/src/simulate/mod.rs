@@ -1,0 +1,10 @@
+//! Records that are made up, for a first run without data and for tests. Whatever they touch is marked as simulated.
+
+mod lfb;
+mod lfb_geography;
+mod lfb_incident;
+mod lfb_vocabulary;
+pub mod random;
+mod simulation;
+
+pub use simulation::Simulation;

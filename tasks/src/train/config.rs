@@ -1,0 +1,296 @@
+//! What stands under `with` of `train.model`.
+
+use std::collections::BTreeMap;
+
+use ratchet_core::plugin::{ConfigProblem, Known, Table};
+use ratchet_model::features::StepConfig;
+use ratchet_model::{Target, TargetKind, Transform};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Trains candidates, chooses one on the last weeks of the training period, and writes it as a bundle.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Name of the model: `[a-z][a-z0-9-]*`.
+    pub model: String,
+    /// What it answers, for people.
+    #[serde(default)]
+    pub description: String,
+    /// The table to learn from: one row per example.
+    pub table: Table,
+    /// Tables of places that `distance` features look up, by name.
+    #[serde(default)]
+    pub lookups: BTreeMap<String, LookupConfig>,
+    /// What to predict.
+    pub target: TargetConfig,
+    /// When the model answers: features may only read columns that are known by then.
+    pub predict_at: Known,
+    /// Column that says when a row happened; the split goes by it.
+    pub time: String,
+    /// Rows before this civil time train, rows from it on are held out. Empty: the newest `holdout_days` are held out.
+    #[serde(default)]
+    pub train_until: String,
+    /// Rows from this civil time on are not used. Empty: all are.
+    #[serde(default)]
+    pub holdout_until: String,
+    /// Days held out when `train_until` is empty.
+    #[serde(default = "default_holdout_days")]
+    pub holdout_days: u32,
+    /// The last days of the training period: they choose the candidate, calibrate it and show where it underestimates.
+    #[serde(default = "default_validation_days")]
+    pub validation_days: u32,
+    /// From columns to features, in order. The columns that they read are the fields of a request.
+    pub features: Vec<StepConfig>,
+    /// What to try. The best on the validation days becomes the challenger.
+    #[serde(default = "default_candidates")]
+    pub candidates: Vec<Candidate>,
+    /// Column whose values are slices that may be underestimated (stations, say). It has to be a field.
+    #[serde(default)]
+    pub slices: Option<SliceConfig>,
+    /// Share of new rows that an interval should hold.
+    #[serde(default = "default_coverage")]
+    pub coverage: f64,
+    /// Path at which the model answers beside `/predict/<model>`, such as `/predict/time_pump`.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// Seed of everything random. Default: made from the names of DAG and task.
+    #[serde(default)]
+    pub seed: Option<u64>,
+}
+
+fn default_holdout_days() -> u32 {
+    30
+}
+
+fn default_validation_days() -> u32 {
+    21
+}
+
+fn default_coverage() -> f64 {
+    0.9
+}
+
+fn default_candidates() -> Vec<Candidate> {
+    vec![
+        Candidate::Linear(LinearConfig::default()),
+        Candidate::Tree(TreeConfig::default()),
+        Candidate::Boosting(BoostingConfig::default()),
+    ]
+}
+
+/// A table of places.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LookupConfig {
+    /// The table; without it the places are learnt.
+    #[serde(default)]
+    pub table: Option<Table>,
+    /// Column with the name of the place.
+    pub key: String,
+    /// Column with the easting.
+    pub x: String,
+    /// Column with the northing.
+    pub y: String,
+}
+
+/// What to predict.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TargetConfig {
+    /// A number.
+    Regression {
+        /// Column with the number.
+        column: String,
+        /// Scale of training.
+        #[serde(default)]
+        transform: Transform,
+        /// Name of the answer's field, such as `seconds`.
+        answer: String,
+    },
+    /// Whether a number is above a limit.
+    Binary {
+        /// Column with the number.
+        column: String,
+        /// The limit.
+        above: f64,
+        /// Name of the answer's field, such as `over_target`.
+        answer: String,
+    },
+    /// One of several whole numbers in order. Learnt as one question per cut: more than 1, more than 2, ...
+    Ordinal {
+        /// Column with the number; values beyond the ends count as the ends.
+        column: String,
+        /// The classes, ascending.
+        classes: Vec<i64>,
+        /// Name of the answer's field, such as `pumps`.
+        answer: String,
+    },
+}
+
+impl TargetConfig {
+    /// As the bundle says it; classes start with equal weights.
+    pub fn to_target(&self) -> Target {
+        let (column, kind, answer) = match self {
+            TargetConfig::Regression { column, transform, answer } => {
+                (column, TargetKind::Regression { transform: *transform }, answer)
+            }
+            TargetConfig::Binary { column, above, answer } => (column, TargetKind::Binary { above: *above }, answer),
+            TargetConfig::Ordinal { column, classes, answer } => {
+                let weights = vec![1.0; classes.len()];
+                (column, TargetKind::Ordinal { classes: classes.clone(), weights }, answer)
+            }
+        };
+        Target { column: column.clone(), kind, answer: answer.clone() }
+    }
+}
+
+/// Slices that may be underestimated.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SliceConfig {
+    /// The field whose values are the slices.
+    pub field: String,
+    /// A row counts as underestimated when it exceeds the prediction by more than this, in the target's unit.
+    pub margin: f64,
+}
+
+/// One model to try.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Candidate {
+    /// Least squares for numbers, logistic regression for classes.
+    Linear(LinearConfig),
+    /// One decision tree.
+    Tree(TreeConfig),
+    /// Gradient-boosted trees.
+    Boosting(BoostingConfig),
+}
+
+impl Candidate {
+    /// The word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Candidate::Linear(_) => "linear",
+            Candidate::Tree(_) => "tree",
+            Candidate::Boosting(_) => "boosting",
+        }
+    }
+}
+
+/// Settings of the linear baseline.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinearConfig {
+    /// L2 penalty of logistic regression.
+    pub alpha: f64,
+}
+
+impl Default for LinearConfig {
+    fn default() -> Self {
+        Self { alpha: 1.0 }
+    }
+}
+
+/// Settings of the decision tree.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TreeConfig {
+    /// Nodes between root and leaf at most.
+    pub depth: usize,
+    /// Rows in a leaf at least.
+    pub leaf_rows: usize,
+}
+
+impl Default for TreeConfig {
+    fn default() -> Self {
+        Self { depth: 7, leaf_rows: 30 }
+    }
+}
+
+/// Settings of boosting.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BoostingConfig {
+    /// Number of trees.
+    pub trees: usize,
+    /// Step of each tree.
+    pub learning_rate: f32,
+    /// Leaves of a tree at most.
+    pub leaves: usize,
+    /// Nodes between root and leaf at most.
+    pub depth: usize,
+    /// Share of the rows that a tree sees.
+    pub row_share: f32,
+    /// Share of the features that a tree sees.
+    pub feature_share: f64,
+    /// L2 penalty of leaf values.
+    pub l2: f32,
+    /// Weight of the rows in a leaf at least.
+    pub leaf_weight: f32,
+    /// Rounds of fitting again with each row weighted by the inverse of its residual: from the mean towards the median.
+    pub reweight: u32,
+}
+
+impl Default for BoostingConfig {
+    fn default() -> Self {
+        Self {
+            trees: 300,
+            learning_rate: 0.05,
+            leaves: 31,
+            depth: 8,
+            row_share: 0.8,
+            feature_share: 0.7,
+            l2: 1.0,
+            leaf_weight: 10.0,
+            reweight: 0,
+        }
+    }
+}
+
+/// What the types alone do not show.
+pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
+    let mut problems = Vec::new();
+    let mut add = |pointer: &str, message: String, help: &str| {
+        problems.push(ConfigProblem { pointer: pointer.to_owned(), message, help: Some(help.to_owned()) });
+    };
+    let name = config.model.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    if !name.first().is_some_and(u8::is_ascii_lowercase) || !name.iter().all(plain) {
+        let message = format!("`{}` is no name of a model", config.model);
+        add("/model", message, "use lower-case letters, digits and `-`, a letter first");
+    }
+    if !(0.5..1.0).contains(&config.coverage) {
+        let message = format!("coverage {} is not a share from 0.5 to 1", config.coverage);
+        add("/coverage", message, "0.9 means that nine of ten new rows lie within their interval");
+    }
+    if config.features.is_empty() {
+        add("/features", "there are no features".to_owned(), "add a step such as `- number: { fields: [...] }`");
+    }
+    if config.candidates.is_empty() {
+        add("/candidates", "there are no candidates".to_owned(), "leave `candidates` out, or name one such as `- boosting: {}`");
+    }
+    if config.validation_days == 0 {
+        add("/validation_days", "there have to be validation days".to_owned(), "21 is the default");
+    }
+    if let Err(problem) = config.target.to_target().validate() {
+        add("/target", problem, "classes are two or more ascending whole numbers, such as [1, 2, 3]");
+    }
+    for (pointer, text) in [("/train_until", &config.train_until), ("/holdout_until", &config.holdout_until)] {
+        if !text.trim().is_empty() && ratchet_model::schema::parse_timestamp(text).is_none() {
+            add(pointer, format!("`{text}` is no date"), "write it like 2017-04-01");
+        }
+    }
+    if config.route.as_ref().is_some_and(|route| !route.starts_with('/') || route.contains(['{', '}', '*', '?', '#', ' '])) {
+        add("/route", "the route is no path".to_owned(), "write it like /predict/time_pump");
+    }
+    for (index, step) in config.features.iter().enumerate() {
+        if let StepConfig::Distance { lookup: Some(lookup), .. } = step
+            && !config.lookups.contains_key(lookup)
+        {
+            let pointer = format!("/features/{index}/distance/lookup");
+            add(&pointer, format!("there is no lookup `{lookup}`"), "declare it under `lookups`");
+        }
+    }
+    problems
+}

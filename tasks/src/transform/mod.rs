@@ -1,0 +1,6 @@
+//! Tables in, a table out.
+
+mod query;
+mod sql;
+
+pub use sql::{Sql, SqlConfig};

@@ -1,0 +1,10 @@
+//! The built-in tasks as a DAG uses them: by name from the registry, with a configuration as JSON.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod core;
+mod gate;
+mod real_records;
+mod simulated;
+mod sql;
+mod support;
+mod tables;

@@ -1,0 +1,11 @@
+//! What crosses crates, from outside. Every number that is promised is printed.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod determinism;
+mod gate;
+mod hot_load;
+mod parity;
+mod s3;
+mod support;
+mod training;
