@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use ratchet_artifacts::{PromotionLog, models};
-use ratchet_core::plugin::{Isolation, Model, Output, Outputs, Plugin, Port, PortKind, PromotionRequest, TaskContext, TaskError};
+use ratchet_core::plugin::{
+    Isolation, Model, Output, Outputs, Plugin, Port, PortKind, PromotionRequest, TaskContext, TaskError,
+};
 use ratchet_model::schema::parse_timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,25 +41,39 @@ impl Plugin for PromoteModel {
     const ISOLATION: Isolation = Isolation::Inline;
 
     fn outputs() -> Vec<Port> {
-        vec![Port { name: "promoted", kind: PortKind::Value, description: "`name@version` and the alias." }]
+        vec![Port {
+            name: "promoted",
+            kind: PortKind::Value,
+            description: "`name@version` and the alias.",
+        }]
     }
 
     async fn run(config: PromoteConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
-        let PromoteConfig { model, comparison, alias } = config;
+        let PromoteConfig {
+            model,
+            comparison,
+            alias,
+        } = config;
         let name = format!("`{}`", model.name);
         let version = model.version.ok_or_else(|| {
-            TaskError::permanent(format!("{name} has no version yet")).with_help("give the port of a finished training task")
+            TaskError::permanent(format!("{name} has no version yet"))
+                .with_help("give the port of a finished training task")
         })?;
         let text = |pointer: &str| comparison.pointer(pointer).and_then(Value::as_str);
         if text("/challenger/digest") != Some(model.bundle.sha256.as_str()) {
-            return Err(TaskError::permanent(format!("the comparison is not of {name} version {version}"))
-                .with_help("what was compared is promoted: give `model` and `comparison` of the same challenger"));
+            return Err(
+                TaskError::permanent(format!("the comparison is not of {name} version {version}"))
+                    .with_help("what was compared is promoted: give `model` and `comparison` of the same challenger"),
+            );
         }
         let until = |side: &str| text(&format!("/{side}/until")).and_then(parse_timestamp);
         if let (Some(challenger), Some(champion)) = (until("challenger"), until("champion"))
             && challenger < champion
         {
-            let (ours, theirs) = (text("/challenger/until").unwrap_or_default(), text("/champion/until").unwrap_or_default());
+            let (ours, theirs) = (
+                text("/challenger/until").unwrap_or_default(),
+                text("/champion/until").unwrap_or_default(),
+            );
             return Err(TaskError::permanent(format!(
                 "version {version} of {name} learnt from rows up to {ours}, the champion from rows up to {theirs}"
             ))
@@ -75,7 +91,10 @@ impl Plugin for PromoteModel {
             comparison,
         };
         let promoted = json!({"model": model.name, "version": version, "alias": alias});
-        Ok(Outputs { promotions: vec![request], ..Outputs::default().with("promoted", Output::Value(promoted)) })
+        Ok(Outputs {
+            promotions: vec![request],
+            ..Outputs::default().with("promoted", Output::Value(promoted))
+        })
     }
 }
 
@@ -85,20 +104,33 @@ fn route(parameters: &Value) -> Option<&str> {
 
 /// Two models cannot answer at one path, and none at a path of the API itself.
 async fn refuse_taken_route(model: &Model, context: &TaskContext) -> Result<(), TaskError> {
-    let Some(path) = route(&model.parameters) else { return Ok(()) };
-    let taken = |by: &str| {
-        TaskError::permanent(format!("the route {path} of `{}` is taken by {by}", model.name)).with_help("give the model another `route`")
+    let Some(path) = route(&model.parameters) else {
+        return Ok(());
     };
-    if ratchet_model::is_reserved_path(path) {
-        return Err(taken("the API itself"));
+    if let Some(problem) = ratchet_model::route_problem(&model.name, path) {
+        return Err(TaskError::permanent(format!(
+            "`{}` cannot be promoted: {problem}",
+            model.name
+        )));
     }
     let bucket = open_bucket(&context.bucket_url).await?;
-    let head = PromotionLog::new(bucket.clone()).head().await.map_err(|error| TaskError::transient(error.to_string()))?;
-    for (other, aliases) in head.iter().flat_map(|head| &head.table).filter(|(other, _)| **other != model.name) {
+    let head = PromotionLog::new(bucket.clone())
+        .head()
+        .await
+        .map_err(|error| TaskError::transient(error.to_string()))?;
+    for (other, aliases) in head
+        .iter()
+        .flat_map(|head| &head.table)
+        .filter(|(other, _)| **other != model.name)
+    {
         for holder in aliases.values() {
             let manifest = models::get(&bucket, other, holder.version).await.map_err(from_bucket)?;
             if manifest.is_some_and(|manifest| route(&manifest.parameters) == Some(path)) {
-                return Err(taken(&format!("`{other}`")));
+                return Err(TaskError::permanent(format!(
+                    "the route {path} of `{}` is taken by `{other}`",
+                    model.name
+                ))
+                .with_help("give one of them another `route`"));
             }
         }
     }

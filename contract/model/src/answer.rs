@@ -95,7 +95,10 @@ pub(crate) fn schema(target: &Target, slices: bool) -> Value {
         }
         TargetKind::Binary { above } => {
             let description = format!("True if `{}` is expected above {above}.", target.column);
-            properties.insert(target.answer.clone(), json!({"type": "boolean", "description": description}));
+            properties.insert(
+                target.answer.clone(),
+                json!({"type": "boolean", "description": description}),
+            );
             properties.insert("probability".to_owned(), share.clone());
         }
         TargetKind::Ordinal { classes, .. } => {

@@ -234,7 +234,13 @@ impl Bundle {
             TargetKind::Regression { .. } => content.residuals.offsets(content.coverage),
             _ => None,
         };
-        Ok(Bundle { content, offsets, golden, golden_answers, size: bytes.len() })
+        Ok(Bundle {
+            content,
+            offsets,
+            golden,
+            golden_answers,
+            size: bytes.len(),
+        })
     }
 
     /// Answers the golden rows again and compares to the last bit. Returns how many there are.
@@ -285,7 +291,13 @@ impl Bundle {
 
     /// About how much memory it takes, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.size + self.content.outputs.iter().map(|output| output.predictor.memory_bytes()).sum::<usize>()
+        self.size
+            + self
+                .content
+                .outputs
+                .iter()
+                .map(|output| output.predictor.memory_bytes())
+                .sum::<usize>()
     }
 
     /// Reads one request row.
@@ -301,11 +313,17 @@ impl Bundle {
     /// Predictions alone, as training and comparison need them.
     pub fn predict(&self, rows: &Rows) -> Vec<Prediction> {
         let matrix = self.content.pipeline.transform(rows);
-        (0..rows.len()).map(|row| self.predict_features(matrix.row(row))).collect()
+        (0..rows.len())
+            .map(|row| self.predict_features(matrix.row(row)))
+            .collect()
     }
 
     fn predict_features(&self, features: &[f64]) -> Prediction {
-        let scores = self.content.outputs.iter().map(|output| output.predictor.score(features));
+        let scores = self
+            .content
+            .outputs
+            .iter()
+            .map(|output| output.predictor.score(features));
         match &self.content.target.kind {
             TargetKind::Regression { transform } => {
                 let score = scores.sum::<f64>();
@@ -313,10 +331,17 @@ impl Bundle {
                     lower: transform.backward(score + offsets.lower),
                     upper: transform.backward(score + offsets.upper),
                 });
-                Prediction { value: transform.backward(score), interval, probabilities: Vec::new() }
+                Prediction {
+                    value: transform.backward(score),
+                    interval,
+                    probabilities: Vec::new(),
+                }
             }
             TargetKind::Binary { .. } => {
-                let probability = scores.zip(&self.content.outputs).map(|(score, output)| output.probability(score)).sum();
+                let probability = scores
+                    .zip(&self.content.outputs)
+                    .map(|(score, output)| output.probability(score))
+                    .sum();
                 Prediction {
                     value: f64::from(u8::from(probability > 0.5)),
                     interval: None,
@@ -324,8 +349,10 @@ impl Bundle {
                 }
             }
             TargetKind::Ordinal { classes, weights } => {
-                let cuts: Vec<f64> =
-                    scores.zip(&self.content.outputs).map(|(score, output)| output.probability(score)).collect();
+                let cuts: Vec<f64> = scores
+                    .zip(&self.content.outputs)
+                    .map(|(score, output)| output.probability(score))
+                    .collect();
                 let probabilities = class_probabilities(&cuts);
                 let mut best = 0;
                 for class in 1..classes.len() {
@@ -333,7 +360,11 @@ impl Bundle {
                         best = class;
                     }
                 }
-                Prediction { value: classes[best] as f64, interval: None, probabilities }
+                Prediction {
+                    value: classes[best] as f64,
+                    interval: None,
+                    probabilities,
+                }
             }
         }
     }
@@ -350,8 +381,17 @@ impl Bundle {
                 slices.risk(value)
             });
             let outside = self.content.profile.out_of_distribution(rows, row);
-            let outside = outside.into_iter().map(|field| self.content.schema.fields[field].name.as_str()).collect();
-            Answer { target: &self.content.target, coverage: self.content.coverage, prediction, risk, outside }
+            let outside = outside
+                .into_iter()
+                .map(|field| self.content.schema.fields[field].name.as_str())
+                .collect();
+            Answer {
+                target: &self.content.target,
+                coverage: self.content.coverage,
+                prediction,
+                risk,
+                outside,
+            }
         });
         answers.collect()
     }
@@ -401,8 +441,14 @@ impl ModelOutput {
 }
 
 fn validate(content: &Content) -> Result<(), BundleError> {
-    content.target.validate().map_err(|problem| damaged(format!("its target: {problem}")))?;
-    content.pipeline.validate(&content.schema).map_err(|problem| damaged(problem.to_string()))?;
+    content
+        .target
+        .validate()
+        .map_err(|problem| damaged(format!("its target: {problem}")))?;
+    content
+        .pipeline
+        .validate(&content.schema)
+        .map_err(|problem| damaged(problem.to_string()))?;
     if content.outputs.len() != content.target.outputs() {
         let (found, wanted) = (content.outputs.len(), content.target.outputs());
         return Err(damaged(format!("it has {found} outputs, its target takes {wanted}")));
@@ -410,7 +456,10 @@ fn validate(content: &Content) -> Result<(), BundleError> {
     for (number, output) in content.outputs.iter().enumerate() {
         let checked = output.predictor.validate(content.pipeline.features().len());
         checked.map_err(|problem| damaged(format!("output {number}: {problem}")))?;
-        if output.calibration.is_some_and(|calibration| !calibration.slope.is_finite() || !calibration.shift.is_finite()) {
+        if output
+            .calibration
+            .is_some_and(|calibration| !calibration.slope.is_finite() || !calibration.shift.is_finite())
+        {
             return Err(damaged(format!("output {number}: its calibration is not finite")));
         }
     }
@@ -420,7 +469,11 @@ fn validate(content: &Content) -> Result<(), BundleError> {
     if !(0.0..1.0).contains(&content.coverage) {
         return Err(damaged("its coverage is not a share"));
     }
-    if content.slices.as_ref().is_some_and(|slices| slices.field >= content.schema.fields.len()) {
+    if content
+        .slices
+        .as_ref()
+        .is_some_and(|slices| slices.field >= content.schema.fields.len())
+    {
         return Err(damaged("its slices read a field beyond the schema"));
     }
     Ok(())
@@ -433,16 +486,25 @@ struct Tensors {
 
 impl Tensors {
     fn floats(&mut self, name: impl Into<String>, values: &[f64]) {
-        self.floats.push((name.into(), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+        self.floats.push((
+            name.into(),
+            values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        ));
     }
 
     fn integers(&mut self, name: impl Into<String>, values: &[u32]) {
-        self.integers.push((name.into(), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+        self.integers.push((
+            name.into(),
+            values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        ));
     }
 }
 
 fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -> Result<Vec<u8>, BundleError> {
-    let mut tensors = Tensors { floats: Vec::new(), integers: Vec::new() };
+    let mut tensors = Tensors {
+        floats: Vec::new(),
+        integers: Vec::new(),
+    };
     let mut outputs = Vec::new();
     for (number, output) in content.outputs.iter().enumerate() {
         let kind = match &output.predictor {
@@ -462,7 +524,11 @@ fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -> Result<Ve
                 PredictorKind::Forest
             }
         };
-        outputs.push(OutputHeader { predictor: kind, link: output.link, calibration: output.calibration });
+        outputs.push(OutputHeader {
+            predictor: kind,
+            link: output.link,
+            calibration: output.calibration,
+        });
     }
     tensors.floats("residuals", content.residuals.values());
     tensors.floats("golden.answers", golden_answers);
@@ -512,7 +578,9 @@ fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -> Result<Ve
 }
 
 fn tensor<'a>(tensors: &SafeTensors<'a>, name: &str, dtype: Dtype) -> Result<&'a [u8], BundleError> {
-    let view = tensors.tensor(name).map_err(|_| damaged(format!("the tensor `{name}` is not there")))?;
+    let view = tensors
+        .tensor(name)
+        .map_err(|_| damaged(format!("the tensor `{name}` is not there")))?;
     if view.dtype() != dtype || view.shape().len() != 1 {
         return Err(damaged(format!("the tensor `{name}` has another type or shape")));
     }
@@ -558,7 +626,11 @@ fn read_outputs(headers: &[OutputHeader], tensors: &SafeTensors<'_>) -> Result<V
                 Predictor::Forest(forest.map_err(|problem| damaged(format!("output {number}: {problem}")))?)
             }
         };
-        outputs.push(ModelOutput { predictor, link: header.link, calibration: header.calibration });
+        outputs.push(ModelOutput {
+            predictor,
+            link: header.link,
+            calibration: header.calibration,
+        });
     }
     Ok(outputs)
 }

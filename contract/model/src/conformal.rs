@@ -57,8 +57,17 @@ mod tests {
     #[test]
     fn five_percent_lie_beyond_each_end() {
         let residuals = Residuals::new((1..=99).rev().map(f64::from).collect());
-        assert_eq!(residuals.offsets(0.9), Some(Interval { lower: 5.0, upper: 95.0 }));
-        assert_eq!(Residuals::new(vec![3.0]).offsets(0.9), Some(Interval { lower: 3.0, upper: 3.0 }));
+        assert_eq!(
+            residuals.offsets(0.9),
+            Some(Interval {
+                lower: 5.0,
+                upper: 95.0
+            })
+        );
+        assert_eq!(
+            Residuals::new(vec![3.0]).offsets(0.9),
+            Some(Interval { lower: 3.0, upper: 3.0 })
+        );
         assert_eq!(Residuals::default().offsets(0.9), None);
     }
 }

@@ -52,14 +52,19 @@ pub struct Profile {
 impl Profile {
     /// Reads the profile off training rows. Times up to `horizon` seconds after the last row count as in range.
     pub fn learn(rows: &Rows, horizon: i64) -> Self {
-        Self { fields: rows.columns().iter().map(|column| profile(column, horizon)).collect() }
+        Self {
+            fields: rows.columns().iter().map(|column| profile(column, horizon)).collect(),
+        }
     }
 
     /// The positions of the fields whose value training never saw the like of: a number outside of the range, a category
     /// that did not occur, a time before the first row or beyond the horizon, a missing value where none was missing.
     pub fn out_of_distribution(&self, rows: &Rows, row: usize) -> Vec<usize> {
         let fields = self.fields.iter().zip(rows.columns()).enumerate();
-        fields.filter(|(_, (profile, column))| profile.is_outside(column, row)).map(|(field, _)| field).collect()
+        fields
+            .filter(|(_, (profile, column))| profile.is_outside(column, row))
+            .map(|(field, _)| field)
+            .collect()
     }
 
     /// True if it has a profile per field, of the field's type.
@@ -80,9 +85,21 @@ impl Profile {
 impl FieldProfile {
     fn is_outside(&self, column: &Column, row: usize) -> bool {
         match (self, column) {
-            (FieldProfile::Number { least, greatest, missing, .. }, Column::Number(values)) => {
+            (
+                FieldProfile::Number {
+                    least,
+                    greatest,
+                    missing,
+                    ..
+                },
+                Column::Number(values),
+            ) => {
                 let value = values[row];
-                if value.is_nan() { *missing == 0.0 } else { value < *least || value > *greatest }
+                if value.is_nan() {
+                    *missing == 0.0
+                } else {
+                    value < *least || value > *greatest
+                }
             }
             (FieldProfile::Text { counts, missing }, Column::Text(values)) => match &values[row] {
                 None => *missing == 0.0,
@@ -99,15 +116,29 @@ impl FieldProfile {
 
 fn profile(column: &Column, horizon: i64) -> FieldProfile {
     let missing_rows = (0..column.len()).filter(|row| column.is_missing(*row)).count();
-    let missing = if column.is_empty() { 0.0 } else { missing_rows as f64 / column.len() as f64 };
+    let missing = if column.is_empty() {
+        0.0
+    } else {
+        missing_rows as f64 / column.len() as f64
+    };
     match column {
         Column::Number(values) => {
             let mut sorted: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
             sorted.sort_by(f64::total_cmp);
-            let at = |share: f64| sorted.get(((sorted.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(0.0);
+            let at = |share: f64| {
+                sorted
+                    .get(((sorted.len() as f64 - 1.0) * share) as usize)
+                    .copied()
+                    .unwrap_or(0.0)
+            };
             let mut edges: Vec<f64> = (1..BINS).map(|bin| at(bin as f64 / BINS as f64)).collect();
             edges.dedup();
-            FieldProfile::Number { least: at(0.0), greatest: at(1.0), edges, missing }
+            FieldProfile::Number {
+                least: at(0.0),
+                greatest: at(1.0),
+                edges,
+                missing,
+            }
         }
         Column::Text(values) => {
             let mut counts = BTreeMap::new();
@@ -119,7 +150,11 @@ fn profile(column: &Column, horizon: i64) -> FieldProfile {
         Column::Timestamp(values) => {
             let seen = || values.iter().flatten().copied();
             let last = seen().max().unwrap_or_default().saturating_add(horizon);
-            FieldProfile::Timestamp { first: seen().min().unwrap_or_default(), last, missing }
+            FieldProfile::Timestamp {
+                first: seen().min().unwrap_or_default(),
+                last,
+                missing,
+            }
         }
     }
 }

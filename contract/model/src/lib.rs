@@ -21,13 +21,13 @@ pub mod drift;
 pub mod features;
 pub mod metrics;
 pub mod predictor;
+mod route;
 pub mod schema;
 pub mod slices;
-mod route;
 mod target;
 
 pub use answer::{Answer, Prediction};
 pub use bundle::{Bundle, BundleError, Calibration, Content, FORMAT, ModelOutput, Window};
-pub use route::is_reserved_path;
+pub use route::{is_model_name, route_problem};
 pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema};
 pub use target::{Target, TargetKind, Transform, class_probabilities};

@@ -96,7 +96,12 @@ pub fn ranked_probability_score(actual: i64, probabilities: &[f64], classes: &[i
 
 /// Share of rows within their interval, both ends included.
 pub fn coverage(actual: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
-    mean(actual.iter().zip(lower.iter().zip(upper)).map(|(a, (l, u))| f64::from(u8::from(l <= a && a <= u))))
+    mean(
+        actual
+            .iter()
+            .zip(lower.iter().zip(upper))
+            .map(|(a, (l, u))| f64::from(u8::from(l <= a && a <= u))),
+    )
 }
 
 /// Arithmetic mean; NaN of nothing.

@@ -117,7 +117,10 @@ impl Rows {
     /// From columns of one length; `None` if their lengths differ.
     pub fn new(columns: Vec<Column>) -> Option<Self> {
         let len = columns.first().map_or(0, Column::len);
-        columns.iter().all(|column| column.len() == len).then_some(Self { columns, len })
+        columns
+            .iter()
+            .all(|column| column.len() == len)
+            .then_some(Self { columns, len })
     }
 
     /// Columns, in the order of the schema's fields.
@@ -137,7 +140,10 @@ impl Rows {
 
     /// The rows of these indices, in that order.
     pub fn select(&self, rows: &[usize]) -> Rows {
-        Rows { columns: self.columns.iter().map(|column| column.select(rows)).collect(), len: rows.len() }
+        Rows {
+            columns: self.columns.iter().map(|column| column.select(rows)).collect(),
+            len: rows.len(),
+        }
     }
 }
 
@@ -162,11 +168,15 @@ pub fn normalize_text(text: &str) -> Option<String> {
 pub const TIMESTAMP_FORMATS: &str =
     "2017-04-01 09:30:00, 2017-04-01T09:30:00, 2017-04-01, 01 Apr 2017 09:30:00, 01-Apr-17 or 01/04/2017 09:30:00";
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 
 fn parse_date(text: &str) -> Option<Date> {
     let parts: Vec<&str> = text.split(['-', '/', ' ']).collect();
-    let [first, second, third] = parts.as_slice() else { return None };
+    let [first, second, third] = parts.as_slice() else {
+        return None;
+    };
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let (year, month, day) = if first.len() == 4 && digits(first) {
         (*first, *second, *third)
@@ -250,7 +260,13 @@ impl Schema {
     /// is more than one row.
     pub fn parse(&self, records: &[&Map<String, Value>]) -> Result<Rows, Vec<FieldProblem>> {
         let mut problems = Vec::new();
-        let prefix = |row: usize| if records.len() == 1 { String::new() } else { format!("/{row}") };
+        let prefix = |row: usize| {
+            if records.len() == 1 {
+                String::new()
+            } else {
+                format!("/{row}")
+            }
+        };
         for (row, record) in records.iter().enumerate() {
             for name in record.keys().filter(|name| self.position(name).is_none()) {
                 problems.push(FieldProblem {
@@ -278,7 +294,10 @@ impl Schema {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Rows { columns, len: records.len() })
+        Ok(Rows {
+            columns,
+            len: records.len(),
+        })
     }
 }
 
@@ -296,7 +315,12 @@ fn read_value(field: &Field, value: Option<&Value>, column: &mut Column) -> Resu
     if missing && !field.nullable {
         return Err(("missing", format!("a value is required; send {}", expected(field))));
     }
-    let wrong = |value: &Value| ("wrong_type", format!("expected {}, found {}", expected(field), type_name(value)));
+    let wrong = |value: &Value| {
+        (
+            "wrong_type",
+            format!("expected {}, found {}", expected(field), type_name(value)),
+        )
+    };
     match (column, value) {
         (Column::Number(values), _) if missing => values.push(f64::NAN),
         (Column::Text(values), _) if missing => values.push(None),
@@ -348,7 +372,12 @@ mod tests {
     use serde_json::json;
 
     fn schema() -> Schema {
-        let field = |name: &str, kind, nullable| Field { name: name.to_owned(), kind, known: Known::Call, nullable };
+        let field = |name: &str, kind, nullable| Field {
+            name: name.to_owned(),
+            kind,
+            known: Known::Call,
+            nullable,
+        };
         Schema {
             fields: vec![
                 field("easting", FieldKind::Number, false),
@@ -369,14 +398,29 @@ mod tests {
             "01/04/2017 09:30:00.000",
         ];
         for text in texts {
-            assert_eq!(parse_timestamp(text).map(format_timestamp).as_deref(), Some("2017-04-01 09:30:00"), "{text}");
+            assert_eq!(
+                parse_timestamp(text).map(format_timestamp).as_deref(),
+                Some("2017-04-01 09:30:00"),
+                "{text}"
+            );
         }
-        assert_eq!(parse_timestamp("2017-04-01").map(format_timestamp).as_deref(), Some("2017-04-01 00:00:00"));
+        assert_eq!(
+            parse_timestamp("2017-04-01").map(format_timestamp).as_deref(),
+            Some("2017-04-01 00:00:00")
+        );
     }
 
     #[test]
     fn what_is_no_civil_time_is_refused() {
-        for text in ["", "soon", "2017-13-01", "2017-04-01T09:30:00Z", "2017-04-01 25:00:00", "1.5", "2017-02-29"] {
+        for text in [
+            "",
+            "soon",
+            "2017-13-01",
+            "2017-04-01T09:30:00Z",
+            "2017-04-01 25:00:00",
+            "1.5",
+            "2017-02-29",
+        ] {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
     }
@@ -392,9 +436,16 @@ mod tests {
     fn all_faults_come_at_once_and_echo_no_value() {
         let record = json!({"easting": "secret", "ward": 7, "colour": "secret"});
         let problems = schema().parse(&[record.as_object().unwrap()]).unwrap_err();
-        let codes: Vec<_> = problems.iter().map(|problem| (problem.pointer.as_str(), problem.code)).collect();
-        let expected =
-            [("/colour", "unknown"), ("/easting", "wrong_type"), ("/ward", "wrong_type"), ("/called", "missing")];
+        let codes: Vec<_> = problems
+            .iter()
+            .map(|problem| (problem.pointer.as_str(), problem.code))
+            .collect();
+        let expected = [
+            ("/colour", "unknown"),
+            ("/easting", "wrong_type"),
+            ("/ward", "wrong_type"),
+            ("/called", "missing"),
+        ];
         assert_eq!(codes, expected);
         assert!(problems.iter().all(|problem| !problem.message.contains("secret")));
     }

@@ -51,16 +51,29 @@ impl SliceRisks {
         }
         let slices = counts.into_iter().map(|(value, (rows, under))| {
             let share = (under + SHRINKAGE * overall) / (rows + SHRINKAGE);
-            let risk = SliceRisk { rows: rows as u64, share, flagged: share > overall * FACTOR };
+            let risk = SliceRisk {
+                rows: rows as u64,
+                share,
+                flagged: share > overall * FACTOR,
+            };
             (value.to_owned(), risk)
         });
-        Self { field, margin, overall, slices: slices.collect() }
+        Self {
+            field,
+            margin,
+            overall,
+            slices: slices.collect(),
+        }
     }
 
     /// The risk of a slice; one that was not seen has the overall share.
     pub fn risk(&self, slice: Option<&str>) -> SliceRisk {
         let found = slice.and_then(|slice| self.slices.get(slice)).copied();
-        found.unwrap_or(SliceRisk { rows: 0, share: self.overall, flagged: false })
+        found.unwrap_or(SliceRisk {
+            rows: 0,
+            share: self.overall,
+            flagged: false,
+        })
     }
 }
 
@@ -73,7 +86,9 @@ mod tests {
         let mut slice = vec![Some("slow"); 100];
         slice.extend(vec![Some("usual"); 300]);
         slice.push(Some("rare"));
-        let actual: Vec<f64> = (0..401).map(|row| if row < 60 || row % 10 == 0 { 100.0 } else { 0.0 }).collect();
+        let actual: Vec<f64> = (0..401)
+            .map(|row| if row < 60 || row % 10 == 0 { 100.0 } else { 0.0 })
+            .collect();
         let risks = SliceRisks::learn(0, 30.0, &slice, &actual, &vec![50.0; 401]);
         assert!(risks.risk(Some("slow")).flagged);
         assert!(!risks.risk(Some("usual")).flagged);

@@ -92,7 +92,9 @@ impl Target {
             TargetKind::Regression { .. } => value,
             TargetKind::Binary { above } => f64::from(u8::from(value > *above)),
             TargetKind::Ordinal { classes, .. } => {
-                let (Some(first), Some(last)) = (classes.first(), classes.last()) else { return f64::NAN };
+                let (Some(first), Some(last)) = (classes.first(), classes.last()) else {
+                    return f64::NAN;
+                };
                 value.round().clamp(*first as f64, *last as f64)
             }
         }
@@ -160,8 +162,15 @@ mod tests {
 
     #[test]
     fn five_and_more_pumps_count_as_five() {
-        let kind = TargetKind::Ordinal { classes: vec![1, 2, 3, 4, 5], weights: vec![1.0; 5] };
-        let target = Target { column: "pumps".to_owned(), kind, answer: "pumps".to_owned() };
+        let kind = TargetKind::Ordinal {
+            classes: vec![1, 2, 3, 4, 5],
+            weights: vec![1.0; 5],
+        };
+        let target = Target {
+            column: "pumps".to_owned(),
+            kind,
+            answer: "pumps".to_owned(),
+        };
         assert_eq!([0.0, 3.0, 9.0].map(|value| target.truth(value)), [1.0, 3.0, 5.0]);
         assert_eq!(target.outputs(), 4);
         assert!(target.validate().is_ok());

@@ -26,7 +26,13 @@ pub struct Global {
     #[arg(long, global = true, env = "RATCHET_HOME", value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Address of the bucket: a directory, file:// or s3:// [default: HOME/bucket]
-    #[arg(long, global = true, env = "RATCHET_STORE", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "RATCHET_STORE",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub store: Option<String>,
     /// Say only what went wrong
     #[arg(long, short, global = true, conflicts_with = "verbose")]
@@ -133,7 +139,12 @@ pub struct Serve {
     #[arg(long, env = "RATCHET_DAGS", default_value = "dags", value_name = "DIR")]
     pub dags: PathBuf,
     /// Address to listen on. There is no log-in yet: keep it on loopback or behind a proxy
-    #[arg(long, env = "RATCHET_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "RATCHET_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
     pub listen: SocketAddr,
 }
 
@@ -335,13 +346,20 @@ impl std::str::FromStr for Reference {
             None => (text, None),
             Some((name, version)) => match version.parse::<u64>() {
                 Ok(version) if version > 0 => (name, Some(version)),
-                _ => return Err(format!("`{version}` is not a version; versions are whole numbers from 1")),
+                _ => {
+                    return Err(format!(
+                        "`{version}` is not a version; versions are whole numbers from 1"
+                    ));
+                }
             },
         };
         if name.is_empty() {
             return Err("write NAME or NAME@VERSION".to_owned());
         }
-        Ok(Self { name: name.to_owned(), version })
+        Ok(Self {
+            name: name.to_owned(),
+            version,
+        })
     }
 }
 
@@ -356,9 +374,12 @@ fn parse_instant(text: &str) -> Result<jiff::Timestamp, String> {
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         return Ok(instant);
     }
-    let civil: jiff::civil::DateTime =
-        text.parse().map_err(|_| "write a date (2017-05-01, read as midnight UTC) or an instant (2017-05-01T02:00:00Z)")?;
-    jiff::tz::TimeZone::UTC.to_timestamp(civil).map_err(|error| error.to_string())
+    let civil: jiff::civil::DateTime = text
+        .parse()
+        .map_err(|_| "write a date (2017-05-01, read as midnight UTC) or an instant (2017-05-01T02:00:00Z)")?;
+    jiff::tz::TimeZone::UTC
+        .to_timestamp(civil)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -374,8 +395,20 @@ mod tests {
 
     #[test]
     fn a_reference_has_a_name_and_maybe_a_version() {
-        assert_eq!("a@7".parse(), Ok(Reference { name: "a".to_owned(), version: Some(7) }));
-        assert_eq!("a".parse(), Ok(Reference { name: "a".to_owned(), version: None }));
+        assert_eq!(
+            "a@7".parse(),
+            Ok(Reference {
+                name: "a".to_owned(),
+                version: Some(7)
+            })
+        );
+        assert_eq!(
+            "a".parse(),
+            Ok(Reference {
+                name: "a".to_owned(),
+                version: None
+            })
+        );
         for wrong in ["a@", "a@0", "a@x", "@1", ""] {
             assert!(wrong.parse::<Reference>().is_err(), "{wrong}");
         }
@@ -384,7 +417,10 @@ mod tests {
     #[test]
     fn a_date_alone_is_midnight_utc() {
         assert_eq!(parse_instant("2017-05-01").unwrap().to_string(), "2017-05-01T00:00:00Z");
-        assert_eq!(parse_instant("2017-05-01T02:00:00+01:00").unwrap().to_string(), "2017-05-01T01:00:00Z");
+        assert_eq!(
+            parse_instant("2017-05-01T02:00:00+01:00").unwrap().to_string(),
+            "2017-05-01T01:00:00Z"
+        );
         assert!(parse_instant("May").is_err());
     }
 

@@ -44,7 +44,11 @@ impl Failure {
 
     /// Everything was said already; only the status is left.
     pub fn reported(status: Status) -> Self {
-        Self { status, message: None, help: None }
+        Self {
+            status,
+            message: None,
+            help: None,
+        }
     }
 
     /// Errors of the libraries end with their remedy behind a semicolon: it becomes the help line.
@@ -54,7 +58,11 @@ impl Failure {
             Some((message, help)) if !help.contains('\n') => (message.to_owned(), Some(help.to_owned())),
             _ => (message, None),
         };
-        Self { status, message: Some(message), help }
+        Self {
+            status,
+            message: Some(message),
+            help,
+        }
     }
 
     /// Sets the remedy.

@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::error(&format!("error: the system gives no threads: {error}\nhelp: look at `ulimit -u`"));
+            output::error(&format!(
+                "error: the system gives no threads: {error}\nhelp: look at `ulimit -u`"
+            ));
             return ExitCode::from(3);
         }
     };
@@ -42,9 +44,14 @@ fn main() -> ExitCode {
 /// A fault of this program is one line for the person in front of it, not a dump.
 fn report_panics_in_one_line() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(|place| format!(" at {}:{}", place.file(), place.line()))
+            .unwrap_or_default();
         let what = panic.payload_as_str().unwrap_or("no message");
-        output::error(&format!("error: this is a fault of ratchet{place}: {what}; please report this line"));
+        output::error(&format!(
+            "error: this is a fault of ratchet{place}: {what}; please report this line"
+        ));
     }));
 }
 

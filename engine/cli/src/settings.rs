@@ -58,9 +58,17 @@ impl Settings {
         if slots == 0 {
             return Err(Failure::input("slots is 0, so that no task could ever run").help("set it to 1 or more"));
         }
-        let home = global.home.clone().or(file.home).unwrap_or_else(|| PathBuf::from(".ratchet"));
+        let home = global
+            .home
+            .clone()
+            .or(file.home)
+            .unwrap_or_else(|| PathBuf::from(".ratchet"));
         Ok(Self {
-            store: global.store.clone().or(file.store).unwrap_or_else(|| default_store(&home)),
+            store: global
+                .store
+                .clone()
+                .or(file.store)
+                .unwrap_or_else(|| default_store(&home)),
             home,
             jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
             slots,
@@ -71,7 +79,11 @@ impl Settings {
 
     /// The same with another home and the bucket in it.
     pub fn at_home(&self, home: PathBuf) -> Self {
-        Self { store: default_store(&home), home, ..self.clone() }
+        Self {
+            store: default_store(&home),
+            home,
+            ..self.clone()
+        }
     }
 
     /// Opens the engine.
@@ -108,12 +120,18 @@ fn read_file(path: &Path) -> Result<File, Failure> {
         Err(error) => return Err(Failure::input(format!("{} cannot be read: {error}", path.display()))),
     };
     toml::from_str(&text).map_err(|error| {
-        Failure::input(format!("{} is not valid\n{}", path.display(), error.to_string().trim_end()))
-            .help("its keys are home, store, jwt_secret and slots")
+        Failure::input(format!(
+            "{} is not valid\n{}",
+            path.display(),
+            error.to_string().trim_end()
+        ))
+        .help("its keys are home, store, jwt_secret and slots")
     })
 }
 
 /// Who acts, for logs that keep it: the system's user name.
 pub fn actor() -> String {
-    std::env::var("RATCHET_ACTOR").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
+    std::env::var("RATCHET_ACTOR")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "unknown".to_owned())
 }

@@ -7,12 +7,22 @@ use crate::spec::Dag;
 impl Dag {
     /// A line for each task: id, plugin, what it comes after.
     pub fn graph_text(&self) -> String {
-        let width = |text: fn(&crate::spec::TaskSpec) -> &str| self.tasks.iter().map(|task| text(task).chars().count()).max().unwrap_or(0);
+        let width = |text: fn(&crate::spec::TaskSpec) -> &str| {
+            self.tasks
+                .iter()
+                .map(|task| text(task).chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let (ids, plugins) = (width(|task| &task.id), width(|task| &task.uses));
         let mut text = format!("{}\n", self.name);
         for task in &self.tasks {
             let after: Vec<&str> = task.dependencies.iter().map(String::as_str).collect();
-            let after = if after.is_empty() { String::new() } else { format!("  after {}", after.join(", ")) };
+            let after = if after.is_empty() {
+                String::new()
+            } else {
+                format!("  after {}", after.join(", "))
+            };
             let line = format!("  {:ids$}  {:plugins$}{after}", task.id, task.uses);
             text.push_str(line.trim_end());
             text.push('\n');
@@ -40,7 +50,10 @@ impl Dag {
             text.push_str(&format!("  \"{}\" [label=\"{}\\n{}\"];\n", task.id, task.id, task.uses));
         }
         for (earlier, later) in self.edges() {
-            text.push_str(&format!("  \"{}\" -> \"{}\";\n", self.tasks[earlier].id, self.tasks[later].id));
+            text.push_str(&format!(
+                "  \"{}\" -> \"{}\";\n",
+                self.tasks[earlier].id, self.tasks[later].id
+            ));
         }
         text.push_str("}\n");
         text
@@ -66,8 +79,12 @@ impl Dag {
 
     /// Pairs of positions: earlier, later.
     fn edges(&self) -> Vec<(usize, usize)> {
-        let positions: std::collections::BTreeMap<&str, usize> =
-            self.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
+        let positions: std::collections::BTreeMap<&str, usize> = self
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(at, task)| (task.id.as_str(), at))
+            .collect();
         self.tasks
             .iter()
             .enumerate()

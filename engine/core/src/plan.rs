@@ -97,17 +97,29 @@ fn finding(tasks: &[Edges<'_>], positions: &BTreeMap<&str, usize>, group: &[usiz
     let second = path.get(1).copied().unwrap_or(start);
     let place = tasks[start].after.get(tasks[second].task).copied().unwrap_or_default();
     if path.len() == 1 {
-        return Finding::new(Code::Cycle, place, format!("task `{}` waits for itself", tasks[start].task))
-            .with_help("remove the reference or the entry of `needs`");
+        return Finding::new(
+            Code::Cycle,
+            place,
+            format!("task `{}` waits for itself", tasks[start].task),
+        )
+        .with_help("remove the reference or the entry of `needs`");
     }
     const MOST: usize = 12;
-    let mut names: Vec<String> = path.iter().take(MOST).map(|at| format!("`{}`", tasks[*at].task)).collect();
+    let mut names: Vec<String> = path
+        .iter()
+        .take(MOST)
+        .map(|at| format!("`{}`", tasks[*at].task))
+        .collect();
     if path.len() > MOST {
         names.push(format!("... {} more ...", path.len() - MOST));
     }
     names.push(format!("`{}`", tasks[start].task));
-    Finding::new(Code::Cycle, place, format!("these tasks wait for each other: {}", names.join(" after ")))
-        .with_help("remove one of these references or entries of `needs`")
+    Finding::new(
+        Code::Cycle,
+        place,
+        format!("these tasks wait for each other: {}", names.join(" after ")),
+    )
+    .with_help("remove one of these references or entries of `needs`")
 }
 
 #[cfg(test)]
@@ -118,7 +130,10 @@ mod tests {
     fn edges<'a>(graph: &[(&'a str, &[&'a str])]) -> Vec<Edges<'a>> {
         graph
             .iter()
-            .map(|(task, after)| Edges { task, after: after.iter().map(|name| (*name, Span::default())).collect() })
+            .map(|(task, after)| Edges {
+                task,
+                after: after.iter().map(|name| (*name, Span::default())).collect(),
+            })
             .collect()
     }
 
@@ -131,8 +146,20 @@ mod tests {
 
     #[test]
     fn each_group_is_reported_once_with_its_path() {
-        let graph = edges(&[("a", &["c"]), ("b", &["a"]), ("c", &["b", "x"]), ("x", &["y"]), ("y", &["x"]), ("s", &["s"]), ("t", &["a"])]);
-        let messages: Vec<String> = order(&graph).unwrap_err().into_iter().map(|finding| finding.message).collect();
+        let graph = edges(&[
+            ("a", &["c"]),
+            ("b", &["a"]),
+            ("c", &["b", "x"]),
+            ("x", &["y"]),
+            ("y", &["x"]),
+            ("s", &["s"]),
+            ("t", &["a"]),
+        ]);
+        let messages: Vec<String> = order(&graph)
+            .unwrap_err()
+            .into_iter()
+            .map(|finding| finding.message)
+            .collect();
         assert_eq!(
             messages,
             [
@@ -152,7 +179,13 @@ mod tests {
                 .enumerate()
                 .map(|(at, task)| {
                     let after = if at == 0 { first.to_vec() } else { vec![at - 1] };
-                    Edges { task, after: after.into_iter().map(|at| (names[at].as_str(), Span::default())).collect() }
+                    Edges {
+                        task,
+                        after: after
+                            .into_iter()
+                            .map(|at| (names[at].as_str(), Span::default()))
+                            .collect(),
+                    }
                 })
                 .collect()
         };

@@ -189,7 +189,9 @@ fn plugin_definitions(name: &str, schema: &Value) -> Vec<(String, Value)> {
 /// A schema that also takes a template, unless it takes any text anyhow.
 fn for_editors(schema: &Value, plugin: &str) -> Value {
     let template = json!({ "type": "string", "pattern": TEMPLATE_PATTERN });
-    let Value::Object(object) = schema else { return schema.clone() };
+    let Value::Object(object) = schema else {
+        return schema.clone();
+    };
     if let Some(kind) = object.get("x-ratchet-kind") {
         let description = object.get("description").cloned().unwrap_or(Value::Null);
         return json!({ "type": "string", "pattern": TEMPLATE_PATTERN, "x-ratchet-kind": kind, "description": description });
@@ -204,8 +206,13 @@ fn for_editors(schema: &Value, plugin: &str) -> Value {
         Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
         _ => false,
     };
-    let restricted = ["enum", "const", "pattern", "format", "oneOf"].iter().any(|keyword| object.contains_key(*keyword));
-    let typed = object.contains_key("type") || object.contains_key("oneOf") || object.contains_key("const") || object.contains_key("enum");
+    let restricted = ["enum", "const", "pattern", "format", "oneOf"]
+        .iter()
+        .any(|keyword| object.contains_key(*keyword));
+    let typed = object.contains_key("type")
+        || object.contains_key("oneOf")
+        || object.contains_key("const")
+        || object.contains_key("enum");
     if !typed || takes_text && !restricted {
         return rewritten;
     }
@@ -219,7 +226,9 @@ fn for_editors(schema: &Value, plugin: &str) -> Value {
 
 /// Goes into everything that holds schemas, and leads references to the plugin's own definitions.
 fn rewrite_children(schema: &Value, plugin: &str) -> Value {
-    let Value::Object(object) = schema else { return schema.clone() };
+    let Value::Object(object) = schema else {
+        return schema.clone();
+    };
     let mut rewritten = Map::new();
     for (keyword, value) in object {
         let value = match (keyword.as_str(), value) {
@@ -229,7 +238,10 @@ fn rewrite_children(schema: &Value, plugin: &str) -> Value {
                 None => json!(format!("#/$defs/{plugin}")),
             },
             ("properties" | "patternProperties", Value::Object(properties)) => Value::Object(
-                properties.iter().map(|(name, schema)| (name.clone(), for_editors(schema, plugin))).collect(),
+                properties
+                    .iter()
+                    .map(|(name, schema)| (name.clone(), for_editors(schema, plugin)))
+                    .collect(),
             ),
             ("items" | "additionalProperties" | "contains", schema) => for_editors(schema, plugin),
             ("prefixItems" | "anyOf", Value::Array(schemas)) => {

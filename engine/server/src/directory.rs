@@ -17,9 +17,13 @@ pub fn dag_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let is_yaml = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
         // Editors keep their copies beside the file, with a dot before the name.
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let is_hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if is_yaml && !is_hidden && path.is_file() {
             files.push(path);
         }
@@ -51,12 +55,21 @@ pub(crate) struct DagDirectory {
 impl DagDirectory {
     /// Reads nothing yet.
     pub(crate) fn new(path: PathBuf, registry: Arc<Registry>) -> Self {
-        Self { path, registry, files: RwLock::default() }
+        Self {
+            path,
+            registry,
+            files: RwLock::default(),
+        }
     }
 
     /// All files in order of their names.
     pub(crate) fn files(&self) -> Vec<DagFile> {
-        self.files.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.files
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// The good DAGs. Where two files have the same name inside, the first file has it.
@@ -110,11 +123,21 @@ impl DagDirectory {
         match ratchet_core::load(&name, &text, &self.registry) {
             Ok(dag) => {
                 tracing::info!(dag = dag.name, file = %name, "read");
-                DagFile { path: path.to_owned(), dag: Some(Arc::new(dag)), problems: Value::Null, text }
+                DagFile {
+                    path: path.to_owned(),
+                    dag: Some(Arc::new(dag)),
+                    problems: Value::Null,
+                    text,
+                }
             }
             Err(problems) => {
                 tracing::warn!(file = %name, "not valid:\n{}", problems.render(false, 120));
-                DagFile { path: path.to_owned(), dag: last_good, problems: problems.to_json(), text }
+                DagFile {
+                    path: path.to_owned(),
+                    dag: last_good,
+                    problems: serde_json::json!(problems.problems),
+                    text,
+                }
             }
         }
     }

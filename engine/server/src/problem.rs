@@ -17,27 +17,42 @@ pub(crate) struct Problem {
 impl Problem {
     /// The thing is not there.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, detail: detail.into() }
+        Self {
+            status: StatusCode::NOT_FOUND,
+            detail: detail.into(),
+        }
     }
 
     /// What was asked for is wrong.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, detail: detail.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            detail: detail.into(),
+        }
     }
 
     /// The path is there, the method is not.
     pub(crate) fn method_not_allowed() -> Self {
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, detail: "this path is read with GET".to_owned() }
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            detail: "this path is read with GET".to_owned(),
+        }
     }
 
     /// A store is away or damaged.
     fn unavailable(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.into() }
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            detail: detail.into(),
+        }
     }
 
     /// A fault of this program.
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, detail: detail.into() }
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            detail: detail.into(),
+        }
     }
 }
 

@@ -54,10 +54,17 @@ impl Server {
     ///
     /// The address is taken or may not be used.
     pub async fn bind(options: ServerOptions, listen: SocketAddr) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Listen { address: listen, source };
+        let failed = |source| ServerError::Listen {
+            address: listen,
+            source,
+        };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, options })
+        Ok(Self {
+            listener,
+            address,
+            options,
+        })
     }
 
     /// The address that it has.
@@ -72,14 +79,21 @@ impl Server {
     ///
     /// The connection handling ended by itself.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), ServerError> {
-        let Self { listener, address, options } = self;
+        let Self {
+            listener,
+            address,
+            options,
+        } = self;
         let directory = Arc::new(DagDirectory::new(options.dag_directory, options.registry));
         // Once before the first answer and the first tick.
         directory.refresh().await;
         let watching = tokio::spawn(watch_directory(directory.clone()));
         let scheduler = Scheduler::new(options.engine.clone(), directory.clone(), &options.home);
         let scheduling = tokio::spawn(scheduler.run());
-        let router: Router = rest::router(Arc::new(State { engine: options.engine, directory }));
+        let router: Router = rest::router(Arc::new(State {
+            engine: options.engine,
+            directory,
+        }));
         let mut stopped = stop.clone();
         let serving = axum::serve(listener, router).with_graceful_shutdown(turned_true(stop));
         let outcome = tokio::select! {

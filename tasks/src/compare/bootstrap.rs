@@ -70,7 +70,11 @@ pub fn block_effect(gains: &[f64], days: &[i64], seed: u64) -> Option<Effect> {
         return None;
     }
     let mean_of = |sum: (f64, f64)| sum.0 / sum.1;
-    let gain = mean_of(blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1)));
+    let gain = mean_of(
+        blocks
+            .iter()
+            .fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1)),
+    );
     let mut random = Random::new(seed);
     let means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
@@ -90,7 +94,15 @@ pub fn block_effect(gains: &[f64], days: &[i64], seed: u64) -> Option<Effect> {
     let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
     let reach = student.inverse_cdf(0.975) * standard_error;
     let detectable = reach + student.inverse_cdf(0.8) * standard_error;
-    Some(Effect { rows: gains.len(), blocks: blocks.len(), gain, standard_error, lower: gain - reach, upper: gain + reach, detectable })
+    Some(Effect {
+        rows: gains.len(),
+        blocks: blocks.len(),
+        gain,
+        standard_error,
+        lower: gain - reach,
+        upper: gain + reach,
+        detectable,
+    })
 }
 
 /// The verdict: better when the whole interval lies above `margin`; not better when it lies below the smallest gain
@@ -142,16 +154,25 @@ mod tests {
     fn a_clear_gain_is_better_and_a_clear_loss_is_not() {
         let mut random = Random::new(12);
         let (gains, days) = example(&mut random, 30, 2.0);
-        assert_eq!(verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5), Verdict::Better);
+        assert_eq!(
+            verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5),
+            Verdict::Better
+        );
         let (gains, days) = example(&mut random, 30, -2.0);
-        assert_eq!(verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5), Verdict::NotBetter);
+        assert_eq!(
+            verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5),
+            Verdict::NotBetter
+        );
     }
 
     #[test]
     fn few_days_decide_nothing() {
         let mut random = Random::new(13);
         let (gains, days) = example(&mut random, 9, 5.0);
-        assert_eq!(verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5), Verdict::Inconclusive);
+        assert_eq!(
+            verdict(&block_effect(&gains, &days, 1).unwrap(), 0.0, 0.5),
+            Verdict::Inconclusive
+        );
         assert_eq!(block_effect(&gains[..20], &days[..20], 1), None);
     }
 }

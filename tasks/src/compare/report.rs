@@ -23,7 +23,10 @@ pub fn markdown(comparison: &Value) -> String {
     for (name, value) in metrics("/metrics/challenger") {
         let other = metrics("/metrics/opponent").get(name).and_then(Value::as_f64);
         let other = other.map_or_else(|| "-".to_owned(), short);
-        page.push_str(&format!("| {name} | {} | {other} |\n", value.as_f64().map_or_else(|| "-".to_owned(), short)));
+        page.push_str(&format!(
+            "| {name} | {} | {other} |\n",
+            value.as_f64().map_or_else(|| "-".to_owned(), short)
+        ));
     }
     page.push_str(&format!(
         "\n{} rows of {} days were compared; {} rows in a training window were left out.\n\nMean gain in {}: {} (95 % interval {} to {}); \
@@ -41,5 +44,9 @@ pub fn markdown(comparison: &Value) -> String {
 }
 
 fn short(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value:.0}") } else { format!("{value:.4}") }
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.4}")
+    }
 }

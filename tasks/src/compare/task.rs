@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ratchet_artifacts::{Bucket, PromotionLog, models};
-use ratchet_core::plugin::{ConfigProblem, Model, Output, Outputs, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError};
+use ratchet_core::plugin::{
+    ConfigProblem, Model, Output, Outputs, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError,
+};
 use ratchet_model::schema::format_timestamp;
 use ratchet_model::{Bundle, Prediction, Target, TargetKind, metrics};
 use schemars::JsonSchema;
@@ -62,10 +64,26 @@ impl Plugin for CompareChampion {
 
     fn outputs() -> Vec<Port> {
         vec![
-            Port { name: "better", kind: PortKind::Value, description: "True if the verdict is `better`." },
-            Port { name: "verdict", kind: PortKind::Value, description: "`better`, `not_better` or `inconclusive`." },
-            Port { name: "comparison", kind: PortKind::Value, description: "Everything that was compared, for `promote.model`." },
-            Port { name: "report", kind: PortKind::Report, description: "The comparison as Markdown." },
+            Port {
+                name: "better",
+                kind: PortKind::Value,
+                description: "True if the verdict is `better`.",
+            },
+            Port {
+                name: "verdict",
+                kind: PortKind::Value,
+                description: "`better`, `not_better` or `inconclusive`.",
+            },
+            Port {
+                name: "comparison",
+                kind: PortKind::Value,
+                description: "Everything that was compared, for `promote.model`.",
+            },
+            Port {
+                name: "report",
+                kind: PortKind::Report,
+                description: "The comparison as Markdown.",
+            },
         ]
     }
 
@@ -85,8 +103,12 @@ impl Plugin for CompareChampion {
 
     async fn run(config: CompareConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let bucket = open_bucket(&context.bucket_url).await?;
-        let bytes = bucket.get_blob(&to_blob_ref(&config.challenger.bundle)).await.map_err(table::from_bucket)?;
-        let challenger = Bundle::read(&bytes).map_err(|error| unreadable(&config.challenger.name, "the challenger", &error.to_string()))?;
+        let bytes = bucket
+            .get_blob(&to_blob_ref(&config.challenger.bundle))
+            .await
+            .map_err(table::from_bucket)?;
+        let challenger = Bundle::read(&bytes)
+            .map_err(|error| unreadable(&config.challenger.name, "the challenger", &error.to_string()))?;
         let champion = champion(&bucket, &config.challenger.name, &config.alias).await?;
         let frame = table::read(&bucket, &config.table).await?;
         let seed = context.seed;
@@ -95,14 +117,26 @@ impl Plugin for CompareChampion {
             let content = challenger.content();
             let rows = |bundle: &Bundle| {
                 let content = bundle.content();
-                read_rows(&frame, &settings.table, &content.schema, &content.target, &content.window.time)
+                read_rows(
+                    &frame,
+                    &settings.table,
+                    &content.schema,
+                    &content.target,
+                    &content.window.time,
+                )
             };
             let own = rows(&challenger)?;
             let others = match &champion {
                 Some(champion) => Some(rows(&champion.bundle).map_err(|error| {
                     let (name, version) = (&content.name, champion.version);
-                    let message = format!("the champion {name}@{version} cannot answer the rows of {}: {}", place_of(&settings.table), error.message);
-                    TaskError::permanent(message).with_help("a champion whose fields are gone has to be replaced by a person: `ratchet models promote`")
+                    let message = format!(
+                        "the champion {name}@{version} cannot answer the rows of {}: {}",
+                        place_of(&settings.table),
+                        error.message
+                    );
+                    TaskError::permanent(message).with_help(
+                        "a champion whose fields are gone has to be replaced by a person: `ratchet models promote`",
+                    )
                 })?),
                 None => None,
             };
@@ -110,11 +144,18 @@ impl Plugin for CompareChampion {
         })
         .await?;
         let page = markdown(&comparison);
-        let report_blob = bucket.put_blob(page.into_bytes().into()).await.map_err(table::from_bucket)?;
+        let report_blob = bucket
+            .put_blob(page.into_bytes().into())
+            .await
+            .map_err(table::from_bucket)?;
         let said = comparison["verdict"].as_str().unwrap_or_default().to_owned();
         let reason = comparison["reason"].as_str().unwrap_or_default().to_owned();
         context.info(format!("{}: {reason}", said.replace('_', " ")));
-        let report = Report { summary: format!("{}: {reason}", said.replace('_', " ")), file_name: "comparison.md".to_owned(), blob: to_blob(&report_blob) };
+        let report = Report {
+            summary: said.replace('_', " "),
+            file_name: "comparison.md".to_owned(),
+            blob: to_blob(&report_blob),
+        };
         Ok(Outputs::default()
             .with("better", Output::Value(json!(said == Verdict::Better.name())))
             .with("verdict", Output::Value(json!(said)))
@@ -130,14 +171,35 @@ fn unreadable(name: &str, who: &str, problem: &str) -> TaskError {
 
 async fn champion(bucket: &Bucket, model: &str, alias: &str) -> Result<Option<Champion>, TaskError> {
     let log = PromotionLog::new(bucket.clone());
-    let head = log.head().await.map_err(|error| TaskError::transient(error.to_string()))?;
+    let head = log
+        .head()
+        .await
+        .map_err(|error| TaskError::transient(error.to_string()))?;
     let holder = head.and_then(|head| head.table.get(model).and_then(|aliases| aliases.get(alias)).cloned());
     let Some(holder) = holder else { return Ok(None) };
-    let manifest = models::get(bucket, model, holder.version).await.map_err(table::from_bucket)?;
-    let manifest = manifest.ok_or_else(|| unreadable(model, &format!("version {}", holder.version), "its manifest is not in the bucket"))?;
+    let manifest = models::get(bucket, model, holder.version)
+        .await
+        .map_err(table::from_bucket)?;
+    let manifest = manifest.ok_or_else(|| {
+        unreadable(
+            model,
+            &format!("version {}", holder.version),
+            "its manifest is not in the bucket",
+        )
+    })?;
     let bytes = bucket.get_blob(&manifest.bundle).await.map_err(table::from_bucket)?;
-    let bundle = Bundle::read(&bytes).map_err(|error| unreadable(model, &format!("the champion {model}@{}", holder.version), &error.to_string()))?;
-    Ok(Some(Champion { version: holder.version, digest: holder.digest, bundle }))
+    let bundle = Bundle::read(&bytes).map_err(|error| {
+        unreadable(
+            model,
+            &format!("the champion {model}@{}", holder.version),
+            &error.to_string(),
+        )
+    })?;
+    Ok(Some(Champion {
+        version: holder.version,
+        digest: holder.digest,
+        bundle,
+    }))
 }
 
 /// The loss of one row: absolute error, Brier score, or ranked probability score.
@@ -145,7 +207,9 @@ fn loss(target: &Target, prediction: &Prediction, truth: f64) -> f64 {
     match &target.kind {
         TargetKind::Regression { .. } => (prediction.value - truth).abs(),
         TargetKind::Binary { .. } => (prediction.probability() - truth) * (prediction.probability() - truth),
-        TargetKind::Ordinal { classes, .. } => metrics::ranked_probability_score(truth as i64, &prediction.probabilities, classes),
+        TargetKind::Ordinal { classes, .. } => {
+            metrics::ranked_probability_score(truth as i64, &prediction.probabilities, classes)
+        }
     }
 }
 
@@ -161,17 +225,33 @@ fn loss_name(target: &Target) -> &'static str {
 fn baseline(target: &Target, training: &[f64]) -> Prediction {
     let share = |class: f64| metrics::mean(training.iter().map(|truth| f64::from(u8::from(*truth == class))));
     match &target.kind {
-        TargetKind::Regression { .. } => {
-            Prediction { value: metrics::mean(training.iter().copied()), interval: None, probabilities: Vec::new() }
-        }
+        TargetKind::Regression { .. } => Prediction {
+            value: metrics::mean(training.iter().copied()),
+            interval: None,
+            probabilities: Vec::new(),
+        },
         TargetKind::Binary { .. } => {
             let yes = share(1.0);
-            Prediction { value: f64::from(u8::from(yes > 0.5)), interval: None, probabilities: vec![1.0 - yes, yes] }
+            Prediction {
+                value: f64::from(u8::from(yes > 0.5)),
+                interval: None,
+                probabilities: vec![1.0 - yes, yes],
+            }
         }
         TargetKind::Ordinal { classes, .. } => {
             let probabilities: Vec<f64> = classes.iter().map(|class| share(*class as f64)).collect();
-            let majority = (0..classes.len()).fold(0, |best, class| if probabilities[class] > probabilities[best] { class } else { best });
-            Prediction { value: classes[majority] as f64, interval: None, probabilities }
+            let majority = (0..classes.len()).fold(0, |best, class| {
+                if probabilities[class] > probabilities[best] {
+                    class
+                } else {
+                    best
+                }
+            });
+            Prediction {
+                value: classes[majority] as f64,
+                interval: None,
+                probabilities,
+            }
         }
     }
 }
@@ -190,41 +270,80 @@ fn compare(
         .filter(|row| !own.truth[*row].is_nan() && (window.until..window.holdout_until).contains(&own.time[*row]))
         .collect();
     // Neither model may have learnt from a row that judges it.
-    let seen_until = champion.map_or(window.until, |champion| champion.bundle.content().window.until.max(window.until));
-    let rows: Vec<usize> = usable.iter().copied().filter(|row| own.time[*row] >= seen_until).collect();
+    let seen_until = champion.map_or(window.until, |champion| {
+        champion.bundle.content().window.until.max(window.until)
+    });
+    let rows: Vec<usize> = usable
+        .iter()
+        .copied()
+        .filter(|row| own.time[*row] >= seen_until)
+        .collect();
     let left_out = usable.len() - rows.len();
     let truth: Vec<f64> = rows.iter().map(|row| own.truth[*row]).collect();
     let predictions = challenger.predict(&own.rows.select(&rows));
     let (opponent, other_predictions, other_metrics) = match (champion, others) {
         (Some(champion), Some(others)) => {
             if champion.bundle.content().target.kind.name() != content.target.kind.name() {
-                return Err(unreadable(&content.name, "the champion", "it answers another kind of question than the challenger"));
+                return Err(unreadable(
+                    &content.name,
+                    "the champion",
+                    "it answers another kind of question than the challenger",
+                ));
             }
             let predictions = champion.bundle.predict(&others.rows.select(&rows));
             let metrics = accuracy_metrics(&champion.bundle, &predictions, &truth);
-            (format!("the champion {}@{}", content.name, champion.version), predictions, metrics)
+            (
+                format!("the champion {}@{}", content.name, champion.version),
+                predictions,
+                metrics,
+            )
         }
         _ => {
             let before = |row: &usize| own.time[*row] < window.until && !own.truth[*row].is_nan();
             let training: Vec<f64> = (0..own.time.len()).filter(before).map(|row| own.truth[row]).collect();
             let predictions = vec![baseline(&content.target, &training); rows.len()];
             let metrics = accuracy_metrics(challenger, &predictions, &truth);
-            let name = if matches!(content.target.kind, TargetKind::Regression { .. }) { "the mean of the training rows" } else { "the shares of the training rows" };
+            let name = if matches!(content.target.kind, TargetKind::Regression { .. }) {
+                "the mean of the training rows"
+            } else {
+                "the shares of the training rows"
+            };
             (name.to_owned(), predictions, metrics)
         }
     };
     let losses = |predictions: &[Prediction]| -> Vec<f64> {
-        predictions.iter().zip(&truth).map(|(prediction, truth)| loss(&content.target, prediction, *truth)).collect()
+        predictions
+            .iter()
+            .zip(&truth)
+            .map(|(prediction, truth)| loss(&content.target, prediction, *truth))
+            .collect()
     };
     let (own_losses, other_losses) = (losses(&predictions), losses(&other_predictions));
-    let gains: Vec<f64> = other_losses.iter().zip(&own_losses).map(|(other, own)| other - own).collect();
+    let gains: Vec<f64> = other_losses
+        .iter()
+        .zip(&own_losses)
+        .map(|(other, own)| other - own)
+        .collect();
     let days: Vec<i64> = rows.iter().map(|row| own.time[*row].div_euclid(86_400)).collect();
     let other_loss = metrics::mean(other_losses.iter().copied());
-    let same = champion.is_some() && predictions.iter().zip(&other_predictions).all(|(a, b)| a.value == b.value && a.probabilities == b.probabilities);
+    let same = champion.is_some()
+        && predictions
+            .iter()
+            .zip(&other_predictions)
+            .all(|(a, b)| a.value == b.value && a.probabilities == b.probabilities);
     let effect = block_effect(&gains, &days, seed);
-    let (verdict, reason) = decide(config, effect.as_ref(), other_loss, same && !rows.is_empty(), &opponent, loss_name(&content.target));
+    let (verdict, reason) = decide(
+        config,
+        effect.as_ref(),
+        other_loss,
+        same && !rows.is_empty(),
+        &opponent,
+        loss_name(&content.target),
+    );
     let own_metrics = accuracy_metrics(challenger, &predictions, &truth);
-    let finite = |map: BTreeMap<String, f64>| -> BTreeMap<String, f64> { map.into_iter().filter(|(_, value)| value.is_finite()).collect() };
+    let finite = |map: BTreeMap<String, f64>| -> BTreeMap<String, f64> {
+        map.into_iter().filter(|(_, value)| value.is_finite()).collect()
+    };
     Ok(json!({
         "challenger": {"name": content.name, "version": config.challenger.version, "digest": config.challenger.bundle.sha256, "until": format_timestamp(window.until)},
         "champion": champion.map(|champion| json!({
@@ -256,10 +375,18 @@ fn decide(
     loss: &str,
 ) -> (Verdict, String) {
     if same {
-        return (Verdict::NotBetter, format!("every answer is the same as that of {opponent}"));
+        return (
+            Verdict::NotBetter,
+            format!("every answer is the same as that of {opponent}"),
+        );
     }
     let Some(effect) = effect else {
-        return (Verdict::Inconclusive, format!("there are rows of fewer than two days that neither was trained on; {FEWEST_BLOCKS} days are the least"));
+        return (
+            Verdict::Inconclusive,
+            format!(
+                "there are rows of fewer than two days that neither was trained on; {FEWEST_BLOCKS} days are the least"
+            ),
+        );
     };
     let (margin, worth) = (config.margin * other_loss, config.worth * other_loss);
     let verdict = verdict(effect, margin, worth);
@@ -276,8 +403,13 @@ fn decide(
     let reason = match verdict {
         Verdict::Better => gain,
         Verdict::NotBetter => format!("{gain}; a gain of {:.2} % is ruled out", percent(worth.max(margin))),
-        Verdict::Inconclusive if effect.blocks < FEWEST_BLOCKS => format!("{gain}; {FEWEST_BLOCKS} days are the least that decide"),
-        Verdict::Inconclusive => format!("{gain}; these rows would have shown a gain of {:.2} %", percent(effect.detectable)),
+        Verdict::Inconclusive if effect.blocks < FEWEST_BLOCKS => {
+            format!("{gain}; {FEWEST_BLOCKS} days are the least that decide")
+        }
+        Verdict::Inconclusive => format!(
+            "{gain}; these rows would have shown a gain of {:.2} %",
+            percent(effect.detectable)
+        ),
     };
     (verdict, reason)
 }

@@ -49,13 +49,22 @@ pub fn fit(
             // The weight of a row is p (1 - p) there, a quarter at most.
             Loss::Log => config.leaf_weight / 4.0,
         })
-        .set_sample_method(if config.row_share < 1.0 { SampleMethod::Random } else { SampleMethod::None });
+        .set_sample_method(if config.row_share < 1.0 {
+            SampleMethod::Random
+        } else {
+            SampleMethod::None
+        });
     booster.grow_policy = GrowPolicy::LossGuide;
     train(booster, features, target, weights)
 }
 
 /// One regression tree: a forest of one tree at learning rate 1.
-pub fn fit_tree(features: &Matrix, target: &[f64], config: &TreeConfig, resources: Resources) -> Result<Forest, String> {
+pub fn fit_tree(
+    features: &Matrix,
+    target: &[f64],
+    config: &TreeConfig,
+    resources: Resources,
+) -> Result<Forest, String> {
     let booster = booster(Loss::Squared, resources)
         .set_iterations(1)
         .set_learning_rate(1.0)
@@ -85,12 +94,16 @@ fn train(mut booster: GradientBooster, features: &Matrix, target: &[f64], weight
         columns.extend((0..features.rows).map(|row| features.row(row)[column]));
     }
     let matrix = forust_ml::Matrix::new(&columns, features.rows, features.columns);
-    booster.fit(&matrix, target, weights, None).map_err(|error| error.to_string())?;
+    booster
+        .fit(&matrix, target, weights, None)
+        .map_err(|error| error.to_string())?;
     let mut trees: Vec<Tree> = Vec::with_capacity(booster.trees.len());
     for tree in &booster.trees {
         let nodes = tree.nodes.iter().map(|node| {
             if node.is_leaf {
-                return Ok(TreeNode::Leaf { value: f64::from(node.weight_value) });
+                return Ok(TreeNode::Leaf {
+                    value: f64::from(node.weight_value),
+                });
             }
             let position = |value: usize| u32::try_from(value).map_err(|_| "a tree has too many nodes".to_owned());
             Ok(TreeNode::Split {
@@ -120,13 +133,23 @@ mod tests {
             values.extend([if row % 31 == 0 { f64::NAN } else { x }, y]);
             target.push(if x > 50.0 { 300.0 } else { 100.0 } + y);
         }
-        (Matrix { values, rows: 2000, columns: 2 }, target)
+        (
+            Matrix {
+                values,
+                rows: 2000,
+                columns: 2,
+            },
+            target,
+        )
     }
 
     #[test]
     fn the_flat_forest_scores_as_the_trainer_does_whatever_the_threads() {
         let (features, target) = example();
-        let config = BoostingConfig { trees: 40, ..BoostingConfig::default() };
+        let config = BoostingConfig {
+            trees: 120,
+            ..BoostingConfig::default()
+        };
         let fit_with = |threads| {
             let resources = Resources { seed: 7, threads };
             fit(&features, &target, &vec![1.0; 2000], Loss::Squared, &config, resources).unwrap()
@@ -135,14 +158,23 @@ mod tests {
         assert_eq!(forest, fit_with(2));
         assert_eq!(forest, fit_with(7));
         assert!(forest.validate(2).is_ok());
-        let error: f64 = (0..2000).map(|row| (forest.score(features.row(row)) - target[row]).abs()).sum::<f64>() / 2000.0;
+        let error: f64 = (0..2000)
+            .map(|row| (forest.score(features.row(row)) - target[row]).abs())
+            .sum::<f64>()
+            / 2000.0;
         assert!(error < 15.0, "{error}");
     }
 
     #[test]
     fn one_tree_is_one_tree() {
         let (features, target) = example();
-        let forest = fit_tree(&features, &target, &TreeConfig::default(), Resources { seed: 1, threads: 2 }).unwrap();
+        let forest = fit_tree(
+            &features,
+            &target,
+            &TreeConfig::default(),
+            Resources { seed: 1, threads: 2 },
+        )
+        .unwrap();
         assert_eq!(forest.trees(), 1);
         assert!(forest.score(&[80.0, 10.0]) > forest.score(&[20.0, 10.0]) + 150.0);
     }

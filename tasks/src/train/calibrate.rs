@@ -34,7 +34,11 @@ pub fn platt(log_odds: &[f64], target: &[bool]) -> Calibration {
         }
     }
     // A negative slope would turn the order of the rows around; that is no calibration.
-    if slope > 0.0 && slope.is_finite() && shift.is_finite() { Calibration { slope, shift } } else { Calibration { slope: 1.0, shift: 0.0 } }
+    if slope > 0.0 && slope.is_finite() && shift.is_finite() {
+        Calibration { slope, shift }
+    } else {
+        Calibration { slope: 1.0, shift: 0.0 }
+    }
 }
 
 /// Weights for choosing a class: the inverse of its share to a power between 0 (the most probable class) and 1. The power
@@ -48,7 +52,11 @@ pub fn class_weights(classes: &[i64], truth: &[i64], probabilities: &[Vec<f64>])
     let score = |power: f64| {
         let weights: Vec<f64> = shares.iter().map(|share| power_of(*share, -power)).collect();
         let chosen: Vec<i64> = probabilities.iter().map(|row| classes[best(row, &weights)]).collect();
-        (weights, metrics::accuracy(truth, &chosen), metrics::macro_f1(truth, &chosen, classes))
+        (
+            weights,
+            metrics::accuracy(truth, &chosen),
+            metrics::macro_f1(truth, &chosen, classes),
+        )
     };
     let trials: Vec<(Vec<f64>, f64, f64)> = (0..=20).map(|step| score(f64::from(step) * 0.05)).collect();
     let most_accurate = trials.iter().map(|trial| trial.1).fold(0.0, f64::max);
@@ -83,7 +91,9 @@ mod tests {
     fn overconfident_scores_are_drawn_in() {
         // Says 95 % where 80 % happen, and 5 % where 20 % happen.
         let odds: Vec<f64> = (0..2000).map(|row| if row % 2 == 0 { 2.944 } else { -2.944 }).collect();
-        let target: Vec<bool> = (0..2000).map(|row| if row % 2 == 0 { row % 10 != 0 } else { row % 10 == 1 }).collect();
+        let target: Vec<bool> = (0..2000)
+            .map(|row| if row % 2 == 0 { row % 10 != 0 } else { row % 10 == 1 })
+            .collect();
         let calibration = platt(&odds, &target);
         let happened = target.iter().step_by(2).filter(|flag| **flag).count() as f64 / 1000.0;
         assert!((logistic(calibration.slope * 2.944 + calibration.shift) - happened).abs() < 0.01);
@@ -93,8 +103,15 @@ mod tests {
     fn rare_classes_gain_weight_while_accuracy_holds() {
         let classes = [1, 2];
         let truth: Vec<i64> = (0..1000).map(|row| if row % 10 == 0 { 2 } else { 1 }).collect();
-        let probabilities: Vec<Vec<f64>> =
-            (0..1000).map(|row| if row % 10 == 0 { vec![0.52, 0.48] } else { vec![0.9, 0.1] }).collect();
+        let probabilities: Vec<Vec<f64>> = (0..1000)
+            .map(|row| {
+                if row % 10 == 0 {
+                    vec![0.52, 0.48]
+                } else {
+                    vec![0.9, 0.1]
+                }
+            })
+            .collect();
         let weights = class_weights(&classes, &truth, &probabilities);
         assert!(weights[1] > weights[0]);
     }

@@ -23,13 +23,18 @@ pub fn fit(
         TargetKind::Binary { .. } => Ok(vec![fit_cut(candidate, features, truth, 0.5, resources)?]),
         TargetKind::Ordinal { classes, .. } => {
             let cuts = classes.windows(2).map(|pair| (pair[0] as f64 + pair[1] as f64) / 2.0);
-            cuts.map(|cut| fit_cut(candidate, features, truth, cut, resources)).collect()
+            cuts.map(|cut| fit_cut(candidate, features, truth, cut, resources))
+                .collect()
         }
     }
 }
 
 fn output(predictor: Predictor, link: Link) -> ModelOutput {
-    ModelOutput { predictor, link, calibration: None }
+    ModelOutput {
+        predictor,
+        link,
+        calibration: None,
+    }
 }
 
 fn fit_regression(
@@ -41,7 +46,10 @@ fn fit_regression(
 ) -> Result<ModelOutput, String> {
     let target: Vec<f64> = truth.iter().map(|value| transform.forward(*value)).collect();
     if let Some(row) = target.iter().position(|value| !value.is_finite()) {
-        return Err(format!("the target {} cannot be transformed as configured; gate such values, or leave `transform` out", truth[row]));
+        return Err(format!(
+            "the target {} cannot be transformed as configured; gate such values, or leave `transform` out",
+            truth[row]
+        ));
     }
     let predictor = match candidate {
         Candidate::Linear(_) => Predictor::Linear(linear::fit_regression(features, &target)?),
@@ -91,16 +99,20 @@ fn fit_cut(
     let hits = above.iter().filter(|flag| **flag).count();
     if hits == 0 || hits == above.len() {
         let side = if hits == 0 { "at or below" } else { "above" };
-        return Err(format!("all {} training rows are {side} the cut at {cut}: there is one class only", above.len()));
+        return Err(format!(
+            "all {} training rows are {side} the cut at {cut}: there is one class only",
+            above.len()
+        ));
     }
     match candidate {
         Candidate::Linear(config) => {
             let fitted = linear::fit_binary(features, &above, config.alpha)?;
             Ok(output(Predictor::Linear(fitted), Link::Logistic))
         }
-        Candidate::Tree(config) => {
-            Ok(output(Predictor::Forest(tree::fit_binary(features, &above, config)?), Link::Identity))
-        }
+        Candidate::Tree(config) => Ok(output(
+            Predictor::Forest(tree::fit_binary(features, &above, config)?),
+            Link::Identity,
+        )),
         Candidate::Boosting(config) => {
             let target: Vec<f64> = above.iter().map(|flag| f64::from(u8::from(*flag))).collect();
             let weights = vec![1.0; target.len()];

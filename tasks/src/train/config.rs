@@ -132,16 +132,33 @@ impl TargetConfig {
     /// As the bundle says it; classes start with equal weights.
     pub fn to_target(&self) -> Target {
         let (column, kind, answer) = match self {
-            TargetConfig::Regression { column, transform, answer } => {
-                (column, TargetKind::Regression { transform: *transform }, answer)
-            }
+            TargetConfig::Regression {
+                column,
+                transform,
+                answer,
+            } => (column, TargetKind::Regression { transform: *transform }, answer),
             TargetConfig::Binary { column, above, answer } => (column, TargetKind::Binary { above: *above }, answer),
-            TargetConfig::Ordinal { column, classes, answer } => {
+            TargetConfig::Ordinal {
+                column,
+                classes,
+                answer,
+            } => {
                 let weights = vec![1.0; classes.len()];
-                (column, TargetKind::Ordinal { classes: classes.clone(), weights }, answer)
+                (
+                    column,
+                    TargetKind::Ordinal {
+                        classes: classes.clone(),
+                        weights,
+                    },
+                    answer,
+                )
             }
         };
-        Target { column: column.clone(), kind, answer: answer.clone() }
+        Target {
+            column: column.clone(),
+            kind,
+            answer: answer.clone(),
+        }
     }
 }
 
@@ -204,7 +221,10 @@ pub struct TreeConfig {
 
 impl Default for TreeConfig {
     fn default() -> Self {
-        Self { depth: 7, leaf_rows: 30 }
+        Self {
+            depth: 7,
+            leaf_rows: 30,
+        }
     }
 }
 
@@ -252,44 +272,83 @@ impl Default for BoostingConfig {
 pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
     let mut problems = Vec::new();
     let mut add = |pointer: &str, message: String, help: &str| {
-        problems.push(ConfigProblem { pointer: pointer.to_owned(), message, help: Some(help.to_owned()) });
+        problems.push(ConfigProblem {
+            pointer: pointer.to_owned(),
+            message,
+            help: Some(help.to_owned()),
+        });
     };
-    let name = config.model.as_bytes();
-    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-    if !name.first().is_some_and(u8::is_ascii_lowercase) || !name.iter().all(plain) {
+    if !ratchet_model::is_model_name(&config.model) {
         let message = format!("`{}` is no name of a model", config.model);
-        add("/model", message, "use lower-case letters, digits and `-`, a letter first");
+        add(
+            "/model",
+            message,
+            "use lower-case letters, digits and `-`, a letter first",
+        );
     }
     if !(0.5..1.0).contains(&config.coverage) {
         let message = format!("coverage {} is not a share from 0.5 to 1", config.coverage);
-        add("/coverage", message, "0.9 means that nine of ten new rows lie within their interval");
+        add(
+            "/coverage",
+            message,
+            "0.9 means that nine of ten new rows lie within their interval",
+        );
     }
     if config.features.is_empty() {
-        add("/features", "there are no features".to_owned(), "add a step such as `- number: { fields: [...] }`");
+        add(
+            "/features",
+            "there are no features".to_owned(),
+            "add a step such as `- number: { fields: [...] }`",
+        );
     }
     if config.candidates.is_empty() {
-        add("/candidates", "there are no candidates".to_owned(), "leave `candidates` out, or name one such as `- boosting: {}`");
+        add(
+            "/candidates",
+            "there are no candidates".to_owned(),
+            "leave `candidates` out, or name one such as `- boosting: {}`",
+        );
     }
     if config.validation_days == 0 {
-        add("/validation_days", "there have to be validation days".to_owned(), "21 is the default");
+        add(
+            "/validation_days",
+            "there have to be validation days".to_owned(),
+            "21 is the default",
+        );
     }
     if let Err(problem) = config.target.to_target().validate() {
-        add("/target", problem, "classes are two or more ascending whole numbers, such as [1, 2, 3]");
+        add(
+            "/target",
+            problem,
+            "classes are two or more ascending whole numbers, such as [1, 2, 3]",
+        );
     }
-    for (pointer, text) in [("/train_until", &config.train_until), ("/holdout_until", &config.holdout_until)] {
+    for (pointer, text) in [
+        ("/train_until", &config.train_until),
+        ("/holdout_until", &config.holdout_until),
+    ] {
         if !text.trim().is_empty() && ratchet_model::schema::parse_timestamp(text).is_none() {
             add(pointer, format!("`{text}` is no date"), "write it like 2017-04-01");
         }
     }
-    if config.route.as_ref().is_some_and(|route| !route.starts_with('/') || route.contains(['{', '}', '*', '?', '#', ' '])) {
-        add("/route", "the route is no path".to_owned(), "write it like /predict/time_pump");
+    if let Some(problem) = config
+        .route
+        .as_ref()
+        .and_then(|route| ratchet_model::route_problem(&config.model, route))
+    {
+        add("/route", problem, "a model always answers at /predict/<model>, too");
     }
     for (index, step) in config.features.iter().enumerate() {
-        if let StepConfig::Distance { lookup: Some(lookup), .. } = step
+        if let StepConfig::Distance {
+            lookup: Some(lookup), ..
+        } = step
             && !config.lookups.contains_key(lookup)
         {
             let pointer = format!("/features/{index}/distance/lookup");
-            add(&pointer, format!("there is no lookup `{lookup}`"), "declare it under `lookups`");
+            add(
+                &pointer,
+                format!("there is no lookup `{lookup}`"),
+                "declare it under `lookups`",
+            );
         }
     }
     problems

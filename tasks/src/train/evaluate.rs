@@ -34,7 +34,10 @@ pub fn accuracy_metrics(bundle: &Bundle, predictions: &[Prediction], truth: &[f6
             ]
         }
     };
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 fn whole(values: &[f64]) -> Vec<i64> {
@@ -60,7 +63,10 @@ pub fn holdout_metrics(bundle: &Bundle, rows: &Rows, truth: &[f64]) -> BTreeMap<
     let answers = bundle.answer(rows);
     let predictions: Vec<Prediction> = answers.iter().map(|answer| answer.prediction.clone()).collect();
     let mut all = accuracy_metrics(bundle, &predictions, truth);
-    let intervals: Vec<_> = predictions.iter().filter_map(|prediction| prediction.interval).collect();
+    let intervals: Vec<_> = predictions
+        .iter()
+        .filter_map(|prediction| prediction.interval)
+        .collect();
     if intervals.len() == truth.len() {
         let lower: Vec<f64> = intervals.iter().map(|interval| interval.lower).collect();
         let upper: Vec<f64> = intervals.iter().map(|interval| interval.upper).collect();
@@ -69,13 +75,19 @@ pub fn holdout_metrics(bundle: &Bundle, rows: &Rows, truth: &[f64]) -> BTreeMap<
         all.insert("interval_width".to_owned(), width);
     }
     let flagged = |answer: &Answer<'_>| f64::from(u8::from(!answer.outside.is_empty()));
-    all.insert("out_of_distribution".to_owned(), metrics::mean(answers.iter().map(flagged)));
+    all.insert(
+        "out_of_distribution".to_owned(),
+        metrics::mean(answers.iter().map(flagged)),
+    );
     if let Some(slices) = &bundle.content().slices {
         let under = |row: usize| f64::from(u8::from(truth[row] > predictions[row].value + slices.margin));
         let is_flagged = |row: &usize| answers[*row].risk.is_some_and(|risk| risk.flagged);
         let (risky, others): (Vec<usize>, Vec<usize>) = (0..truth.len()).partition(is_flagged);
         let share = |part: &[usize]| metrics::mean(part.iter().map(|row| under(*row)));
-        all.insert("underestimation_flagged".to_owned(), risky.len() as f64 / truth.len() as f64);
+        all.insert(
+            "underestimation_flagged".to_owned(),
+            risky.len() as f64 / truth.len() as f64,
+        );
         all.insert("underestimated_where_flagged".to_owned(), share(&risky));
         all.insert("underestimated_elsewhere".to_owned(), share(&others));
         all.insert("underestimation_excess".to_owned(), share(&risky) - share(&others));

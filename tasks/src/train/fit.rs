@@ -61,7 +61,10 @@ pub struct Part {
 impl Part {
     /// Rows of one day are in one fold: calls of one day are alike, and both vehicles of one call are.
     fn folds(&self) -> Vec<u32> {
-        self.time.iter().map(|time| time.div_euclid(86_400).rem_euclid(i64::from(FOLDS)) as u32).collect()
+        self.time
+            .iter()
+            .map(|time| time.div_euclid(86_400).rem_euclid(i64::from(FOLDS)) as u32)
+            .collect()
     }
 }
 
@@ -77,8 +80,12 @@ pub struct Learnt {
 /// Features of a part, fitted on it.
 pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, ratchet_model::features::Matrix), String> {
     let folds = part.folds();
-    let inputs =
-        FitInputs { target: &part.value, folds: &folds, lookups: setting.lookups, predict_at: setting.predict_at };
+    let inputs = FitInputs {
+        target: &part.value,
+        folds: &folds,
+        lookups: setting.lookups,
+        predict_at: setting.predict_at,
+    };
     Pipeline::fit(&setting.config.features, setting.schema, &part.rows, &inputs).map_err(|error| error.to_string())
 }
 
@@ -129,13 +136,17 @@ pub fn learn(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Resul
     match &bundle.content().target.kind {
         TargetKind::Regression { transform } => {
             let residuals = predictions.iter().zip(&validation.truth);
-            let residuals = residuals.map(|(prediction, truth)| transform.forward(*truth) - transform.forward(prediction.value));
+            let residuals =
+                residuals.map(|(prediction, truth)| transform.forward(*truth) - transform.forward(prediction.value));
             learnt.residuals = Residuals::new(residuals.filter(|value| value.is_finite()).collect());
             learnt.slices = slice_risks(setting, validation, &predictions);
         }
         TargetKind::Binary { .. } => learnt.calibrations = calibrations(bundle, validation, &[0.5]),
         TargetKind::Ordinal { classes, .. } => {
-            let cuts: Vec<f64> = classes.windows(2).map(|pair| (pair[0] as f64 + pair[1] as f64) / 2.0).collect();
+            let cuts: Vec<f64> = classes
+                .windows(2)
+                .map(|pair| (pair[0] as f64 + pair[1] as f64) / 2.0)
+                .collect();
             learnt.calibrations = calibrations(bundle, validation, &cuts);
             let truth: Vec<i64> = validation.truth.iter().map(|value| *value as i64).collect();
             let matrix = bundle.content().pipeline.transform(&validation.rows);
@@ -166,7 +177,13 @@ fn calibrations(bundle: &Bundle, validation: &Part, cuts: &[f64]) -> Vec<Option<
             .predictor
             .scores(&matrix)
             .into_iter()
-            .map(|score| if output.link == Link::Logistic { score } else { log_odds(score) })
+            .map(|score| {
+                if output.link == Link::Logistic {
+                    score
+                } else {
+                    log_odds(score)
+                }
+            })
             .collect();
         let above: Vec<bool> = validation.truth.iter().map(|value| value > cut).collect();
         Some(platt(&odds, &above))
@@ -177,9 +194,16 @@ fn calibrations(bundle: &Bundle, validation: &Part, cuts: &[f64]) -> Vec<Option<
 fn slice_risks(setting: &Setting<'_>, validation: &Part, predictions: &[Prediction]) -> Option<SliceRisks> {
     let slices = setting.config.slices.as_ref()?;
     let field = setting.schema.position(&slices.field)?;
-    let Column::Text(values) = &validation.rows.columns()[field] else { return None };
+    let Column::Text(values) = &validation.rows.columns()[field] else {
+        return None;
+    };
     let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
     let predicted: Vec<f64> = predictions.iter().map(|prediction| prediction.value).collect();
-    Some(SliceRisks::learn(field, slices.margin, &values, &validation.truth, &predicted))
+    Some(SliceRisks::learn(
+        field,
+        slices.margin,
+        &values,
+        &validation.truth,
+        &predicted,
+    ))
 }
-

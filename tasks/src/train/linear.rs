@@ -34,12 +34,16 @@ fn prepare(features: &Matrix) -> Prepared {
         }
         let scale = variance.sqrt();
         scales[column] = scale;
-        let standard: Vec<f64> = values().map(|value| if value.is_nan() { 0.0 } else { (value - mean) / scale }).collect();
+        let standard: Vec<f64> = values()
+            .map(|value| if value.is_nan() { 0.0 } else { (value - mean) / scale })
+            .collect();
         // Modified Gram-Schmidt: what is left of the column after all kept ones.
         let mut rest = standard.clone();
         for direction in &basis {
             let share: f64 = rest.iter().zip(direction).map(|(a, b)| a * b).sum();
-            rest.iter_mut().zip(direction).for_each(|(value, part)| *value -= share * part);
+            rest.iter_mut()
+                .zip(direction)
+                .for_each(|(value, part)| *value -= share * part);
         }
         let length = rest.iter().map(|value| value * value).sum::<f64>().sqrt();
         if length < 1e-4 * (rows as f64).sqrt() {
@@ -51,7 +55,12 @@ fn prepare(features: &Matrix) -> Prepared {
         kept.push(column);
     }
     let standard = Array2::from_shape_fn((rows, kept.len()), |(row, column)| columns[column][row]);
-    Prepared { means, scales, kept, standard }
+    Prepared {
+        means,
+        scales,
+        kept,
+        standard,
+    }
 }
 
 fn assemble(prepared: &Prepared, weights: &[f64], intercept: f64) -> Linear {
@@ -61,14 +70,20 @@ fn assemble(prepared: &Prepared, weights: &[f64], intercept: f64) -> Linear {
         all[*column] = weight / prepared.scales[*column];
         shift -= all[*column] * prepared.means[*column];
     }
-    Linear { weights: all, fill: prepared.means.clone(), intercept: shift }
+    Linear {
+        weights: all,
+        fill: prepared.means.clone(),
+        intercept: shift,
+    }
 }
 
 /// Least squares.
 pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, String> {
     let prepared = prepare(features);
     let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
-    let model = linfa_linear::LinearRegression::new().fit(&dataset).map_err(|error| error.to_string())?;
+    let model = linfa_linear::LinearRegression::new()
+        .fit(&dataset)
+        .map_err(|error| error.to_string())?;
     Ok(assemble(&prepared, &model.params().to_vec(), model.intercept()))
 }
 
@@ -76,7 +91,9 @@ pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, Strin
 pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Linear, String> {
     let prepared = prepare(features);
     let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
-    let settings = linfa_logistic::LogisticRegression::default().alpha(alpha).max_iterations(200);
+    let settings = linfa_logistic::LogisticRegression::default()
+        .alpha(alpha)
+        .max_iterations(200);
     let model = settings.fit(&dataset).map_err(|error| error.to_string())?;
     // linfa calls one of the two labels positive by its own rule; the score has to speak of true.
     let sign = if model.labels().pos.class { 1.0 } else { -1.0 };
@@ -97,13 +114,19 @@ mod tests {
             let hot = f64::from(row % 2);
             values.extend([if row == 7 { f64::NAN } else { x }, 3.0, hot, 1.0 - hot]);
         }
-        Matrix { values, rows: 60, columns: 4 }
+        Matrix {
+            values,
+            rows: 60,
+            columns: 4,
+        }
     }
 
     #[test]
     fn constants_and_the_last_level_get_no_weight() {
         let features = features();
-        let target: Vec<f64> = (0..60).map(|row| 5.0 + 2.0 * f64::from(row % 10) + 7.0 * f64::from(row % 2)).collect();
+        let target: Vec<f64> = (0..60)
+            .map(|row| 5.0 + 2.0 * f64::from(row % 10) + 7.0 * f64::from(row % 2))
+            .collect();
         let linear = fit_regression(&features, &target).unwrap();
         assert_eq!(linear.weights[1], 0.0);
         assert_eq!(linear.weights[3], 0.0);

@@ -34,25 +34,39 @@ pub fn schema_of(frame: &DataFrame, table: &Table, features: &[StepConfig], mode
                 continue;
             }
             let values = column(frame, name, &place_of(table))?;
-            let is_time = features.iter().any(|step| matches!(step, StepConfig::Calendar { field, .. } if field == name));
+            let is_time = features
+                .iter()
+                .any(|step| matches!(step, StepConfig::Calendar { field, .. } if field == name));
             let kind = match values.dtype() {
                 DataType::String if is_time => FieldKind::Timestamp,
                 DataType::String => FieldKind::Text,
                 DataType::Date | DataType::Datetime(..) => FieldKind::Timestamp,
                 _ => FieldKind::Number,
             };
-            let declared = table.columns.iter().find(|column| column.name == name).and_then(|column| column.known);
+            let declared = table
+                .columns
+                .iter()
+                .find(|column| column.name == name)
+                .and_then(|column| column.known);
             let known = match declared {
                 Some(Known::Call) => ratchet_model::Known::Call,
                 Some(Known::Dispatch) => ratchet_model::Known::Dispatch,
                 Some(Known::After) => ratchet_model::Known::After,
                 None => {
-                    let message = format!("{} does not say when `{name}` is known, which a feature of `{model}` reads", place_of(table));
+                    let message = format!(
+                        "{} does not say when `{name}` is known, which a feature of `{model}` reads",
+                        place_of(table)
+                    );
                     return Err(TaskError::permanent(message)
                         .with_help("add it to `known: { call: [...], dispatch: [...], after: [...] }` of the task that makes the column"));
                 }
             };
-            schema.fields.push(Field { name: name.to_owned(), kind, known, nullable: false });
+            schema.fields.push(Field {
+                name: name.to_owned(),
+                kind,
+                known,
+                nullable: false,
+            });
         }
     }
     Ok(schema)
@@ -81,7 +95,8 @@ pub fn read_rows(
             FieldKind::Timestamp => Column::Timestamp(timestamps(values, &place)?),
         });
     }
-    let rows = Rows::new(columns).ok_or_else(|| TaskError::permanent(format!("{place}: its columns differ in length")))?;
+    let rows =
+        Rows::new(columns).ok_or_else(|| TaskError::permanent(format!("{place}: its columns differ in length")))?;
     let value = numbers(column(frame, &target.column, &place)?, &place)?;
     Ok(ModelRows {
         rows: rows.select(&kept),
@@ -93,17 +108,28 @@ pub fn read_rows(
 }
 
 fn unreadable(values: &FrameColumn, place: &str, wanted: &str) -> TaskError {
-    TaskError::permanent(format!("column `{}` of {place} is {}, not {wanted}", values.name(), values.dtype()))
-        .with_help("declare its type where the table is extracted, or convert it in SQL")
+    TaskError::permanent(format!(
+        "column `{}` of {place} is {}, not {wanted}",
+        values.name(),
+        values.dtype()
+    ))
+    .with_help("declare its type where the table is extracted, or convert it in SQL")
 }
 
 /// Numbers; null and infinite values are missing.
 pub fn numbers(values: &FrameColumn, place: &str) -> Result<Vec<f64>, TaskError> {
     let numeric = values.dtype().is_primitive_numeric() || matches!(values.dtype(), DataType::Boolean | DataType::Null);
-    let cast = if numeric { values.cast(&DataType::Float64).ok() } else { None };
+    let cast = if numeric {
+        values.cast(&DataType::Float64).ok()
+    } else {
+        None
+    };
     let cast = cast.ok_or_else(|| unreadable(values, place, "a number"))?;
     let numbers = cast.f64().map_err(|_| unreadable(values, place, "a number"))?;
-    Ok(numbers.iter().map(|value| value.filter(|value| value.is_finite()).unwrap_or(f64::NAN)).collect())
+    Ok(numbers
+        .iter()
+        .map(|value| value.filter(|value| value.is_finite()).unwrap_or(f64::NAN))
+        .collect())
 }
 
 /// Text without the blanks around it.
@@ -118,9 +144,14 @@ pub fn texts(values: &FrameColumn, place: &str) -> Result<Vec<Option<String>>, T
 fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>, TaskError> {
     if let DataType::Date | DataType::Datetime(..) = values.dtype() {
         let cast = values.cast(&DataType::Datetime(TimeUnit::Milliseconds, None));
-        let cast = cast.and_then(|cast| cast.cast(&DataType::Int64)).map_err(|_| unreadable(values, place, "a time"))?;
+        let cast = cast
+            .and_then(|cast| cast.cast(&DataType::Int64))
+            .map_err(|_| unreadable(values, place, "a time"))?;
         let millis = cast.i64().map_err(|_| unreadable(values, place, "a time"))?;
-        return Ok(millis.iter().map(|value| value.map(|value| value.div_euclid(1000))).collect());
+        return Ok(millis
+            .iter()
+            .map(|value| value.map(|value| value.div_euclid(1000)))
+            .collect());
     }
     let texts = texts(values, place)?;
     let mut times = Vec::with_capacity(texts.len());
@@ -128,8 +159,11 @@ fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>, Tas
         let time = match text {
             None => None,
             Some(text) => Some(parse_timestamp(text).ok_or_else(|| {
-                TaskError::permanent(format!("column `{}` of {place}, row {row}: `{text}` is no civil time", values.name()))
-                    .with_help(format!("understood are {}", ratchet_model::schema::TIMESTAMP_FORMATS))
+                TaskError::permanent(format!(
+                    "column `{}` of {place}, row {row}: `{text}` is no civil time",
+                    values.name()
+                ))
+                .with_help(format!("understood are {}", ratchet_model::schema::TIMESTAMP_FORMATS))
             })?),
         };
         times.push(time);

@@ -33,16 +33,23 @@ pub fn split(config: &TrainConfig, rows: &ModelRows) -> Result<Split, TaskError>
     let usable: Vec<usize> = (0..rows.time.len()).filter(|row| !rows.truth[*row].is_nan()).collect();
     let times = || usable.iter().map(|row| rows.time[*row]);
     let (Some(first), Some(last)) = (times().min(), times().max()) else {
-        return Err(TaskError::permanent(format!("no row has a value in `{}`", config.target.to_target().column))
-            .with_help("look at the gate's report and at the SQL that makes the column"));
+        return Err(
+            TaskError::permanent(format!("no row has a value in `{}`", config.target.to_target().column))
+                .with_help("look at the gate's report and at the SQL that makes the column"),
+        );
     };
     let given = |text: &str| parse_timestamp(text);
     let next_midnight = (last.div_euclid(DAY) + 1) * DAY;
     let holdout_until = given(&config.holdout_until).unwrap_or(next_midnight);
-    let until = given(&config.train_until).unwrap_or(holdout_until.min(next_midnight) - i64::from(config.holdout_days) * DAY);
+    let until =
+        given(&config.train_until).unwrap_or(holdout_until.min(next_midnight) - i64::from(config.holdout_days) * DAY);
     let validation_from = until - i64::from(config.validation_days) * DAY;
     let part = |from: i64, to: i64| -> Vec<usize> {
-        let mut part: Vec<usize> = usable.iter().copied().filter(|row| (from..to).contains(&rows.time[*row])).collect();
+        let mut part: Vec<usize> = usable
+            .iter()
+            .copied()
+            .filter(|row| (from..to).contains(&rows.time[*row]))
+            .collect();
         part.sort_by_key(|row| (rows.time[*row], *row));
         part
     };
@@ -51,10 +58,20 @@ pub fn split(config: &TrainConfig, rows: &ModelRows) -> Result<Split, TaskError>
         validation: part(validation_from, until),
         train: part(i64::MIN, until),
         holdout: part(until, holdout_until),
-        window: Window { time: config.time.clone(), from: first, until, validation_from, holdout_until },
+        window: Window {
+            time: config.time.clone(),
+            from: first,
+            until,
+            validation_from,
+            holdout_until,
+        },
         without_target: rows.time.len() - usable.len(),
     };
-    let span = format!("the rows run from {} to {}", format_timestamp(first), format_timestamp(last));
+    let span = format!(
+        "the rows run from {} to {}",
+        format_timestamp(first),
+        format_timestamp(last)
+    );
     for (name, part, from, to) in [
         ("fitting", &split.fit, first, validation_from),
         ("validation", &split.validation, validation_from, until),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use polars::prelude::DataFrame;
-use ratchet_core::plugin::{ConfigProblem, Model, Output, Outputs, Plugin, Port, PortKind, Report, RowCounts, Table, TaskContext, TaskError};
+use ratchet_core::plugin::{
+    ConfigProblem, Model, Output, Outputs, Plugin, Port, PortKind, Report, RowCounts, Table, TaskContext, TaskError,
+};
 use ratchet_model::features::{Pipeline, Place, Places};
 use ratchet_model::{Bundle, Known, Schema};
 use serde_json::{Value, json};
@@ -25,12 +27,21 @@ pub struct TrainModel;
 impl Plugin for TrainModel {
     type Config = TrainConfig;
     const NAME: &'static str = "train.model";
-    const SUMMARY: &'static str = "Trains candidates, chooses the best on the last training weeks, and writes it as a bundle.";
+    const SUMMARY: &'static str =
+        "Trains candidates, chooses the best on the last training weeks, and writes it as a bundle.";
 
     fn outputs() -> Vec<Port> {
         vec![
-            Port { name: "model", kind: PortKind::Model, description: "The chosen candidate as a new version." },
-            Port { name: "report", kind: PortKind::Report, description: "All candidates with their metrics." },
+            Port {
+                name: "model",
+                kind: PortKind::Model,
+                description: "The chosen candidate as a new version.",
+            },
+            Port {
+                name: "report",
+                kind: PortKind::Report,
+                description: "All candidates with their metrics.",
+            },
         ]
     }
 
@@ -46,7 +57,11 @@ impl Plugin for TrainModel {
             if let Some(places) = &lookup.table {
                 let frame = table::read(&bucket, places).await?;
                 lookups.insert(name.clone(), read_places(&frame, places, lookup)?);
-                context.info(format!("lookup `{name}`: {} places from {}", places.rows, place_of(places)));
+                context.info(format!(
+                    "lookup `{name}`: {} places from {}",
+                    places.rows,
+                    place_of(places)
+                ));
             }
         }
         if config.table.simulated {
@@ -55,10 +70,15 @@ impl Plugin for TrainModel {
         let given = context.clone();
         let settings = config.clone();
         let trained = blocking("training", move || train(&settings, &frame, &lookups, &given)).await?;
-        let blob = bucket.put_blob(trained.bundle.into()).await.map_err(table::from_bucket)?;
-        let report = serde_json::to_vec_pretty(&trained.report).map_err(|error| TaskError::permanent(error.to_string()))?;
+        let blob = bucket
+            .put_blob(trained.bundle.into())
+            .await
+            .map_err(table::from_bucket)?;
+        let report =
+            serde_json::to_vec_pretty(&trained.report).map_err(|error| TaskError::permanent(error.to_string()))?;
         let report_blob = bucket.put_blob(report.into()).await.map_err(table::from_bucket)?;
-        let tables = std::iter::once(&config.table).chain(config.lookups.values().filter_map(|lookup| lookup.table.as_ref()));
+        let tables =
+            std::iter::once(&config.table).chain(config.lookups.values().filter_map(|lookup| lookup.table.as_ref()));
         let model = Model {
             name: config.model.clone(),
             version: None,
@@ -71,8 +91,14 @@ impl Plugin for TrainModel {
             report: trained.report,
         };
         let summary = format!("{} chosen of {}", trained.candidate, config.candidates.len());
-        let report = Report { summary, file_name: "training.json".to_owned(), blob: to_blob(&report_blob) };
-        Ok(Outputs::default().with("model", Output::Model(Box::new(model))).with("report", Output::Report(report)))
+        let report = Report {
+            summary,
+            file_name: "training.json".to_owned(),
+            blob: to_blob(&report_blob),
+        };
+        Ok(Outputs::default()
+            .with("model", Output::Model(Box::new(model)))
+            .with("report", Output::Report(report)))
     }
 }
 
@@ -88,7 +114,12 @@ fn parameters(config: &TrainConfig) -> Value {
     let mut value = serde_json::to_value(config).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
         map.remove("table");
-        for lookup in map.get_mut("lookups").and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut()) {
+        for lookup in map
+            .get_mut("lookups")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flat_map(|map| map.values_mut())
+        {
             if let Some(lookup) = lookup.as_object_mut() {
                 lookup.remove("table");
             }
@@ -109,7 +140,10 @@ fn read_places(frame: &DataFrame, about: &Table, lookup: &LookupConfig) -> Resul
         }
     }
     if places.is_empty() {
-        return Err(TaskError::permanent(format!("{place} has no row with a name in `{}` and numbers in `{}` and `{}`", lookup.key, lookup.x, lookup.y)));
+        return Err(TaskError::permanent(format!(
+            "{place} has no row with a name in `{}` and numbers in `{}` and `{}`",
+            lookup.key, lookup.x, lookup.y
+        )));
     }
     Ok(places)
 }
@@ -146,8 +180,12 @@ fn check_features(config: &TrainConfig, schema: &Schema) -> Result<(), TaskError
         return Ok(());
     }
     let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Err(TaskError::permanent(format!("the features of `{}` cannot be used: {}", config.model, list.join("; ")))
-        .with_help("a model may only read what is known when it answers (`predict_at`); leave the others out"))
+    Err(TaskError::permanent(format!(
+        "the features of `{}` cannot be used: {}",
+        config.model,
+        list.join("; ")
+    ))
+    .with_help("a model may only read what is known when it answers (`predict_at`); leave the others out"))
 }
 
 fn train(
@@ -162,11 +200,21 @@ fn train(
     if let Some(slices) = &config.slices
         && schema.position(&slices.field).is_none()
     {
-        let message = format!("slices go by `{}`, which no feature of `{}` reads", slices.field, config.model);
+        let message = format!(
+            "slices go by `{}`, which no feature of `{}` reads",
+            slices.field, config.model
+        );
         return Err(TaskError::permanent(message).with_help("name a column that stands in `features`"));
     }
     let rows = read_rows(frame, &config.table, &schema, &target, &config.time)?;
-    let Split { fit, validation, train, holdout, window, without_target } = split(config, &rows)?;
+    let Split {
+        fit,
+        validation,
+        train,
+        holdout,
+        window,
+        without_target,
+    } = split(config, &rows)?;
     context.info(format!(
         "{} rows fit, {} choose and calibrate, {} are held out; {without_target} without a target and {} without a time left out",
         fit.len(),
@@ -174,11 +222,19 @@ fn train(
         holdout.len(),
         rows.without_time
     ));
-    let (fit, validation, all, holdout) = (part(&rows, &fit), part(&rows, &validation), part(&rows, &train), part(&rows, &holdout));
+    let (fit, validation, all, holdout) = (
+        part(&rows, &fit),
+        part(&rows, &validation),
+        part(&rows, &train),
+        part(&rows, &holdout),
+    );
     for (position, field) in schema.fields.iter_mut().enumerate() {
         field.nullable = (0..all.rows.len()).any(|row| all.rows.columns()[position].is_missing(row));
     }
-    let resources = Resources { seed: config.seed.unwrap_or(context.seed), threads: context.threads.max(1) };
+    let resources = Resources {
+        seed: config.seed.unwrap_or(context.seed),
+        threads: context.threads.max(1),
+    };
     let setting = Setting {
         config,
         schema: &schema,
@@ -218,14 +274,21 @@ fn train(
             best = Some((number, selection, bundle));
         }
     }
-    let (chosen, _, draft) = best.ok_or_else(|| failed("choosing a candidate")("no candidate gave a number on the validation rows".to_owned()))?;
+    let (chosen, _, draft) = best.ok_or_else(|| {
+        failed("choosing a candidate")("no candidate gave a number on the validation rows".to_owned())
+    })?;
     let candidate = &config.candidates[chosen];
-    context.progress((steps - 1.0) / steps, format!("fitting {} on all training rows", candidate.name()));
+    context.progress(
+        (steps - 1.0) / steps,
+        format!("fitting {} on all training rows", candidate.name()),
+    );
     let learnt = learn(&setting, &draft, &validation).map_err(|error| TaskError::permanent(error.to_string()))?;
     let features = fit_features(&setting, &all).map_err(failed("fitting the features"))?;
     let bytes = fit_bundle(&setting, candidate, &all, &features, &learnt).map_err(failed(candidate.name()))?;
     let bundle = read(&bytes)?;
-    let golden = bundle.check_golden_rows().map_err(|error| TaskError::permanent(error.to_string()))?;
+    let golden = bundle
+        .check_golden_rows()
+        .map_err(|error| TaskError::permanent(error.to_string()))?;
     let metrics = holdout_metrics(&bundle, &holdout.rows, &holdout.truth);
     context.info(format!("{} on the holdout: {}", candidate.name(), describe(&metrics)));
     let report = json!({
@@ -244,10 +307,19 @@ fn train(
         validation: validation.truth.len() as u64,
         holdout: holdout.truth.len() as u64,
     };
-    Ok(Trained { bundle: bytes, candidate: candidate.name(), metrics, rows, report })
+    Ok(Trained {
+        bundle: bytes,
+        candidate: candidate.name(),
+        metrics,
+        rows,
+        report,
+    })
 }
 
 fn describe(metrics: &BTreeMap<String, f64>) -> String {
-    let pairs: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+    let pairs: Vec<String> = metrics
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.4}"))
+        .collect();
     pairs.join(", ")
 }

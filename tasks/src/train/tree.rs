@@ -28,7 +28,10 @@ pub fn fit_binary(features: &Matrix, target: &[bool], config: &TreeConfig) -> Re
         let value = features.row(row)[column];
         if value.is_nan() { means[column] } else { value }
     });
-    let weights: Array1<f32> = target.iter().map(|flag| if *flag { TRUE_WEIGHT } else { 1.0 }).collect();
+    let weights: Array1<f32> = target
+        .iter()
+        .map(|flag| if *flag { TRUE_WEIGHT } else { 1.0 })
+        .collect();
     let dataset = Dataset::new(filled, Array1::from(target.to_vec())).with_weights(weights);
     let tree = DecisionTree::params()
         .split_quality(SplitQuality::Gini)
@@ -55,7 +58,11 @@ pub fn fit_binary(features: &Matrix, target: &[bool], config: &TreeConfig) -> Re
 }
 
 fn mean(features: &Matrix, column: usize) -> f64 {
-    let seen = || (0..features.rows).map(|row| features.row(row)[column]).filter(|value| !value.is_nan());
+    let seen = || {
+        (0..features.rows)
+            .map(|row| features.row(row)[column])
+            .filter(|value| !value.is_nan())
+    };
     let mean = ratchet_model::metrics::mean(seen());
     if mean.is_nan() { 0.0 } else { mean }
 }
@@ -70,7 +77,13 @@ fn flatten(node: &LinfaNode<f64, bool>, means: &[f64], nodes: &mut Tree) -> Resu
         let right = flatten(right, means, nodes)?;
         let missing_left = means.get(feature).is_some_and(|mean| *mean < threshold);
         let feature = u32::try_from(feature).map_err(|_| "too many features".to_owned())?;
-        nodes[position] = TreeNode::Split { feature, threshold, left, right, missing_left };
+        nodes[position] = TreeNode::Split {
+            feature,
+            threshold,
+            left,
+            right,
+            missing_left,
+        };
     }
     u32::try_from(position).map_err(|_| "a tree has too many nodes".to_owned())
 }
@@ -89,8 +102,15 @@ mod tests {
             values.extend([if row % 37 == 0 { f64::NAN } else { x }, f64::from(row % 3)]);
             target.push(x > 12.0 && row % 9 != 0);
         }
-        let features = Matrix { values, rows: 400, columns: 2 };
-        let config = TreeConfig { depth: 3, leaf_rows: 10 };
+        let features = Matrix {
+            values,
+            rows: 400,
+            columns: 2,
+        };
+        let config = TreeConfig {
+            depth: 3,
+            leaf_rows: 10,
+        };
         let forest = fit_binary(&features, &target, &config).unwrap();
         assert!(forest.validate(2).is_ok());
         let (high, low) = (forest.score(&[18.0, 1.0]), forest.score(&[3.0, 1.0]));

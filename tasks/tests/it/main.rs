@@ -8,3 +8,4 @@ mod simulated;
 mod sql;
 mod support;
 mod tables;
+mod training;

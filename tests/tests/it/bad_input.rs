@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use ratchet_artifacts::{Bucket, Expected, NewPromotion, PromotionLog, models};
 use serde_json::{Value, json};
 
-use crate::support::{Client, bundle, copy_of, directory, failure, lfb_dag, ratchet, real_run, run_dag, runtime, start_api, task};
+use crate::support::{
+    Client, bundle, copy_of, directory, failure, lfb_dag, ratchet, real_run, run_dag, runtime, start_api, task,
+};
 
 fn no_panic(said: &str) {
     assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");
@@ -17,7 +19,10 @@ fn a_missing_file_is_named_with_the_remedy() {
     let (status, document) = run_dag(ratchet(&directory("missing")), &lfb_dag(), &parameters);
     assert_eq!(status, 1);
     let error = &task(&document, "incidents")["error"];
-    assert!(error["message"].as_str().unwrap().contains("no/such/incidents.csv"), "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("no/such/incidents.csv"),
+        "{error}"
+    );
     assert!(error["help"].is_string(), "{error}");
     no_panic(&document.to_string());
 
@@ -53,18 +58,29 @@ fn a_table_without_a_named_column_is_named_with_the_nearest() {
 #[test]
 fn a_feature_known_too_late_is_refused_by_name() {
     let text = std::fs::read_to_string(lfb_dag()).unwrap();
-    let changed = text.replace("        - frequency: { fields: [PropertyType] }\n", "        - frequency: { fields: [PropertyType, NumPumpsAttending] }\n");
+    let changed = text.replace(
+        "        - frequency: { fields: [PropertyType] }\n",
+        "        - frequency: { fields: [PropertyType, NumPumpsAttending] }\n",
+    );
     assert_ne!(text, changed);
     let parameters = [("incidents", "simulated://lfb?rows=6000&seed=1&days=90".to_owned())];
     let (status, document) = run_dag(ratchet(&directory("late")), &dag(&changed), &parameters);
     assert_eq!(status, 1);
-    let message = task(&document, "train_pumps")["error"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("`NumPumpsAttending`") && message.contains("`after`") && message.contains("`call`"), "{message}");
+    let message = task(&document, "train_pumps")["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        message.contains("`NumPumpsAttending`") && message.contains("`after`") && message.contains("`call`"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_dag_with_mistakes_shows_all_of_them_and_runs_nothing() {
-    let path = dag("name: Wrong Name\ntasks:\n  a:\n    uses: core.nope\n  b:\n    uses: core.noop\n    needs: [c]\n    colour: red\n");
+    let path = dag(
+        "name: Wrong Name\ntasks:\n  a:\n    uses: core.nope\n  b:\n    uses: core.noop\n    needs: [c]\n    colour: red\n",
+    );
     for arguments in [vec!["validate"], vec!["run"]] {
         let mut command = ratchet(&directory("validate"));
         command.args(arguments).arg(&path);
@@ -80,7 +96,10 @@ fn a_dag_with_mistakes_shows_all_of_them_and_runs_nothing() {
 
 #[test]
 fn an_unreadable_store_is_named() {
-    for (store, part) in [("ftp://somewhere/else", "ftp"), ("/proc/no/such/place", "/proc/no/such/place")] {
+    for (store, part) in [
+        ("ftp://somewhere/else", "ftp"),
+        ("/proc/no/such/place", "/proc/no/such/place"),
+    ] {
         let mut command = ratchet(&directory("store"));
         command.env("RATCHET_STORE", store).args(["models", "list"]);
         let (status, _, stderr) = failure(command);
@@ -148,15 +167,29 @@ fn wrong_requests_get_problem_documents() {
         example.remove("PumpOrder");
         let (status, problem) = client.post("/predict/time_pump", &Value::Object(example)).await;
         assert_eq!(status, 422, "{problem:#}");
-        let pointers: Vec<&str> = problem["errors"].as_array().unwrap().iter().filter_map(|error| error["pointer"].as_str()).collect();
+        let pointers: Vec<&str> = problem["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|error| error["pointer"].as_str())
+            .collect();
         for pointer in ["/Easting_rounded", "/colour", "/PumpOrder"] {
             assert!(pointers.contains(&pointer), "{problem:#}");
         }
-        assert!(!problem.to_string().contains("far\""), "values are not echoed: {problem:#}");
+        assert!(
+            !problem.to_string().contains("far\""),
+            "values are not echoed: {problem:#}"
+        );
 
         let url = format!("http://{}/predict/time_pump", server.address);
         let http = crate::support::http();
-        let answer = http.post(&url).body("{}").header("content-type", "application/json").send().await.unwrap();
+        let answer = http
+            .post(&url)
+            .body("{}")
+            .header("content-type", "application/json")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 401);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         let (status, problem) = client.get("/no/such/path").await;

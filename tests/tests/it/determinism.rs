@@ -37,7 +37,9 @@ fn five_processes_with_other_threads_give_one_digest() {
 
 #[test]
 fn the_same_run_again_is_not_better_and_promotes_nothing() {
-    let (Some(run), Some(parameters)) = (real_run(), real_parameters(true)) else { return };
+    let (Some(run), Some(parameters)) = (real_run(), real_parameters(true)) else {
+        return;
+    };
     let home = copy_of(&run.home, "again");
     let (status, document) = run_dag(ratchet(&home), &lfb_dag(), &parameters);
     assert_eq!(status, 0, "{document:#}");
@@ -55,7 +57,9 @@ fn the_same_run_again_is_not_better_and_promotes_nothing() {
 
 #[test]
 fn one_month_later_the_second_meets_the_first_on_the_same_rows() {
-    let Some(mut parameters) = real_parameters(true) else { return };
+    let Some(mut parameters) = real_parameters(true) else {
+        return;
+    };
     let home = directory("months");
     let mut at = |train: &str, holdout: &str| {
         parameters.retain(|(name, _)| !name.ends_with("_until"));
@@ -72,12 +76,25 @@ fn one_month_later_the_second_meets_the_first_on_the_same_rows() {
         assert_eq!(earlier["promoted"], true, "{name}");
         let comparison = &later["comparison"];
         assert_eq!(comparison["champion"]["digest"], earlier["digest"], "{name}");
-        assert_eq!(comparison["effect"]["rows"], later["rows"]["holdout"], "{name}: both answer all of April");
+        assert_eq!(
+            comparison["effect"]["rows"], later["rows"]["holdout"],
+            "{name}: both answer all of April"
+        );
         assert_eq!(comparison["rows_left_out"], 0, "{name}");
-        let ours = comparison["metrics"]["challenger"]["accuracy"].as_f64().or(comparison["metrics"]["challenger"]["mae"].as_f64());
-        let held_out = if name == "lfb-response-time" { metric(later, "mae") } else { metric(later, "accuracy") };
+        let ours = comparison["metrics"]["challenger"]["accuracy"]
+            .as_f64()
+            .or(comparison["metrics"]["challenger"]["mae"].as_f64());
+        let held_out = if name == "lfb-response-time" {
+            metric(later, "mae")
+        } else {
+            metric(later, "accuracy")
+        };
         assert_eq!(ours, Some(held_out), "{name}: the comparison is on the holdout");
-        println!("{name}: {} ({})", later["verdict"], comparison["reason"].as_str().unwrap());
+        println!(
+            "{name}: {} ({})",
+            later["verdict"],
+            comparison["reason"].as_str().unwrap()
+        );
         assert_eq!(later["promoted"], later["verdict"] == "better", "{name}");
     }
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 #[test]
 fn every_april_row_posted_raw_is_answered_with_trainings_prediction() {
     let Some(run) = real_run() else { return };
-    let Some(incidents) = real_records("lfb_incidents_2017_jan_apr.csv.gz") else { return };
+    let Some(incidents) = real_records("lfb_incidents_2017_jan_apr.csv.gz") else {
+        return;
+    };
     let home = crate::support::directory("parity");
     let store = run.home.join("bucket").display().to_string();
     let server = start_api(&home, Some(&store), &[]);
@@ -26,7 +28,11 @@ fn every_april_row_posted_raw_is_answered_with_trainings_prediction() {
                 (&answer["interval"]["lower"], interval.lower),
                 (&answer["interval"]["upper"], interval.upper),
             ] {
-                assert_eq!(online.as_f64().unwrap().to_bits(), offline.to_bits(), "row {row}: {answer}");
+                assert_eq!(
+                    online.as_f64().unwrap().to_bits(),
+                    offline.to_bits(),
+                    "row {row}: {answer}"
+                );
             }
         };
         // One request a row for all of them; then the same rows in one list.
@@ -43,7 +49,10 @@ fn every_april_row_posted_raw_is_answered_with_trainings_prediction() {
             check(&answer, row);
             answered += 1;
         }
-        let list: Vec<Value> = records[..1000].iter().map(|record| Value::Object((*record).clone())).collect();
+        let list: Vec<Value> = records[..1000]
+            .iter()
+            .map(|record| Value::Object((*record).clone()))
+            .collect();
         let (status, answer) = client.post("/predict/time_pump", &json!(list)).await;
         assert_eq!(status, 200);
         for (row, answer) in answer["predictions"].as_array().unwrap().iter().enumerate() {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, Server, directory, free_port, http, lfb_dag, model, ratchet, run_dag, runtime, start_api, text};
+use crate::support::{
+    Client, Server, directory, free_port, http, lfb_dag, model, ratchet, run_dag, runtime, start_api, text,
+};
 
 fn start_moto() -> Server {
     let tools = std::env::var_os("RATCHET_TEST_TOOLS").map(PathBuf::from);
@@ -16,7 +18,10 @@ fn start_moto() -> Server {
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}; `make test` installs it", program.display()));
-    let server = Server { process, address: format!("127.0.0.1:{port}") };
+    let server = Server {
+        process,
+        address: format!("127.0.0.1:{port}"),
+    };
     let deadline = Instant::now() + Duration::from_secs(60);
     while std::net::TcpStream::connect(&server.address).is_err() {
         assert!(Instant::now() < deadline, "moto does not listen");
@@ -56,7 +61,11 @@ fn the_flow_runs_on_s3_and_the_api_reads_only_from_there() {
     assert!(!home.join("bucket").exists(), "nothing of the bucket is on the disk");
 
     let listing = command().args(["models", "list", "--format", "json"]).output().unwrap();
-    assert!(text(&listing.stdout).contains("lfb-response-time"), "{}", text(&listing.stderr));
+    assert!(
+        text(&listing.stdout).contains("lfb-response-time"),
+        "{}",
+        text(&listing.stderr)
+    );
 
     // The API has a home of its own and nothing but the bucket's address.
     let server = start_api(&directory("s3-api"), Some(store), &environment);
@@ -71,7 +80,9 @@ fn the_flow_runs_on_s3_and_the_api_reads_only_from_there() {
     });
     // A bucket that is not there: one message, exit status 3, nothing lost.
     let mut missing = command();
-    missing.env("RATCHET_STORE", "s3://no-such-bucket").args(["models", "list"]);
+    missing
+        .env("RATCHET_STORE", "s3://no-such-bucket")
+        .args(["models", "list"]);
     let (status, _, stderr) = crate::support::failure(missing);
     assert_eq!(status, 3, "{stderr}");
     assert!(stderr.contains("no-such-bucket"), "{stderr}");

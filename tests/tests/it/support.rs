@@ -19,7 +19,13 @@ pub fn workspace() -> &'static Path {
 
 /// A program that `make test` built: beside the directory of this test's own executable.
 pub fn program(name: &str) -> PathBuf {
-    let directory = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
+    let directory = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .to_owned();
     let program = directory.join(name);
     assert!(program.exists(), "{} is not built; run `make test`", program.display());
     program
@@ -27,7 +33,8 @@ pub fn program(name: &str) -> PathBuf {
 
 /// A file of real records; `None`, with one line said, where it is not there: such a test is skipped, not passed.
 pub fn real_records(file: &str) -> Option<PathBuf> {
-    let directory = std::env::var_os("RATCHET_TEST_DATA").map_or_else(|| workspace().join("../shared/data"), PathBuf::from);
+    let directory =
+        std::env::var_os("RATCHET_TEST_DATA").map_or_else(|| workspace().join("../shared/data"), PathBuf::from);
     let path = directory.join(file);
     if path.exists() {
         return Some(path);
@@ -49,7 +56,11 @@ pub fn directory(name: &str) -> PathBuf {
 /// `ratchet` with an environment of its own.
 pub fn ratchet(home: &Path) -> Command {
     let mut command = Command::new(program("ratchet"));
-    command.current_dir(workspace()).env("RATCHET_HOME", home).env("NO_COLOR", "1").env_remove("RATCHET_STORE");
+    command
+        .current_dir(workspace())
+        .env("RATCHET_HOME", home)
+        .env("NO_COLOR", "1")
+        .env_remove("RATCHET_STORE");
     command
 }
 
@@ -65,7 +76,11 @@ pub fn run_dag(mut command: Command, dag: &Path, parameters: &[(&str, String)]) 
     }
     let output = command.output().unwrap();
     let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("no JSON document on stdout ({error}):\n{}\n{}", text(&output.stdout), text(&output.stderr))
+        panic!(
+            "no JSON document on stdout ({error}):\n{}\n{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        )
     });
     (output.status.code().unwrap(), document)
 }
@@ -110,23 +125,36 @@ pub fn real_run() -> Option<&'static RealRun> {
 /// A copy of a home, to be changed.
 pub fn copy_of(home: &Path, name: &str) -> PathBuf {
     let copy = directory(name);
-    let status = Command::new("cp").arg("-a").arg(home.join(".")).arg(&copy).status().unwrap();
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(home.join("."))
+        .arg(&copy)
+        .status()
+        .unwrap();
     assert!(status.success());
     copy
 }
 
 pub fn model<'a>(document: &'a Value, name: &str) -> &'a Value {
     let models = document["models"].as_array().unwrap();
-    models.iter().find(|model| model["name"] == name).unwrap_or_else(|| panic!("no model {name} in {document:#}"))
+    models
+        .iter()
+        .find(|model| model["name"] == name)
+        .unwrap_or_else(|| panic!("no model {name} in {document:#}"))
 }
 
 pub fn task<'a>(document: &'a Value, id: &str) -> &'a Value {
     let tasks = document["tasks"].as_array().unwrap();
-    tasks.iter().find(|task| task["id"] == id).unwrap_or_else(|| panic!("no task {id} in {document:#}"))
+    tasks
+        .iter()
+        .find(|task| task["id"] == id)
+        .unwrap_or_else(|| panic!("no task {id} in {document:#}"))
 }
 
 pub fn metric(model: &Value, name: &str) -> f64 {
-    model["metrics"][name].as_f64().unwrap_or_else(|| panic!("no metric {name} in {model:#}"))
+    model["metrics"][name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no metric {name} in {model:#}"))
 }
 
 pub fn free_port() -> u16 {
@@ -162,7 +190,10 @@ pub fn start_api(home: &Path, store: Option<&str>, environment: &[(&str, &str)])
     if let Some(store) = store {
         command.args(["--store", store]);
     }
-    let mut server = Server { process: command.spawn().unwrap(), address };
+    let mut server = Server {
+        process: command.spawn().unwrap(),
+        address,
+    };
     let mut log = server.process.stderr.take().unwrap();
     // The log is drained, so that the program never waits for it.
     let drain = std::thread::spawn(move || {
@@ -198,36 +229,65 @@ impl Client {
     pub async fn log_in(server: &Server) -> Client {
         let http = http();
         let base = format!("http://{}", server.address);
-        let form = [("grant_type", "password"), ("username", USERNAME), ("password", PASSWORD)];
+        let form = [
+            ("grant_type", "password"),
+            ("username", USERNAME),
+            ("password", PASSWORD),
+        ];
         let answer = http.post(format!("{base}/token")).form(&form).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-        let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+        let token = answer.json::<Value>().await.unwrap()["access_token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         Client { http, base, token }
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .json(body);
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         (status, answer.json().await.unwrap())
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        let answer = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().await.unwrap();
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .unwrap();
         let status = answer.status().as_u16();
         let body = answer.bytes().await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(text(&body))))
+        (
+            status,
+            serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(text(&body))),
+        )
     }
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// The bundle of a version in a local home.
 pub async fn bundle(home: &Path, model: &str, version: u64) -> ratchet_model::Bundle {
-    let bucket = ratchet_artifacts::Bucket::open(&home.join("bucket").display().to_string()).await.unwrap();
-    let manifest = ratchet_artifacts::models::get(&bucket, model, version).await.unwrap().unwrap();
+    let bucket = ratchet_artifacts::Bucket::open(&home.join("bucket").display().to_string())
+        .await
+        .unwrap();
+    let manifest = ratchet_artifacts::models::get(&bucket, model, version)
+        .await
+        .unwrap()
+        .unwrap();
     ratchet_model::Bundle::read(&bucket.get_blob(&manifest.bundle).await.unwrap()).unwrap()
 }
 
@@ -274,7 +334,10 @@ pub fn raw_vehicles(path: &Path, from: &str, schema: &ratchet_model::Schema) -> 
                 };
                 record.insert(field.name.clone(), value);
             }
-            vehicles.push(Vehicle { record, seconds: seconds.parse().unwrap() });
+            vehicles.push(Vehicle {
+                record,
+                seconds: seconds.parse().unwrap(),
+            });
         }
     }
     vehicles

@@ -3,7 +3,10 @@
 use ratchet_model::{Column, FieldKind, Rows};
 use serde_json::json;
 
-use crate::support::{bundle, lfb_dag, metric, model, ratchet, raw_vehicles, real_parameters, real_records, real_run, run_dag, runtime, text};
+use crate::support::{
+    bundle, lfb_dag, metric, model, ratchet, raw_vehicles, real_parameters, real_records, real_run, run_dag, runtime,
+    text,
+};
 
 #[test]
 fn models_are_as_good_as_promised_on_april() {
@@ -32,16 +35,24 @@ fn models_are_as_good_as_promised_on_april() {
         assert_eq!(trained["promoted"], true);
         assert_eq!(trained["simulated"], false);
         // The same numbers are stored with the version.
-        let output = ratchet(&run.home).args(["models", "show", &format!("{name}@1"), "--format", "json"]).output().unwrap();
+        let output = ratchet(&run.home)
+            .args(["models", "show", &format!("{name}@1"), "--format", "json"])
+            .output()
+            .unwrap();
         let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(text(&output.stdout).contains(trained["digest"].as_str().unwrap()));
-        assert_eq!(shown.pointer("/metrics").or(shown.pointer("/manifest/metrics")), Some(&trained["metrics"]));
+        assert_eq!(
+            shown.pointer("/metrics").or(shown.pointer("/manifest/metrics")),
+            Some(&trained["metrics"])
+        );
     }
 }
 
 #[test]
 fn positions_learnt_from_the_own_ground_cost_little() {
-    let Some(parameters) = real_parameters(false) else { return };
+    let Some(parameters) = real_parameters(false) else {
+        return;
+    };
     let home = crate::support::directory("learnt");
     let (status, document) = run_dag(ratchet(&home), &lfb_dag(), &parameters);
     assert_eq!(status, 0);
@@ -56,7 +67,11 @@ fn intervals_and_flags_hold_on_april() {
     let Some(run) = real_run() else { return };
     let time = model(&run.document, "lfb-response-time");
     let coverage = metric(time, "coverage");
-    println!("90 % intervals cover {:.2} % of April, mean width {:.1} s", coverage * 100.0, metric(time, "interval_width"));
+    println!(
+        "90 % intervals cover {:.2} % of April, mean width {:.1} s",
+        coverage * 100.0,
+        metric(time, "interval_width")
+    );
     assert!((0.88..=0.92).contains(&coverage));
 
     let excess = metric(time, "underestimation_excess");
@@ -79,7 +94,9 @@ fn intervals_and_flags_hold_on_april() {
 #[test]
 fn a_field_moved_out_of_range_is_flagged_by_name_on_every_row() {
     let Some(run) = real_run() else { return };
-    let Some(incidents) = real_records("lfb_incidents_2017_jan_apr.csv.gz") else { return };
+    let Some(incidents) = real_records("lfb_incidents_2017_jan_apr.csv.gz") else {
+        return;
+    };
     let bundle = runtime().block_on(bundle(&run.home, "lfb-response-time", 1));
     let vehicles = raw_vehicles(&incidents, "2017-04-01", bundle.schema());
     assert_eq!(vehicles.len(), 11_366);
@@ -96,7 +113,11 @@ fn a_field_moved_out_of_range_is_flagged_by_name_on_every_row() {
         for answer in bundle.answer(&moved) {
             let said = &answer.to_json()["out_of_distribution"];
             assert_eq!(said["flag"], true);
-            assert!(said["fields"].as_array().unwrap().contains(&json!(field.name)), "{} is not named", field.name);
+            assert!(
+                said["fields"].as_array().unwrap().contains(&json!(field.name)),
+                "{} is not named",
+                field.name
+            );
         }
     }
 }

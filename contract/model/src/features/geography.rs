@@ -18,7 +18,10 @@ pub struct Place {
 pub struct Places(BTreeMap<String, Place>);
 
 fn key(name: &str) -> String {
-    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    name.chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 impl Places {
@@ -83,7 +86,15 @@ pub fn learn_places(rows: LearnPlaces<'_>) -> Places {
     members.retain(|_, rows| rows.len() >= FEWEST_ROWS);
     let mut found: BTreeMap<&str, Place> = members
         .iter()
-        .map(|(name, list)| (*name, Place { x: median(list, rows.x), y: median(list, rows.y) }))
+        .map(|(name, list)| {
+            (
+                *name,
+                Place {
+                    x: median(list, rows.x),
+                    y: median(list, rows.y),
+                },
+            )
+        })
         .collect();
     for _ in 0..2 {
         let slope = shared_slope(&rows, &members, &found);
@@ -133,13 +144,20 @@ fn shared_slope(rows: &LearnPlaces<'_>, members: &BTreeMap<&str, Vec<usize>>, fo
             variance += (distance - mean_distance) * (distance - mean_distance);
         }
     }
-    if variance > 0.0 { (covariance / variance).max(1e-6) } else { 1e-6 }
+    if variance > 0.0 {
+        (covariance / variance).max(1e-6)
+    } else {
+        1e-6
+    }
 }
 
 /// Mean absolute error of `median offset + slope * distance` from `place`.
 fn misfit(rows: &LearnPlaces<'_>, list: &[usize], place: Place, slope: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
-    scratch.extend(list.iter().map(|row| rows.cost[*row] - slope * distance(rows, *row, place)));
+    scratch.extend(
+        list.iter()
+            .map(|row| rows.cost[*row] - slope * distance(rows, *row, place)),
+    );
     let middle = scratch.len() / 2;
     let (_, offset, _) = scratch.select_nth_unstable_by(middle, f64::total_cmp);
     let offset = *offset;
@@ -155,8 +173,20 @@ fn search(rows: &LearnPlaces<'_>, list: &[usize], start: Place, slope: f64) -> P
     let mut step = 800.0;
     while step >= 25.0 {
         let mut moved = false;
-        for (dx, dy) in [(1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7)] {
-            let candidate = Place { x: best.x + dx * step, y: best.y + dy * step };
+        for (dx, dy) in [
+            (1.0, 0.0),
+            (-1.0, 0.0),
+            (0.0, 1.0),
+            (0.0, -1.0),
+            (0.7, 0.7),
+            (0.7, -0.7),
+            (-0.7, 0.7),
+            (-0.7, -0.7),
+        ] {
+            let candidate = Place {
+                x: best.x + dx * step,
+                y: best.y + dy * step,
+            };
             let value = misfit(rows, list, candidate, slope, &mut scratch);
             if value < best_misfit - 1e-9 {
                 (best, best_misfit, moved) = (candidate, value, true);
@@ -198,7 +228,12 @@ mod tests {
                 cost.push(90.0 + 0.1 * way + f64::from((i * 7 + j * 13) % 11));
             }
         }
-        let learnt = learn_places(LearnPlaces { place: &place, x: &x, y: &y, cost: &cost });
+        let learnt = learn_places(LearnPlaces {
+            place: &place,
+            x: &x,
+            y: &y,
+            cost: &cost,
+        });
         let found = learnt.get("A").unwrap();
         let error = ((found.x - station.x).powi(2) + (found.y - station.y).powi(2)).sqrt();
         assert!(error < 150.0, "{error} m off");

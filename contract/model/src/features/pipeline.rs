@@ -85,11 +85,15 @@ impl StepConfig {
     /// All fields that the step reads.
     pub fn fields(&self) -> Vec<&str> {
         match self {
-            StepConfig::Number { fields } | StepConfig::Frequency { fields } => fields.iter().map(String::as_str).collect(),
-            StepConfig::Calendar { field, .. } | StepConfig::OneHot { field, .. } => vec![field],
-            StepConfig::Distance { x, y, place, own, .. } => {
-                [x, y, place].into_iter().chain(own.as_ref()).map(String::as_str).collect()
+            StepConfig::Number { fields } | StepConfig::Frequency { fields } => {
+                fields.iter().map(String::as_str).collect()
             }
+            StepConfig::Calendar { field, .. } | StepConfig::OneHot { field, .. } => vec![field],
+            StepConfig::Distance { x, y, place, own, .. } => [x, y, place]
+                .into_iter()
+                .chain(own.as_ref())
+                .map(String::as_str)
+                .collect(),
             StepConfig::Same { left, right } => vec![left, right],
             StepConfig::TargetMean { fields, .. } => fields.iter().flatten().map(String::as_str).collect(),
         }
@@ -259,7 +263,11 @@ impl Matrix {
     /// The rows of these indices, in that order.
     pub fn select(&self, rows: &[usize]) -> Matrix {
         let values = rows.iter().flat_map(|row| self.row(*row).iter().copied()).collect();
-        Matrix { values, rows: rows.len(), columns: self.columns }
+        Matrix {
+            values,
+            rows: rows.len(),
+            columns: self.columns,
+        }
     }
 }
 
@@ -333,7 +341,10 @@ impl Pipeline {
         for (step, config) in config.iter().enumerate() {
             for name in config.fields() {
                 match schema.position(name).map(|position| &schema.fields[position]) {
-                    None => problems.push(PipelineError::UnknownField { step, field: name.to_owned() }),
+                    None => problems.push(PipelineError::UnknownField {
+                        step,
+                        field: name.to_owned(),
+                    }),
                     Some(field) if field.known > predict_at => problems.push(PipelineError::TooLate {
                         step,
                         field: name.to_owned(),
@@ -388,19 +399,28 @@ impl Pipeline {
                 rest = others;
             }
         }
-        Matrix { values, rows: rows.len(), columns }
+        Matrix {
+            values,
+            rows: rows.len(),
+            columns,
+        }
     }
 
     /// Checks what was read from a bundle: every field exists, every number is finite, names and steps agree.
     pub fn validate(&self, schema: &Schema) -> Result<(), PipelineError> {
         for (step, fitted) in self.steps.iter().enumerate() {
-            let damaged = |problem: &str| PipelineError::Damaged { step, problem: problem.to_owned() };
+            let damaged = |problem: &str| PipelineError::Damaged {
+                step,
+                problem: problem.to_owned(),
+            };
             if fitted.fields().iter().any(|field| *field >= schema.fields.len()) {
                 return Err(damaged("reads a field beyond the schema"));
             }
             let finite = match fitted {
                 Step::Distance { places, .. } => places.is_finite(),
-                Step::TargetMean { prior, means, .. } => prior.is_finite() && means.values().all(|mean| mean.is_finite()),
+                Step::TargetMean { prior, means, .. } => {
+                    prior.is_finite() && means.values().all(|mean| mean.is_finite())
+                }
                 Step::Frequency { shares, .. } => shares.values().all(|share| share.is_finite()),
                 _ => true,
             };
@@ -411,7 +431,10 @@ impl Pipeline {
         let width: usize = self.steps.iter().map(Step::width).sum();
         if width != self.features.len() {
             let problem = format!("the steps make {width} features, {} are named", self.features.len());
-            return Err(PipelineError::Damaged { step: self.steps.len(), problem });
+            return Err(PipelineError::Damaged {
+                step: self.steps.len(),
+                problem,
+            });
         }
         Ok(())
     }
@@ -448,7 +471,11 @@ fn kind_problems(step: usize, config: &StepConfig, schema: &Schema) -> Vec<Pipel
         StepConfig::Number { fields } => fields.iter().map(|field| (field.as_str(), FieldKind::Number)).collect(),
         StepConfig::Calendar { field, .. } => vec![(field, FieldKind::Timestamp)],
         StepConfig::Distance { x, y, place, own, .. } => {
-            let mut wants = vec![(x.as_str(), FieldKind::Number), (y, FieldKind::Number), (place, FieldKind::Text)];
+            let mut wants = vec![
+                (x.as_str(), FieldKind::Number),
+                (y, FieldKind::Number),
+                (place, FieldKind::Text),
+            ];
             wants.extend(own.iter().map(|own| (own.as_str(), FieldKind::Text)));
             wants
         }
@@ -456,7 +483,9 @@ fn kind_problems(step: usize, config: &StepConfig, schema: &Schema) -> Vec<Pipel
         StepConfig::TargetMean { .. } | StepConfig::OneHot { .. } | StepConfig::Frequency { .. } => Vec::new(),
     };
     let wrong = wants.into_iter().filter(|(name, kind)| {
-        schema.position(name).is_some_and(|position| schema.fields[position].kind != *kind)
+        schema
+            .position(name)
+            .is_some_and(|position| schema.fields[position].kind != *kind)
     });
     wrong
         .map(|(name, kind)| {
@@ -465,7 +494,11 @@ fn kind_problems(step: usize, config: &StepConfig, schema: &Schema) -> Vec<Pipel
                 FieldKind::Text => "text",
                 FieldKind::Timestamp => "a date and time",
             };
-            PipelineError::WrongKind { step, field: name.to_owned(), expected }
+            PipelineError::WrongKind {
+                step,
+                field: name.to_owned(),
+                expected,
+            }
         })
         .collect()
 }
@@ -473,26 +506,55 @@ fn kind_problems(step: usize, config: &StepConfig, schema: &Schema) -> Vec<Pipel
 fn fit_step(config: &StepConfig, schema: &Schema, rows: &Rows, inputs: &FitInputs<'_>) -> Vec<(Step, Vec<String>)> {
     // `check` has found every field.
     let position = |name: &str| schema.position(name).unwrap_or_default();
-    let categories =
-        |fields: &[usize]| (0..rows.len()).map(|row| category(rows, fields, row)).collect::<Vec<Option<String>>>();
+    let categories = |fields: &[usize]| {
+        (0..rows.len())
+            .map(|row| category(rows, fields, row))
+            .collect::<Vec<Option<String>>>()
+    };
     match config {
-        StepConfig::Number { fields } => {
-            fields.iter().map(|field| (Step::Number { field: position(field) }, vec![field.clone()])).collect()
-        }
+        StepConfig::Number { fields } => fields
+            .iter()
+            .map(|field| (Step::Number { field: position(field) }, vec![field.clone()]))
+            .collect(),
         StepConfig::Calendar { field, parts } => {
             let names = parts.iter().map(|part| format!("{}({field})", part.name())).collect();
-            vec![(Step::Calendar { field: position(field), parts: parts.clone() }, names)]
+            vec![(
+                Step::Calendar {
+                    field: position(field),
+                    parts: parts.clone(),
+                },
+                names,
+            )]
         }
-        StepConfig::Distance { x, y, place, lookup, own } => {
+        StepConfig::Distance {
+            x,
+            y,
+            place,
+            lookup,
+            own,
+        } => {
             let (x, y, place_field) = (position(x), position(y), position(place));
             let own = own.as_ref().map(|own| position(own));
             let known = lookup.as_ref().and_then(|name| inputs.lookups.get(name));
             let places = fit_places(rows, inputs, (x, y, place_field), own, known);
-            let names = ["distance", "east", "north"].map(|part| format!("{part}({place})")).to_vec();
-            vec![(Step::Distance { x, y, place: place_field, places }, names)]
+            let names = ["distance", "east", "north"]
+                .map(|part| format!("{part}({place})"))
+                .to_vec();
+            vec![(
+                Step::Distance {
+                    x,
+                    y,
+                    place: place_field,
+                    places,
+                },
+                names,
+            )]
         }
         StepConfig::Same { left, right } => {
-            let step = Step::Same { left: position(left), right: position(right) };
+            let step = Step::Same {
+                left: position(left),
+                right: position(right),
+            };
             vec![(step, vec![format!("same({left}, {right})")])]
         }
         StepConfig::TargetMean { fields, smoothing } => fields
@@ -500,7 +562,10 @@ fn fit_step(config: &StepConfig, schema: &Schema, rows: &Rows, inputs: &FitInput
             .map(|names| {
                 let fields: Vec<usize> = names.iter().map(|name| position(name)).collect();
                 let (prior, means) = target_means(&categories(&fields), inputs.target, *smoothing, |_| true);
-                (Step::TargetMean { fields, prior, means }, vec![format!("target_mean({})", names.join(", "))])
+                (
+                    Step::TargetMean { fields, prior, means },
+                    vec![format!("target_mean({})", names.join(", "))],
+                )
             })
             .collect(),
         StepConfig::OneHot { field, most } => {
@@ -513,7 +578,13 @@ fn fit_step(config: &StepConfig, schema: &Schema, rows: &Rows, inputs: &FitInput
             ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
             let categories: Vec<String> = ranked.into_iter().take(*most).map(|(value, _)| value).collect();
             let names = categories.iter().map(|value| format!("{field}={value}")).collect();
-            vec![(Step::OneHot { field: index, categories }, names)]
+            vec![(
+                Step::OneHot {
+                    field: index,
+                    categories,
+                },
+                names,
+            )]
         }
         StepConfig::Frequency { fields } => fields
             .iter()
@@ -524,7 +595,10 @@ fn fit_step(config: &StepConfig, schema: &Schema, rows: &Rows, inputs: &FitInput
                     *shares.entry(value).or_default() += 1.0;
                 }
                 shares.values_mut().for_each(|count| *count /= rows.len() as f64);
-                (Step::Frequency { field: index, shares }, vec![format!("frequency({field})")])
+                (
+                    Step::Frequency { field: index, shares },
+                    vec![format!("frequency({field})")],
+                )
             })
             .collect(),
     }
@@ -540,7 +614,9 @@ fn fit_places(
     known: Option<&Places>,
 ) -> Places {
     let mut places = known.cloned().unwrap_or_default();
-    let names: Vec<Option<String>> = (0..rows.len()).map(|row| text(rows, place, row).map(str::to_owned)).collect();
+    let names: Vec<Option<String>> = (0..rows.len())
+        .map(|row| text(rows, place, row).map(str::to_owned))
+        .collect();
     if !names.iter().flatten().any(|name| places.get(name).is_none()) {
         return places;
     }
@@ -551,9 +627,18 @@ fn fit_places(
             (on_own_ground && places.get(&name).is_none()).then_some(name)
         })
         .collect();
-    let values = |field: usize| (0..rows.len()).map(|row| number(rows, field, row)).collect::<Vec<f64>>();
+    let values = |field: usize| {
+        (0..rows.len())
+            .map(|row| number(rows, field, row))
+            .collect::<Vec<f64>>()
+    };
     let (xs, ys) = (values(x), values(y));
-    let learnt = learn_places(LearnPlaces { place: &learn_from, x: &xs, y: &ys, cost: inputs.target });
+    let learnt = learn_places(LearnPlaces {
+        place: &learn_from,
+        x: &xs,
+        y: &ys,
+        cost: inputs.target,
+    });
     for name in names.iter().flatten() {
         if let (None, Some(Place { x, y })) = (places.get(name), learnt.get(name)) {
             places.insert(name, Place { x, y });
@@ -569,7 +654,12 @@ mod tests {
     use crate::schema::{Field, FieldKind};
 
     fn example() -> (Schema, Rows) {
-        let field = |name: &str, kind, known| Field { name: name.to_owned(), kind, known, nullable: false };
+        let field = |name: &str, kind, known| Field {
+            name: name.to_owned(),
+            kind,
+            known,
+            nullable: false,
+        };
         let schema = Schema {
             fields: vec![
                 field("x", FieldKind::Number, Known::Call),
@@ -587,13 +677,21 @@ mod tests {
     }
 
     fn inputs<'a>(target: &'a [f64], folds: &'a [u32], lookups: &'a BTreeMap<String, Places>) -> FitInputs<'a> {
-        FitInputs { target, folds, lookups, predict_at: Known::Dispatch }
+        FitInputs {
+            target,
+            folds,
+            lookups,
+            predict_at: Known::Dispatch,
+        }
     }
 
     #[test]
     fn a_field_known_too_late_is_refused_by_name() {
         let (schema, rows) = example();
-        let config = [StepConfig::OneHot { field: "stop_code".to_owned(), most: 5 }];
+        let config = [StepConfig::OneHot {
+            field: "stop_code".to_owned(),
+            most: 5,
+        }];
         let error = Pipeline::fit(&config, &schema, &rows, &inputs(&[0.0; 4], &[0; 4], &BTreeMap::new())).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -604,7 +702,10 @@ mod tests {
     #[test]
     fn a_training_row_never_sees_its_own_target() {
         let (schema, rows) = example();
-        let config = [StepConfig::TargetMean { fields: vec![vec!["station".to_owned()]], smoothing: 0.0 }];
+        let config = [StepConfig::TargetMean {
+            fields: vec![vec!["station".to_owned()]],
+            smoothing: 0.0,
+        }];
         let lookups = BTreeMap::new();
         let given = inputs(&[1.0, 3.0, 10.0, 20.0], &[0, 1, 0, 1], &lookups);
         let (pipeline, matrix) = Pipeline::fit(&config, &schema, &rows, &given).unwrap();
@@ -616,10 +717,20 @@ mod tests {
     fn one_row_gives_the_same_bits_as_many() {
         let (schema, rows) = example();
         let config = [
-            StepConfig::Number { fields: vec!["x".to_owned()] },
-            StepConfig::Frequency { fields: vec!["station".to_owned()] },
-            StepConfig::OneHot { field: "station".to_owned(), most: 9 },
-            StepConfig::TargetMean { fields: vec![vec!["station".to_owned(), "x".to_owned()]], smoothing: 20.0 },
+            StepConfig::Number {
+                fields: vec!["x".to_owned()],
+            },
+            StepConfig::Frequency {
+                fields: vec!["station".to_owned()],
+            },
+            StepConfig::OneHot {
+                field: "station".to_owned(),
+                most: 9,
+            },
+            StepConfig::TargetMean {
+                fields: vec![vec!["station".to_owned(), "x".to_owned()]],
+                smoothing: 20.0,
+            },
         ];
         let lookups = BTreeMap::new();
         let given = inputs(&[1.0, 3.0, 10.0, 20.0], &[0, 1, 0, 1], &lookups);

@@ -73,11 +73,19 @@ impl Forest {
     ///
     /// Fails on trees that are not trees: a child that is out of range, its own ancestor, or has two parents.
     pub fn new(base: f64, trees: &[Tree]) -> Result<Forest, String> {
-        let mut forest = Forest { base, nodes: Vec::new(), roots: Vec::with_capacity(trees.len()) };
+        let mut forest = Forest {
+            base,
+            nodes: Vec::new(),
+            roots: Vec::with_capacity(trees.len()),
+        };
         for (number, tree) in trees.iter().enumerate() {
             let root = forest.nodes.len();
-            forest.roots.push(u32::try_from(root).map_err(|_| "too many nodes".to_owned())?);
-            forest.lay_out(tree, 0, 0).map_err(|problem| format!("tree {number}: {problem}"))?;
+            forest
+                .roots
+                .push(u32::try_from(root).map_err(|_| "too many nodes".to_owned())?);
+            forest
+                .lay_out(tree, 0, 0)
+                .map_err(|problem| format!("tree {number}: {problem}"))?;
             if forest.nodes.len() - root > tree.len() {
                 return Err(format!("tree {number}: a node has two parents"));
             }
@@ -95,12 +103,26 @@ impl Forest {
         let position = self.nodes.len();
         match tree.get(node) {
             None => return Err(format!("node {node} is not there")),
-            Some(TreeNode::Leaf { value }) => self.nodes.push(Node { number: *value, feature: LEAF, right: 0 }),
-            Some(TreeNode::Split { feature, threshold, left, right, missing_left }) => {
+            Some(TreeNode::Leaf { value }) => self.nodes.push(Node {
+                number: *value,
+                feature: LEAF,
+                right: 0,
+            }),
+            Some(TreeNode::Split {
+                feature,
+                threshold,
+                left,
+                right,
+                missing_left,
+            }) => {
                 if (*left as usize) <= node || (*right as usize) <= node {
                     return Err(format!("a child of node {node} does not come after it"));
                 }
-                self.nodes.push(Node { number: *threshold, feature: *feature, right: 0 });
+                self.nodes.push(Node {
+                    number: *threshold,
+                    feature: *feature,
+                    right: 0,
+                });
                 self.lay_out(tree, *left as usize, depth + 1)?;
                 let right = self.lay_out(tree, *right as usize, depth + 1)?;
                 self.nodes[position].right = if *missing_left { right | MISSING_LEFT } else { right };
@@ -121,8 +143,16 @@ impl Forest {
                     break;
                 }
                 let value = features[node.feature as usize];
-                let left = if value.is_nan() { node.right & MISSING_LEFT != 0 } else { value < node.number };
-                position = if left { position + 1 } else { (node.right & !MISSING_LEFT) as usize };
+                let left = if value.is_nan() {
+                    node.right & MISSING_LEFT != 0
+                } else {
+                    value < node.number
+                };
+                position = if left {
+                    position + 1
+                } else {
+                    (node.right & !MISSING_LEFT) as usize
+                };
             }
         }
         sum
@@ -133,15 +163,28 @@ impl Forest {
         let mut position = self.roots.first().map_or(0, |root| *root as usize);
         while let Some(node) = self.nodes.get(position).filter(|node| node.feature != LEAF) {
             let value = features[node.feature as usize];
-            let left = if value.is_nan() { node.right & MISSING_LEFT != 0 } else { value < node.number };
-            position = if left { position + 1 } else { (node.right & !MISSING_LEFT) as usize };
+            let left = if value.is_nan() {
+                node.right & MISSING_LEFT != 0
+            } else {
+                value < node.number
+            };
+            position = if left {
+                position + 1
+            } else {
+                (node.right & !MISSING_LEFT) as usize
+            };
         }
         position
     }
 
     /// Replaces the values of leaves by position.
     pub fn set_leaf_values(&mut self, value: impl Fn(usize) -> Option<f64>) {
-        for (position, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.feature == LEAF) {
+        for (position, node) in self
+            .nodes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, node)| node.feature == LEAF)
+        {
             if let Some(value) = value(position) {
                 node.number = value;
             }
@@ -171,12 +214,20 @@ impl Forest {
 
     /// From stored arrays. [`Forest::validate`] has to follow before the first score.
     pub fn from_arrays(arrays: ForestArrays) -> Result<Forest, String> {
-        let ForestArrays { base, numbers, features, rights, roots } = arrays;
+        let ForestArrays {
+            base,
+            numbers,
+            features,
+            rights,
+            roots,
+        } = arrays;
         if numbers.len() != features.len() || numbers.len() != rights.len() {
             return Err("its arrays differ in length".to_owned());
         }
         let nodes = numbers.into_iter().zip(features).zip(rights);
-        let nodes = nodes.map(|((number, feature), right)| Node { number, feature, right }).collect();
+        let nodes = nodes
+            .map(|((number, feature), right)| Node { number, feature, right })
+            .collect();
         Ok(Forest { base, nodes, roots })
     }
 
@@ -192,7 +243,9 @@ impl Forest {
             if start >= end || end > self.nodes.len() || (tree == 0 && start != 0) {
                 return Err(format!("tree {tree} has no nodes"));
             }
-            let last = self.check_subtree(start, end, features).map_err(|problem| format!("tree {tree}: {problem}"))?;
+            let last = self
+                .check_subtree(start, end, features)
+                .map_err(|problem| format!("tree {tree}: {problem}"))?;
             if last != end {
                 return Err(format!("tree {tree} has nodes that nothing leads to"));
             }
@@ -216,7 +269,11 @@ impl Forest {
             position += 1;
             if node.feature != LEAF {
                 if node.feature as usize >= features {
-                    return Err(format!("node {} reads feature {} of {features}", position - 1, node.feature));
+                    return Err(format!(
+                        "node {} reads feature {} of {features}",
+                        position - 1,
+                        node.feature
+                    ));
                 }
                 open.push((node.right & !MISSING_LEFT) as usize);
                 if open.len() > DEEPEST {
@@ -239,7 +296,13 @@ mod tests {
     use super::*;
 
     fn split(feature: u32, threshold: f64, left: u32, right: u32, missing_left: bool) -> TreeNode {
-        TreeNode::Split { feature, threshold, left, right, missing_left }
+        TreeNode::Split {
+            feature,
+            threshold,
+            left,
+            right,
+            missing_left,
+        }
     }
 
     fn leaf(value: f64) -> TreeNode {
@@ -248,7 +311,13 @@ mod tests {
 
     fn forest() -> Forest {
         // Children in any order, as trainers leave them.
-        let first = vec![split(0, 5.0, 2, 1, true), split(1, 1.0, 3, 4, false), leaf(1.0), leaf(2.0), leaf(4.0)];
+        let first = vec![
+            split(0, 5.0, 2, 1, true),
+            split(1, 1.0, 3, 4, false),
+            leaf(1.0),
+            leaf(2.0),
+            leaf(4.0),
+        ];
         let second = vec![leaf(0.5)];
         Forest::new(10.0, &[first, second]).unwrap()
     }
@@ -278,12 +347,24 @@ mod tests {
             Forest::from_arrays(arrays).and_then(|forest| forest.validate(2))
         };
         assert!(damage(&|_| ()).is_ok());
-        assert!(damage(&|arrays| arrays.features[0] = 2).is_err(), "feature out of range");
+        assert!(
+            damage(&|arrays| arrays.features[0] = 2).is_err(),
+            "feature out of range"
+        );
         assert!(damage(&|arrays| arrays.rights[0] = 0).is_err(), "a cycle");
         assert!(damage(&|arrays| arrays.rights[0] = 99).is_err(), "a child out of range");
-        assert!(damage(&|arrays| arrays.numbers[1] = f64::NAN).is_err(), "a value that is NaN");
-        assert!(damage(&|arrays| arrays.base = f64::INFINITY).is_err(), "an infinite base");
-        assert!(damage(&|arrays| arrays.roots[1] = 2).is_err(), "a root inside another tree");
+        assert!(
+            damage(&|arrays| arrays.numbers[1] = f64::NAN).is_err(),
+            "a value that is NaN"
+        );
+        assert!(
+            damage(&|arrays| arrays.base = f64::INFINITY).is_err(),
+            "an infinite base"
+        );
+        assert!(
+            damage(&|arrays| arrays.roots[1] = 2).is_err(),
+            "a root inside another tree"
+        );
         assert!(damage(&|arrays| arrays.roots.clear()).is_err(), "no roots");
         assert!(damage(&|arrays| arrays.numbers.truncate(3)).is_err(), "a short array");
     }

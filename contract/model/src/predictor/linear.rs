@@ -40,9 +40,20 @@ mod tests {
 
     #[test]
     fn a_missing_feature_counts_as_its_mean() {
-        let linear = Linear { weights: vec![2.0, 10.0], fill: vec![0.0, 3.0], intercept: 1.0 };
+        let linear = Linear {
+            weights: vec![2.0, 10.0],
+            fill: vec![0.0, 3.0],
+            intercept: 1.0,
+        };
         assert_eq!(linear.score(&[4.0, f64::NAN]), 1.0 + 8.0 + 30.0);
         assert!(linear.validate(3).is_err());
-        assert!(Linear { intercept: f64::NAN, ..linear }.validate(2).is_err());
+        assert!(
+            Linear {
+                intercept: f64::NAN,
+                ..linear
+            }
+            .validate(2)
+            .is_err()
+        );
     }
 }

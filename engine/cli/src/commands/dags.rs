@@ -19,7 +19,12 @@ pub fn dags(command: Dags, registry: &Registry) -> Result<(), Failure> {
     match command {
         Dags::List { dags, listing } => list(&dags, listing.format, registry),
         Dags::Graph { file, format } => graph(&file, format, registry),
-        Dags::Next { file, count, after, listing } => next(&file, count, after, listing.format, registry),
+        Dags::Next {
+            file,
+            count,
+            after,
+            listing,
+        } => next(&file, count, after, listing.format, registry),
     }
 }
 
@@ -54,7 +59,7 @@ fn list(directory: &Path, format: Format, registry: &Registry) -> Result<(), Fai
                 if format == Format::Text {
                     files::print_problems(&problems);
                 }
-                documents.push(json!({ "name": null, "file": name, "problems": problems.to_json() }));
+                documents.push(json!({ "name": null, "file": name, "problems": problems.problems }));
             }
         }
     }
@@ -62,7 +67,11 @@ fn list(directory: &Path, format: Format, registry: &Registry) -> Result<(), Fai
         Format::Json => output::document(&documents)?,
         Format::Text => table::print(&listing, "there are no DAG files"),
     }
-    if valid { Ok(()) } else { Err(Failure::reported(Status::Input)) }
+    if valid {
+        Ok(())
+    } else {
+        Err(Failure::reported(Status::Input))
+    }
 }
 
 fn schedule_text(schedule: &Schedule) -> String {
@@ -85,13 +94,7 @@ fn graph(file: &Path, format: GraphFormat, registry: &Registry) -> Result<(), Fa
     Ok(())
 }
 
-fn next(
-    file: &Path,
-    count: u16,
-    after: Option<Timestamp>,
-    format: Format,
-    registry: &Registry,
-) -> Result<(), Failure> {
+fn next(file: &Path, count: u16, after: Option<Timestamp>, format: Format, registry: &Registry) -> Result<(), Failure> {
     let dag = files::load(file, registry)?;
     let schedule = dag.schedule.as_ref().ok_or_else(|| {
         Failure::input(format!("`{}` has no schedule", dag.name)).help("add `schedule: { cron: ..., timezone: ... }`")

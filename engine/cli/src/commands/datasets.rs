@@ -1,8 +1,8 @@
 //! `ratchet datasets list | show`.
 
 use ratchet_artifacts::Bucket;
-use ratchet_artifacts::datasets;
 use ratchet_artifacts::DatasetManifest;
+use ratchet_artifacts::datasets;
 
 use crate::arguments::{Datasets, Format, Reference};
 use crate::display::table::Listing;
@@ -73,14 +73,36 @@ async fn find(bucket: &Bucket, reference: &Reference) -> Result<DatasetManifest,
 fn page(manifest: &DatasetManifest) -> String {
     let lineage = &manifest.lineage;
     let facts = table::facts(&[
-        ("dataset", describe::marked(format!("{}@{}", manifest.name, manifest.version), lineage.simulated)),
+        (
+            "dataset",
+            describe::marked(format!("{}@{}", manifest.name, manifest.version), lineage.simulated),
+        ),
         ("rows", describe::count(manifest.rows)),
-        ("files", manifest.files.iter().map(|file| file.sha256.clone()).collect::<Vec<_>>().join("\n")),
-        ("raw", manifest.raw.iter().map(|file| file.sha256.clone()).collect::<Vec<_>>().join("\n")),
+        (
+            "files",
+            manifest
+                .files
+                .iter()
+                .map(|file| file.sha256.clone())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
+        (
+            "raw",
+            manifest
+                .raw
+                .iter()
+                .map(|file| file.sha256.clone())
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
         ("created", describe::instant(manifest.created_at)),
         ("source", lineage.source.clone()),
         ("inputs", lineage.inputs.join("\n")),
-        ("made by", format!("task {} of {} in run {}", lineage.task, lineage.dag, lineage.run)),
+        (
+            "made by",
+            format!("task {} of {} in run {}", lineage.task, lineage.dag, lineage.run),
+        ),
         ("engine", lineage.engine.clone()),
     ]);
     let mut columns = Listing::new(&["column", "type", "known", "nulls"]);

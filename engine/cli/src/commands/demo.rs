@@ -38,6 +38,13 @@ struct Question {
     row: Map<String, Value>,
 }
 
+/// What came back.
+struct Asked {
+    answer: Value,
+    /// Promoted models that the API does not serve, with the reasons; empty if it serves all.
+    not_served: String,
+}
+
 /// Trains, promotes, serves and asks.
 pub async fn demo(arguments: Demo, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
     let settings = &settings.at_home(settings.home.join("demo"));
@@ -59,7 +66,12 @@ pub async fn demo(arguments: Demo, settings: &Settings, registry: Arc<Registry>)
     let password = users::random_password()?;
     add_user(settings, &password).await?;
     let directory = dag_file.parent().map(Path::to_owned).unwrap_or_default();
-    let options = ServerOptions { engine, registry, dag_directory: directory, home: settings.home.clone() };
+    let options = ServerOptions {
+        engine,
+        registry,
+        dag_directory: directory,
+        home: settings.home.clone(),
+    };
     let server = Server::bind(options, free_or(8080)).await?;
     let engine_address = server.address();
     let serving = tokio::spawn(server.run(stop.clone()));
@@ -68,9 +80,18 @@ pub async fn demo(arguments: Demo, settings: &Settings, registry: Arc<Registry>)
     let mut api = start(&program, address, settings)?;
     let asked = ask(&mut api, address, &password, &question, settings, &mut stop).await;
     let outcome = match asked {
-        Ok(answer) => {
+        Ok(Asked { answer, not_served }) => {
             show(&question, &answer, address, engine_address, &password);
-            if arguments.once { Ok(()) } else { wait(&mut api, &mut stop, settings).await }
+            match (not_served.is_empty(), arguments.once) {
+                (true, true) => Ok(()),
+                (false, true) => Err(Failure::failed(format!("not every model is served: {not_served}"))),
+                (complete, false) => {
+                    if !complete {
+                        output::error(&format!("warning: not every model is served: {not_served}"));
+                    }
+                    wait(&mut api, &mut stop, settings).await
+                }
+            }
         }
         Err(failure) => Err(failure),
     };
@@ -81,7 +102,9 @@ pub async fn demo(arguments: Demo, settings: &Settings, registry: Arc<Registry>)
 
 /// The other binary, which was built beside this one.
 fn api_program() -> Result<PathBuf, Failure> {
-    let program = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("ratchet-api")));
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.join("ratchet-api")));
     program.filter(|program| program.is_file()).ok_or_else(|| {
         Failure::input("the program ratchet-api does not stand beside this one")
             .help("`make demo` builds both; or `cargo build -p ratchet-cli -p ratchet-api`")
@@ -91,28 +114,41 @@ fn api_program() -> Result<PathBuf, Failure> {
 fn unpack(home: &Path) -> Result<PathBuf, Failure> {
     let directory = home.join("dags");
     let file = directory.join(DAG_FILE);
-    std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, DAG)).map_err(|error| {
-        Failure::service(format!("{} cannot be written: {error}", file.display()))
-            .help("name another directory with --home or RATCHET_HOME")
-    })?;
+    std::fs::create_dir_all(&directory)
+        .and_then(|()| std::fs::write(&file, DAG))
+        .map_err(|error| {
+            Failure::service(format!("{} cannot be written: {error}", file.display()))
+                .help("name another directory with --home or RATCHET_HOME")
+        })?;
     Ok(file)
 }
 
 /// The champion's own example, so that the request always fits the model.
 async fn question(bucket: &Bucket) -> Result<Question, Failure> {
     let head = PromotionLog::new(bucket.clone()).head().await?;
-    let champion = head.as_ref().and_then(|entry| entry.table.get(MODEL)).and_then(|aliases| aliases.get("champion"));
+    let champion = head
+        .as_ref()
+        .and_then(|entry| entry.table.get(MODEL))
+        .and_then(|aliases| aliases.get("champion"));
     let champion = champion.ok_or_else(|| {
         Failure::failed(format!("{MODEL} has no champion: the comparison above says why"))
             .help("try again with more records: `ratchet demo --rows 80000`")
     })?;
-    let manifest = models::get(bucket, MODEL, champion.version)
-        .await?
-        .ok_or_else(|| Failure::service(format!("{MODEL}@{} is promoted but not in the bucket", champion.version)))?;
+    let manifest = models::get(bucket, MODEL, champion.version).await?.ok_or_else(|| {
+        Failure::service(format!(
+            "{MODEL}@{} is promoted but not in the bucket",
+            champion.version
+        ))
+    })?;
     let bytes = bucket.get_blob(&manifest.bundle).await?;
     let bundle = Bundle::read(&bytes).map_err(|error| Failure::service(format!("the champion's bundle: {error}")))?;
-    let route = bundle.route().map_or_else(|| format!("/predict/{MODEL}"), str::to_owned);
-    Ok(Question { route, row: bundle.example() })
+    let route = bundle
+        .route()
+        .map_or_else(|| format!("/predict/{MODEL}"), str::to_owned);
+    Ok(Question {
+        route,
+        row: bundle.example(),
+    })
 }
 
 /// A new password each time: it is printed, and the one before it ends.
@@ -139,18 +175,23 @@ fn log_file(settings: &Settings) -> PathBuf {
 
 fn start(program: &Path, address: SocketAddr, settings: &Settings) -> Result<Child, Failure> {
     let log = log_file(settings);
-    let failed = |what: &Path, error: std::io::Error| {
-        Failure::service(format!("{} cannot be started: {error}", what.display()))
-    };
+    let failed =
+        |what: &Path, error: std::io::Error| Failure::service(format!("{} cannot be started: {error}", what.display()));
     let output = std::fs::File::create(&log).map_err(|error| failed(&log, error))?;
     let errors = output.try_clone().map_err(|error| failed(&log, error))?;
     let mut command = Command::new(program);
     command.args(["serve", "--listen"]).arg(address.to_string());
-    command.env("RATCHET_HOME", &settings.home).env("RATCHET_STORE", &settings.store);
+    command
+        .env("RATCHET_HOME", &settings.home)
+        .env("RATCHET_STORE", &settings.store);
     if let Some(secret) = &settings.jwt_secret {
         command.env("RATCHET_JWT_SECRET", secret);
     }
-    command.stdin(Stdio::null()).stdout(output).stderr(errors).kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .kill_on_drop(true);
     command.spawn().map_err(|error| failed(program, error))
 }
 
@@ -162,19 +203,20 @@ async fn ask(
     question: &Question,
     settings: &Settings,
     stop: &mut watch::Receiver<bool>,
-) -> Result<Value, Failure> {
+) -> Result<Asked, Failure> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(10))
         .build()
         .map_err(|error| Failure::service(format!("no HTTP client: {error}")))?;
     let asking = async {
-        wait_until_served(&client, address, api, settings).await?;
+        let not_served = wait_until_served(&client, address, api, settings).await?;
         let form = [("grant_type", "password"), ("username", USER), ("password", password)];
         let token = answered(client.post(format!("http://{address}/token")).form(&form)).await?;
         let token = token["access_token"].as_str().unwrap_or_default();
         let url = format!("http://{address}{}", question.route);
-        answered(client.post(url).bearer_auth(token).json(&question.row)).await
+        let answer = answered(client.post(url).bearer_auth(token).json(&question.row)).await?;
+        Ok(Asked { answer, not_served })
     };
     tokio::select! {
         answer = asking => answer,
@@ -182,27 +224,49 @@ async fn ask(
     }
 }
 
+/// Waits for the model; returns what is said about others that are promoted and not served.
 async fn wait_until_served(
     client: &reqwest::Client,
     address: SocketAddr,
     api: &mut Child,
     settings: &Settings,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let began = Instant::now();
     let mut last = "no answer yet".to_owned();
     while began.elapsed() < START_LIMIT {
         if let Ok(Some(status)) = api.try_wait() {
             return Err(ended(status, settings));
         }
-        match answered(client.get(format!("http://{address}/health"))).await {
-            Ok(health) if health["status"] == "ok" && health.to_string().contains(MODEL) => return Ok(()),
-            Ok(health) => last = health.to_string(),
-            Err(_) => {}
+        // A degraded service answers 503 with the same document.
+        let answer = client.get(format!("http://{address}/health")).send().await;
+        if let Ok(health) = read(answer).await {
+            let models: Vec<&Value> = health["models"].as_array().into_iter().flatten().collect();
+            let (served, others): (Vec<&Value>, Vec<&Value>) = models
+                .into_iter()
+                .partition(|model| !model["served"].is_null() && model["served"] == model["promoted"]);
+            if served.iter().any(|model| model["name"] == MODEL) {
+                let reasons = others.iter().map(|model| {
+                    let why = model["reason"]["message"].as_str().unwrap_or("still loading");
+                    format!("{}: {why}", model["name"].as_str().unwrap_or_default())
+                });
+                let still_loading = others.iter().any(|model| model["reason"].is_null());
+                if !still_loading {
+                    return Ok(reasons.collect::<Vec<_>>().join(", "));
+                }
+            }
+            last = health.to_string();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(Failure::service(format!("ratchet-api does not serve {MODEL} after {} s: {last}", START_LIMIT.as_secs()))
-        .help(format!("read {}", log_file(settings).display())))
+    Err(Failure::service(format!(
+        "ratchet-api does not serve {MODEL} after {} s: {last}",
+        START_LIMIT.as_secs()
+    ))
+    .help(format!("read {}", log_file(settings).display())))
+}
+
+async fn read(answer: Result<reqwest::Response, reqwest::Error>) -> Result<Value, reqwest::Error> {
+    answer?.json().await
 }
 
 /// The JSON of a successful answer; otherwise the failure with what the server said.

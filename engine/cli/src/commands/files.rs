@@ -41,7 +41,10 @@ pub fn print_problems(problems: &ratchet_core::diagnostics::Diagnostics) {
 }
 
 fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(120)
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok())
+        .unwrap_or(120)
 }
 
 /// Files as they were named, with directories replaced by their `.yaml` and `.yml` files in order of their names.
@@ -61,8 +64,10 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
                 .help("name a directory that may be read")
         })?;
         if found.is_empty() {
-            return Err(Failure::input(format!("the directory {} holds no .yaml or .yml file", path.display()))
-                .help("name the directory of the DAG files"));
+            return Err(
+                Failure::input(format!("the directory {} holds no .yaml or .yml file", path.display()))
+                    .help("name the directory of the DAG files"),
+            );
         }
         files.extend(found);
     }

@@ -23,11 +23,20 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
     match command {
         Models::List { listing } => list(&bucket, &log, listing.format).await,
         Models::Show { model, listing } => show(&bucket, &log, &model, listing.format).await,
-        Models::Promote { model, alias, reason, listing } => {
+        Models::Promote {
+            model,
+            alias,
+            reason,
+            listing,
+        } => {
             let manifest = find(&bucket, &model).await?;
             if model.version.is_none() {
-                return Err(Failure::input(format!("`{}` names no version", model.name))
-                    .help(format!("write NAME@VERSION; the newest is {}@{}", manifest.name, manifest.version)));
+                return Err(
+                    Failure::input(format!("`{}` names no version", model.name)).help(format!(
+                        "write NAME@VERSION; the newest is {}@{}",
+                        manifest.name, manifest.version
+                    )),
+                );
             }
             let promotion = NewPromotion {
                 model: manifest.name.clone(),
@@ -43,9 +52,18 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             };
             report(&log.promote(promotion).await?, listing.format)
         }
-        Models::Rollback { name, alias, reason, listing } => {
+        Models::Rollback {
+            name,
+            alias,
+            reason,
+            listing,
+        } => {
             let reason = given(reason)?;
-            report(&log.rollback(&name, &alias, &settings::actor(), &reason, &by_hand()).await?, listing.format)
+            report(
+                &log.rollback(&name, &alias, &settings::actor(), &reason, &by_hand())
+                    .await?,
+                listing.format,
+            )
         }
     }
 }
@@ -67,7 +85,11 @@ fn report(appended: &Appended, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         return output::document(entry);
     }
-    let before = entry.previous.as_ref().map(|holder| format!(" (before: @{})", holder.version)).unwrap_or_default();
+    let before = entry
+        .previous
+        .as_ref()
+        .map(|holder| format!(" (before: @{})", holder.version))
+        .unwrap_or_default();
     output::line(&format!(
         "{} of {} is now @{}{before}; entry {} of the promotion log",
         entry.alias, entry.model, entry.version, entry.number
@@ -85,14 +107,23 @@ async fn list(bucket: &Bucket, log: &PromotionLog, format: Format) -> Result<(),
     let mut listing = Listing::new(&["model", "champion", "metrics", "rows", "created"]);
     let mut documents: Vec<Value> = Vec::new();
     for name in models::names(bucket).await? {
-        let Some(newest) = models::latest(bucket, &name).await? else { continue };
+        let Some(newest) = models::latest(bucket, &name).await? else {
+            continue;
+        };
         let held = aliases.get(&name);
         let champion = held.and_then(|held| held.get(CHAMPION));
         listing.row([
             format!("{name}@{}", newest.version),
-            champion.map(|holder| format!("@{}", holder.version)).unwrap_or_else(|| "none".to_owned()),
+            champion
+                .map(|holder| format!("@{}", holder.version))
+                .unwrap_or_else(|| "none".to_owned()),
             describe::marked(describe::metrics(&newest.metrics, 3), newest.lineage.simulated),
-            newest.rows.get("train").copied().map(describe::count).unwrap_or_default(),
+            newest
+                .rows
+                .get("train")
+                .copied()
+                .map(describe::count)
+                .unwrap_or_default(),
             describe::instant(newest.created_at),
         ]);
         documents.push(json!({
@@ -125,25 +156,34 @@ async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, F
             Failure::input(format!("model `{}` has no version {version}", reference.name))
                 .help(format!("its versions are {first} to {last}"))
         }
-        _ => {
-            Failure::input(format!("there is no model `{}`", reference.name)).help("`ratchet models list` shows them all")
-        }
+        _ => Failure::input(format!("there is no model `{}`", reference.name))
+            .help("`ratchet models list` shows them all"),
     })
 }
 
 async fn show(bucket: &Bucket, log: &PromotionLog, reference: &Reference, format: Format) -> Result<(), Failure> {
     let manifest = find(bucket, reference).await?;
-    let history: Vec<PromotionEntry> =
-        log.entries().await?.into_iter().filter(|entry| entry.model == manifest.name).collect();
-    let aliases = history.last().and_then(|entry| entry.table.get(&manifest.name)).cloned().unwrap_or_default();
+    let history: Vec<PromotionEntry> = log
+        .entries()
+        .await?
+        .into_iter()
+        .filter(|entry| entry.model == manifest.name)
+        .collect();
+    let aliases = history
+        .last()
+        .and_then(|entry| entry.table.get(&manifest.name))
+        .cloned()
+        .unwrap_or_default();
     let held: Vec<&str> = aliases
         .iter()
         .filter(|(_, holder)| holder.version == manifest.version)
         .map(|(alias, _)| alias.as_str())
         .collect();
     if format == Format::Json {
-        let concerning: Vec<&PromotionEntry> =
-            history.iter().filter(|entry| entry.version == manifest.version).collect();
+        let concerning: Vec<&PromotionEntry> = history
+            .iter()
+            .filter(|entry| entry.version == manifest.version)
+            .collect();
         return output::document(&json!({ "manifest": manifest, "aliases": held, "promotions": concerning }));
     }
     output::line(&page(&manifest, &held));
@@ -167,18 +207,29 @@ async fn show(bucket: &Bucket, log: &PromotionLog, reference: &Reference, format
 fn page(manifest: &ModelManifest, held: &[&str]) -> String {
     let lineage = &manifest.lineage;
     let facts = table::facts(&[
-        ("model", describe::marked(format!("{}@{}", manifest.name, manifest.version), lineage.simulated)),
+        (
+            "model",
+            describe::marked(format!("{}@{}", manifest.name, manifest.version), lineage.simulated),
+        ),
         ("digest", manifest.bundle.sha256.clone()),
         ("bytes", describe::count(manifest.bundle.bytes)),
         ("aliases", held.join(", ")),
         ("created", describe::instant(manifest.created_at)),
         ("source", lineage.source.clone()),
         ("inputs", lineage.inputs.join("\n")),
-        ("made by", format!("task {} of {} in run {}", lineage.task, lineage.dag, lineage.run)),
+        (
+            "made by",
+            format!("task {} of {} in run {}", lineage.task, lineage.dag, lineage.run),
+        ),
         ("engine", lineage.engine.clone()),
         (
             "rows",
-            manifest.rows.iter().map(|(part, rows)| format!("{part} {}", describe::count(*rows))).collect::<Vec<_>>().join(", "),
+            manifest
+                .rows
+                .iter()
+                .map(|(part, rows)| format!("{part} {}", describe::count(*rows)))
+                .collect::<Vec<_>>()
+                .join(", "),
         ),
     ]);
     let mut metrics = Listing::new(&["metric", "holdout"]);
@@ -186,7 +237,11 @@ fn page(manifest: &ModelManifest, held: &[&str]) -> String {
         metrics.row([name.clone(), describe::number(*value)]);
     }
     let candidates = candidates(&manifest.report);
-    let candidates = if candidates.is_empty() { String::new() } else { format!("\n\n{candidates}") };
+    let candidates = if candidates.is_empty() {
+        String::new()
+    } else {
+        format!("\n\n{candidates}")
+    };
     format!("{facts}\n\n{metrics}{candidates}")
 }
 
@@ -194,7 +249,9 @@ fn page(manifest: &ModelManifest, held: &[&str]) -> String {
 fn candidates(report: &Value) -> Listing {
     let mut listing = Listing::new(&["candidate", "validation"]);
     for candidate in report["candidates"].as_array().into_iter().flatten() {
-        let Some(name) = candidate["name"].as_str() else { continue };
+        let Some(name) = candidate["name"].as_str() else {
+            continue;
+        };
         let metrics: BTreeMap<String, f64> = candidate["metrics"]
             .as_object()
             .or(candidate.as_object())

@@ -31,7 +31,11 @@ pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -
         Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
         Format::Text => output::line(&format!("\n{}", report::closing(&run, &tasks))),
     }
-    if run.status == RunStatus::Succeeded { Ok(()) } else { Err(Failure::reported(Status::Failed)) }
+    if run.status == RunStatus::Succeeded {
+        Ok(())
+    } else {
+        Err(Failure::reported(Status::Failed))
+    }
 }
 
 /// Checks `-p` values against the declared parameters.
@@ -51,7 +55,11 @@ pub fn bind(dag: &Dag, given: &[(String, String)]) -> Result<BTreeMap<String, Va
         let declared = if declared.is_empty() {
             format!("`{}` takes no parameters", dag.name)
         } else {
-            format!("the parameters of `{}` are {}; give one with -p NAME=VALUE", dag.name, declared.join(", "))
+            format!(
+                "the parameters of `{}` are {}; give one with -p NAME=VALUE",
+                dag.name,
+                declared.join(", ")
+            )
         };
         Failure::new(Status::Input, problems.join("\nerror: ")).help(declared)
     })
@@ -72,7 +80,11 @@ pub async fn drive(
 ) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
     let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
         .map_err(|error| Failure::input(error.to_string()))?;
-    let mut progress = Progress::new(dag.tasks.iter().map(|task| task.id.as_str()), settings.quiet, settings.verbose);
+    let mut progress = Progress::new(
+        dag.tasks.iter().map(|task| task.id.as_str()),
+        settings.quiet,
+        settings.verbose,
+    );
     let new = NewRun {
         dag,
         params,

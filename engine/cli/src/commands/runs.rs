@@ -41,7 +41,10 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
                     LogLevel::Error => "error",
                 };
                 let time = line.time.strftime("%Y-%m-%d %H:%M:%S%.3fZ");
-                output::line(&format!("{time} {}#{} {level:5} {}", line.task, line.attempt, line.message));
+                output::line(&format!(
+                    "{time} {}#{} {level:5} {}",
+                    line.task, line.attempt, line.message
+                ));
             }
             Ok(())
         }
@@ -70,9 +73,11 @@ async fn list(engine: &Engine, dag: Option<&str>, limit: u32, format: Format) ->
 }
 
 async fn find(engine: &Engine, id: &str) -> Result<RunRecord, Failure> {
-    engine.store().run(id).await?.ok_or_else(|| {
-        Failure::input(format!("there is no run `{id}`")).help("`ratchet runs list` shows them")
-    })
+    engine
+        .store()
+        .run(id)
+        .await?
+        .ok_or_else(|| Failure::input(format!("there is no run `{id}`")).help("`ratchet runs list` shows them"))
 }
 
 fn trigger(trigger: RunTrigger) -> &'static str {
@@ -90,7 +95,14 @@ fn header(run: &RunRecord) -> String {
         ("status", run.status.to_string()),
         ("trigger", format!("{} by {}", trigger(run.trigger), run.actor)),
         ("logical date", describe::instant(run.logical_date)),
-        ("interval", format!("{} to {}", describe::instant(run.interval_start), describe::instant(run.logical_date))),
+        (
+            "interval",
+            format!(
+                "{} to {}",
+                describe::instant(run.interval_start),
+                describe::instant(run.logical_date)
+            ),
+        ),
         ("params", report::params(&run.params)),
     ])
 }

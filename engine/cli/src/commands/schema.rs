@@ -18,9 +18,16 @@ pub fn schema(arguments: &Schema, registry: &Registry) -> Result<(), Failure> {
     let file = directory.join(FILE_NAME);
     let text = serde_json::to_string_pretty(&schema)
         .map_err(|error| Failure::service(format!("the schema cannot be written as JSON: {error}")))?;
-    std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&file, text + "\n")).map_err(|error| {
-        Failure::input(format!("{} cannot be written: {error}", file.display())).help("name a directory that may be written")
-    })?;
-    output::line(&format!("{}\n\nBegin a DAG file with:\n# yaml-language-server: $schema={}", file.display(), file.display()));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&file, text + "\n"))
+        .map_err(|error| {
+            Failure::input(format!("{} cannot be written: {error}", file.display()))
+                .help("name a directory that may be written")
+        })?;
+    output::line(&format!(
+        "{}\n\nBegin a DAG file with:\n# yaml-language-server: $schema={}",
+        file.display(),
+        file.display()
+    ));
     Ok(())
 }

@@ -14,12 +14,18 @@ use crate::settings::Settings;
 /// Schedules and serves until a signal comes.
 pub async fn serve(arguments: Serve, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
     if !arguments.dags.is_dir() {
-        return Err(Failure::input(format!("{} is not a directory", arguments.dags.display()))
-            .help("name the directory of the DAG files with --dags or RATCHET_DAGS"));
+        return Err(
+            Failure::input(format!("{} is not a directory", arguments.dags.display()))
+                .help("name the directory of the DAG files with --dags or RATCHET_DAGS"),
+        );
     }
     let engine = settings.open_engine(registry.clone()).await?;
-    let options =
-        ServerOptions { engine, registry, dag_directory: arguments.dags.clone(), home: settings.home.clone() };
+    let options = ServerOptions {
+        engine,
+        registry,
+        dag_directory: arguments.dags.clone(),
+        home: settings.home.clone(),
+    };
     let server = Server::bind(options, arguments.listen).await?;
     if !arguments.listen.ip().is_loopback() {
         output::error(&format!(
@@ -27,7 +33,11 @@ pub async fn serve(arguments: Serve, settings: &Settings, registry: Arc<Registry
             server.address()
         ));
     }
-    output::error(&format!("http://{} (DAGs of {}); Ctrl-C stops", server.address(), arguments.dags.display()));
+    output::error(&format!(
+        "http://{} (DAGs of {}); Ctrl-C stops",
+        server.address(),
+        arguments.dags.display()
+    ));
     let stop = shutdown::listen("stopping; runs under way go on when the service starts again")?;
     Ok(server.run(stop).await?)
 }

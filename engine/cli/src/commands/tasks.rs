@@ -58,23 +58,41 @@ fn document(plugin: &PluginEntry) -> Value {
 }
 
 fn page(plugin: &PluginEntry) -> String {
-    let required: Vec<&str> =
-        plugin.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = plugin.schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let mut with = Listing::new(&["with", "type", "what it is"]);
     for (name, field) in plugin.schema["properties"].as_object().into_iter().flatten() {
-        let needed = if required.contains(&name.as_str()) { " (required)" } else { "" };
+        let needed = if required.contains(&name.as_str()) {
+            " (required)"
+        } else {
+            ""
+        };
         let description = field["description"].as_str().unwrap_or_default().replace('\n', " ");
         let default = match field.get("default") {
             Some(default) if !default.is_null() && needed.is_empty() => format!(" [default: {default}]"),
             _ => String::new(),
         };
-        with.row([format!("{name}{needed}"), type_of(field, &plugin.schema), description + &default]);
+        with.row([
+            format!("{name}{needed}"),
+            type_of(field, &plugin.schema),
+            description + &default,
+        ]);
     }
     let mut outputs = Listing::new(&["output", "kind", "what it is"]);
     for port in &plugin.outputs {
         outputs.row([port.name, kind(port.kind), port.description]);
     }
-    let part = |listing: &Listing| if listing.is_empty() { String::new() } else { format!("\n\n{listing}") };
+    let part = |listing: &Listing| {
+        if listing.is_empty() {
+            String::new()
+        } else {
+            format!("\n\n{listing}")
+        }
+    };
     format!("{}\n{}{}{}", plugin.name, plugin.summary, part(&with), part(&outputs))
 }
 
@@ -83,7 +101,10 @@ fn type_of(field: &Value, root: &Value) -> String {
     if let Some(kind) = field["x-ratchet-kind"].as_str() {
         return kind.to_owned();
     }
-    if let Some(name) = field["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/")) {
+    if let Some(name) = field["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix("#/$defs/"))
+    {
         return type_of(&root["$defs"][name], root);
     }
     if field.get("oneOf").is_some() || field.get("enum").is_some() {
@@ -99,7 +120,11 @@ fn type_of(field: &Value, root: &Value) -> String {
     }
     let names: Vec<&str> = match &field["type"] {
         Value::String(name) => vec![name.as_str()],
-        Value::Array(names) => names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|name| *name != "null")
+            .collect(),
         _ => return "any".to_owned(),
     };
     let words: Vec<String> = names

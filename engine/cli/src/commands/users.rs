@@ -14,8 +14,16 @@ use crate::settings::Settings;
 pub async fn users(command: Users, settings: &Settings) -> Result<(), Failure> {
     let identity = open(settings).await?;
     match command {
-        Users::Add { name, role, password_stdin } => {
-            let given = if password_stdin { Some(from_stdin()?) } else { std::env::var("RATCHET_PASSWORD").ok() };
+        Users::Add {
+            name,
+            role,
+            password_stdin,
+        } => {
+            let given = if password_stdin {
+                Some(from_stdin()?)
+            } else {
+                std::env::var("RATCHET_PASSWORD").ok()
+            };
             let made_up = given.is_none();
             let password = given.map_or_else(random_password, Ok)?;
             let user = identity.add_user(&name, &password, role).await?;
@@ -53,8 +61,11 @@ pub async fn users(command: Users, settings: &Settings) -> Result<(), Failure> {
 /// Opens the database of users in the home directory.
 pub async fn open(settings: &Settings) -> Result<Identity, Failure> {
     std::fs::create_dir_all(&settings.home).map_err(|error| {
-        Failure::service(format!("the home directory {} cannot be made: {error}", settings.home.display()))
-            .help("name another one with --home or RATCHET_HOME")
+        Failure::service(format!(
+            "the home directory {} cannot be made: {error}",
+            settings.home.display()
+        ))
+        .help("name another one with --home or RATCHET_HOME")
     })?;
     Ok(Identity::open_with_secret(&settings.home, settings.jwt_secret.as_deref()).await?)
 }

@@ -15,24 +15,26 @@ pub fn validate(validate: &Validate, registry: &Registry) -> Result<(), Failure>
     for file in files::expand(&validate.files)? {
         let text = files::read(&file)?;
         let name = file.to_string_lossy().into_owned();
-        match ratchet_core::load(&name, &text, registry) {
-            Ok(dag) => {
-                if validate.listing.format == Format::Text {
-                    output::line(&format!("{name}: {} is valid, {} tasks", dag.name, dag.tasks.len()));
-                }
-                documents.push(json!({ "file": name, "valid": true, "dag": dag.name, "problems": [] }));
+        let (dag, diagnostics) = ratchet_core::check(&name, &text, registry);
+        if validate.listing.format == Format::Text {
+            if !diagnostics.problems.is_empty() {
+                files::print_problems(&diagnostics);
             }
-            Err(problems) => {
-                valid = false;
-                if validate.listing.format == Format::Text {
-                    files::print_problems(&problems);
-                }
-                documents.push(json!({ "file": name, "valid": false, "problems": problems.to_json() }));
+            if let Some(dag) = &dag {
+                output::line(&format!("{name}: {} is valid, {} tasks", dag.name, dag.tasks.len()));
             }
         }
+        valid &= dag.is_some();
+        documents.push(json!({
+            "file": name, "valid": dag.is_some(), "dag": dag.map(|dag| dag.name), "problems": diagnostics.problems,
+        }));
     }
     if validate.listing.format == Format::Json {
         output::document(&json!({ "valid": valid, "files": documents }))?;
     }
-    if valid { Ok(()) } else { Err(Failure::reported(Status::Input)) }
+    if valid {
+        Ok(())
+    } else {
+        Err(Failure::reported(Status::Input))
+    }
 }

@@ -17,7 +17,7 @@ pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -57,8 +57,14 @@ pub fn seconds_between(start: Timestamp, end: Option<Timestamp>) -> f64 {
 
 /// The telling metrics: `mae 71.9 r2 0.391 coverage 0.903`.
 pub fn metrics(metrics: &BTreeMap<String, f64>, at_most: usize) -> String {
-    let telling = TELLING.iter().filter_map(|name| metrics.get(*name).map(|value| (*name, value)));
-    telling.take(at_most).map(|(name, value)| format!("{name} {}", number(*value))).collect::<Vec<_>>().join(" ")
+    let telling = TELLING
+        .iter()
+        .filter_map(|name| metrics.get(*name).map(|value| (*name, value)));
+    telling
+        .take(at_most)
+        .map(|(name, value)| format!("{name} {}", number(*value)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Appends the mark of a simulation.
@@ -82,7 +88,10 @@ pub fn outputs(outputs: &BTreeMap<String, Output>) -> String {
             }
             Output::Model(model) => {
                 let name = versioned(&model.name, model.version);
-                lines.push(marked(format!("{name} {}", metrics(&model.metrics, 3)), model.simulated));
+                lines.push(marked(
+                    format!("{name} {}", metrics(&model.metrics, 3)),
+                    model.simulated,
+                ));
             }
             Output::Report(report) => lines.push(report.summary.clone()),
             // The report says it in a sentence.
@@ -106,11 +115,6 @@ pub fn shortened(text: &str, at_most: usize) -> String {
     }
     let kept: String = text.chars().take(at_most.saturating_sub(1)).collect();
     format!("{kept}…")
-}
-
-/// The first 12 digits of a digest, enough to tell two apart.
-pub fn short_digest(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
 }
 
 #[cfg(test)]

@@ -99,7 +99,11 @@ impl TaskDocument {
             state: task.state.name().to_owned(),
             attempts: task.attempts,
             seconds: task.seconds,
-            outputs: task.outputs.iter().map(|(port, output)| (port.clone(), in_short(output))).collect(),
+            outputs: task
+                .outputs
+                .iter()
+                .map(|(port, output)| (port.clone(), in_short(output)))
+                .collect(),
             reason: task.reason.clone(),
             error: task.error.clone(),
             promotions: task.promotions.clone(),
@@ -131,7 +135,10 @@ pub fn models(tasks: &[TaskRecord]) -> Vec<ModelDocument> {
         let Output::Model(model) = output else { continue };
         let digest = &model.bundle.sha256;
         // A task that hands a model on does not make another one.
-        if models.iter().any(|known| known.name == model.name && known.version == model.version) {
+        if models
+            .iter()
+            .any(|known| known.name == model.name && known.version == model.version)
+        {
             continue;
         }
         let comparison = comparisons(tasks).find(|comparison| {
@@ -149,7 +156,9 @@ pub fn models(tasks: &[TaskRecord]) -> Vec<ModelDocument> {
             simulated: model.simulated,
             metrics: model.metrics.clone(),
             rows: model.rows,
-            verdict: comparison.and_then(|comparison| comparison["verdict"].as_str()).map(str::to_owned),
+            verdict: comparison
+                .and_then(|comparison| comparison["verdict"].as_str())
+                .map(str::to_owned),
             promoted,
             comparison: comparison.cloned(),
         });
@@ -191,9 +200,16 @@ mod tests {
         Output::Model(Box::new(Model {
             name: name.to_owned(),
             version: Some(version),
-            bundle: Blob { sha256: digest.to_owned(), bytes: 1 },
+            bundle: Blob {
+                sha256: digest.to_owned(),
+                bytes: 1,
+            },
             metrics: BTreeMap::from([("mae".to_owned(), 71.9)]),
-            rows: RowCounts { train: 10, validation: 2, holdout: 5 },
+            rows: RowCounts {
+                train: 10,
+                validation: 2,
+                holdout: 5,
+            },
             parameters: Value::Null,
             report: Value::Null,
             inputs: Vec::new(),
@@ -220,13 +236,29 @@ mod tests {
             task("train_b", "model", model("b", 1, "bb"), Vec::new()),
             task("train_c", "model", model("c", 1, "cc"), Vec::new()),
             task("again", "model", model("a", 2, "aa"), Vec::new()),
-            task("compare_b", "comparison", comparison("b", "bb", "not_better"), Vec::new()),
-            task("compare_a", "comparison", comparison("a", "aa", "better"), vec![promotion]),
+            task(
+                "compare_b",
+                "comparison",
+                comparison("b", "bb", "not_better"),
+                Vec::new(),
+            ),
+            task(
+                "compare_a",
+                "comparison",
+                comparison("a", "aa", "better"),
+                vec![promotion],
+            ),
         ];
-        let seen: Vec<(String, Option<String>, bool)> =
-            models(&tasks).into_iter().map(|model| (model.name, model.verdict, model.promoted)).collect();
-        let expected = [("a", Some("better"), true), ("b", Some("not_better"), false), ("c", None, false)]
-            .map(|(name, verdict, promoted)| (name.to_owned(), verdict.map(str::to_owned), promoted));
+        let seen: Vec<(String, Option<String>, bool)> = models(&tasks)
+            .into_iter()
+            .map(|model| (model.name, model.verdict, model.promoted))
+            .collect();
+        let expected = [
+            ("a", Some("better"), true),
+            ("b", Some("not_better"), false),
+            ("c", None, false),
+        ]
+        .map(|(name, verdict, promoted)| (name.to_owned(), verdict.map(str::to_owned), promoted));
         assert_eq!(seen, expected);
     }
 }

@@ -36,6 +36,8 @@ fn left(error: &std::io::Error) {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    self::error(&format!("error: stdout cannot be written: {error}\nhelp: check where the output goes"));
+    self::error(&format!(
+        "error: stdout cannot be written: {error}\nhelp: check where the output goes"
+    ));
     std::process::exit(3);
 }

@@ -52,11 +52,6 @@ impl Progress {
         }
     }
 
-    /// Says something between the events.
-    pub fn say(&self, text: &str) {
-        self.print(text);
-    }
-
     fn print(&self, line: &str) {
         match &self.terminal {
             Some(terminal) => terminal.lines.suspend(|| output::error(line)),
@@ -83,9 +78,22 @@ impl Progress {
                 };
                 shown.then(|| format!("{task:width$}  | {mark}{message}"))
             }
-            RunEvent::TaskEnded { task, state: TaskState::Failed, seconds, reason, error, .. } => {
-                let why = error.as_ref().map(ToString::to_string).or_else(|| reason.clone()).unwrap_or_default();
-                let after = seconds.map(|seconds| format!(" after {}", describe::duration(seconds))).unwrap_or_default();
+            RunEvent::TaskEnded {
+                task,
+                state: TaskState::Failed,
+                seconds,
+                reason,
+                error,
+                ..
+            } => {
+                let why = error
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .or_else(|| reason.clone())
+                    .unwrap_or_default();
+                let after = seconds
+                    .map(|seconds| format!(" after {}", describe::duration(seconds)))
+                    .unwrap_or_default();
                 Some(format!("{task:width$}  failed{after}: {why}"))
             }
             _ if self.quiet => None,
@@ -93,12 +101,27 @@ impl Progress {
             RunEvent::TaskStarted { .. } if on_terminal => None,
             RunEvent::TaskStarted { task, attempt: 1 } => Some(format!("{task:width$}  started")),
             RunEvent::TaskStarted { task, attempt } => Some(format!("{task:width$}  started attempt {attempt}")),
-            RunEvent::TaskRetry { task, attempt, pause, error } => {
+            RunEvent::TaskRetry {
+                task,
+                attempt,
+                pause,
+                error,
+            } => {
                 let pause = describe::duration(*pause);
-                Some(format!("{task:width$}  failed: {error}\n{task:width$}  attempt {attempt} follows in {pause}"))
+                Some(format!(
+                    "{task:width$}  failed: {error}\n{task:width$}  attempt {attempt} follows in {pause}"
+                ))
             }
-            RunEvent::TaskEnded { task, state, seconds, reason, .. } => {
-                let time = seconds.map(|seconds| format!(" in {}", describe::duration(seconds))).unwrap_or_default();
+            RunEvent::TaskEnded {
+                task,
+                state,
+                seconds,
+                reason,
+                ..
+            } => {
+                let time = seconds
+                    .map(|seconds| format!(" in {}", describe::duration(seconds)))
+                    .unwrap_or_default();
                 let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 Some(format!("{task:width$}  {state}{time}{why}"))
             }
@@ -111,17 +134,28 @@ impl Terminal {
     fn follow(&mut self, event: &RunEvent, width: usize) {
         match event {
             RunEvent::TaskStarted { task, .. } => {
-                let line = self.lines.add(ProgressBar::new(100)).with_prefix(format!("{task:width$}"));
+                let line = self
+                    .lines
+                    .add(ProgressBar::new(100))
+                    .with_prefix(format!("{task:width$}"));
                 if let Ok(style) = ProgressStyle::with_template("{prefix}  {spinner} {elapsed:>4}  {wide_msg}") {
                     line.set_style(style);
                 }
                 line.enable_steady_tick(Duration::from_millis(120));
                 self.running.insert(task.clone(), line);
             }
-            RunEvent::TaskProgress { task, fraction, message } => {
+            RunEvent::TaskProgress {
+                task,
+                fraction,
+                message,
+            } => {
                 self.say(task, format!("{:3.0} %  {message}", fraction.clamp(0.0, 1.0) * 100.0));
             }
-            RunEvent::TaskLog { task, level: LogLevel::Info, message } => self.say(task, message.clone()),
+            RunEvent::TaskLog {
+                task,
+                level: LogLevel::Info,
+                message,
+            } => self.say(task, message.clone()),
             RunEvent::TaskRetry { task, .. } | RunEvent::TaskEnded { task, .. } => {
                 if let Some(line) = self.running.remove(task) {
                     line.finish_and_clear();
@@ -154,11 +188,20 @@ mod tests {
     use ratchet_runtime::Failure;
 
     fn plain(quiet: bool) -> Progress {
-        Progress { least: LogLevel::Info, quiet, width: 8, terminal: None }
+        Progress {
+            least: LogLevel::Info,
+            quiet,
+            width: 8,
+            terminal: None,
+        }
     }
 
     fn log(level: LogLevel) -> RunEvent {
-        RunEvent::TaskLog { task: "gate".to_owned(), level, message: "4 rows".to_owned() }
+        RunEvent::TaskLog {
+            task: "gate".to_owned(),
+            level,
+            message: "4 rows".to_owned(),
+        }
     }
 
     fn ended(state: TaskState, reason: Option<&str>, error: Option<Failure>) -> RunEvent {
@@ -176,12 +219,21 @@ mod tests {
     fn plain_lines_name_the_task_first() {
         let progress = plain(false);
         let line = |event: &RunEvent| progress.line_of(event, false);
-        let started = RunEvent::TaskStarted { task: "gate".to_owned(), attempt: 2 };
+        let started = RunEvent::TaskStarted {
+            task: "gate".to_owned(),
+            attempt: 2,
+        };
         assert_eq!(line(&started).as_deref(), Some("gate      started attempt 2"));
         assert_eq!(line(&log(LogLevel::Info)).as_deref(), Some("gate      | 4 rows"));
-        assert_eq!(line(&log(LogLevel::Warn)).as_deref(), Some("gate      | warning: 4 rows"));
+        assert_eq!(
+            line(&log(LogLevel::Warn)).as_deref(),
+            Some("gate      | warning: 4 rows")
+        );
         assert_eq!(line(&log(LogLevel::Debug)), None);
-        assert_eq!(line(&ended(TaskState::Succeeded, None, None)).as_deref(), Some("gate      succeeded in 1.2 s"));
+        assert_eq!(
+            line(&ended(TaskState::Succeeded, None, None)).as_deref(),
+            Some("gate      succeeded in 1.2 s")
+        );
         let skipped = ended(TaskState::Skipped, Some("task `load` failed"), None);
         assert_eq!(line(&skipped).as_deref(), Some("gate      skipped: task `load` failed"));
     }
@@ -191,8 +243,14 @@ mod tests {
         let progress = plain(true);
         assert_eq!(progress.line_of(&log(LogLevel::Error), false), None);
         assert_eq!(progress.line_of(&ended(TaskState::Succeeded, None, None), false), None);
-        let error = Failure { message: "no rows".to_owned(), help: Some("add some".to_owned()) };
+        let error = Failure {
+            message: "no rows".to_owned(),
+            help: Some("add some".to_owned()),
+        };
         let failed = progress.line_of(&ended(TaskState::Failed, Some("no rows"), Some(error)), false);
-        assert_eq!(failed.as_deref(), Some("gate      failed after 1.2 s: no rows\n  help: add some"));
+        assert_eq!(
+            failed.as_deref(),
+            Some("gate      failed after 1.2 s: no rows\n  help: add some")
+        );
     }
 }

@@ -13,7 +13,9 @@ impl Listing {
     /// A table with these columns.
     pub fn new(header: &[&str]) -> Self {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
+        table
+            .load_preset(presets::NOTHING)
+            .set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
         let arrangement = if std::io::stdout().is_terminal() {
             ContentArrangement::Dynamic
         } else {
@@ -72,7 +74,11 @@ mod tests {
 
     #[test]
     fn facts_stand_in_two_columns_and_empty_ones_are_left_out() {
-        let seen = facts(&[("a", "1".to_owned()), ("none", String::new()), ("long", "2\n3".to_owned())]);
+        let seen = facts(&[
+            ("a", "1".to_owned()),
+            ("none", String::new()),
+            ("long", "2\n3".to_owned()),
+        ]);
         assert_eq!(seen, "a     1\nlong  2\n      3");
     }
 
@@ -81,6 +87,9 @@ mod tests {
         let mut listing = Listing::new(&["name", "rows"]);
         listing.row(["a-long-name", "1"]);
         listing.row(["b", "12,345"]);
-        assert_eq!(listing.to_string(), "NAME         ROWS\na-long-name  1\nb            12,345");
+        assert_eq!(
+            listing.to_string(),
+            "NAME         ROWS\na-long-name  1\nb            12,345"
+        );
     }
 }

@@ -10,7 +10,9 @@ fn an_empty_home_lists_nothing_and_says_what_to_do() {
     for command in ["runs", "datasets", "models", "users"] {
         let text = ratchet(directory.path(), &[command, "list"]);
         assert!(text.done().stdout.starts_with("there are no "), "{text:?}");
-        let document = ratchet(directory.path(), &[command, "list", "--format", "json"]).done().json();
+        let document = ratchet(directory.path(), &[command, "list", "--format", "json"])
+            .done()
+            .json();
         assert_eq!(document, json!([]), "{command}");
     }
 }
@@ -28,7 +30,11 @@ fn what_is_not_there_is_named_with_the_remedy() {
         let refused = ratchet(directory.path(), arguments);
         assert!(refused.refused(2).stderr.contains("trips"), "{refused:?}");
     }
-    ratchet(directory.path(), &["models", "rollback", "trips", "--reason", "because"]).refused(2);
+    ratchet(
+        directory.path(),
+        &["models", "rollback", "trips", "--reason", "because"],
+    )
+    .refused(2);
     ratchet(directory.path(), &["models", "rollback", "trips", "--reason", " "]).refused(2);
 }
 
@@ -39,9 +45,18 @@ fn a_plugin_shows_its_configuration_and_its_outputs() {
     assert!(listed.done().stdout.contains("transform.sql"), "{listed:?}");
     let shown = ratchet(directory.path(), &["tasks", "show", "transform.sql"]);
     for expected in ["sql (required)", "OUTPUT", "table"] {
-        assert!(shown.done().stdout.contains(expected), "{expected} is missing: {}", shown.stdout);
+        assert!(
+            shown.done().stdout.contains(expected),
+            "{expected} is missing: {}",
+            shown.stdout
+        );
     }
-    let document = ratchet(directory.path(), &["tasks", "show", "transform.sql", "--format", "json"]).done().json();
+    let document = ratchet(
+        directory.path(),
+        &["tasks", "show", "transform.sql", "--format", "json"],
+    )
+    .done()
+    .json();
     assert_eq!(document["uses"], json!("transform.sql"));
     assert!(document["with"]["properties"]["sql"].is_object(), "{document}");
 }
@@ -57,9 +72,21 @@ fn users_are_added_with_a_given_or_a_made_up_password_and_removed() {
     let short = called(command(directory.path(), &["users", "add", "eve"]).env("RATCHET_PASSWORD", "x"));
     assert!(short.refused(2).stderr.contains("password"), "{short:?}");
     ratchet(directory.path(), &["users", "add", "ada"]).refused(2);
-    assert_eq!(ratchet(directory.path(), &["users", "add", "eve", "--role", "king"]).status, 2);
+    assert_eq!(
+        ratchet(directory.path(), &["users", "add", "eve", "--role", "king"]).status,
+        2
+    );
     ratchet(directory.path(), &["users", "remove", "ada"]).done();
-    let listed = ratchet(directory.path(), &["users", "list", "--format", "json"]).done().json();
-    assert_eq!((&listed[0]["username"], &listed[0]["role"], listed.as_array().unwrap().len()), (&json!("bob"), &json!("admin"), 1));
+    let listed = ratchet(directory.path(), &["users", "list", "--format", "json"])
+        .done()
+        .json();
+    assert_eq!(
+        (
+            &listed[0]["username"],
+            &listed[0]["role"],
+            listed.as_array().unwrap().len()
+        ),
+        (&json!("bob"), &json!("admin"), 1)
+    );
     assert!(!listed.to_string().contains("argon2"), "{listed}");
 }

@@ -22,8 +22,14 @@ impl Called {
     /// The status was this one and stderr has an error line and a help line.
     pub fn refused(&self, status: i32) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
-        assert!(self.stderr.contains("error: ") && self.stderr.contains("help: "), "{self:?}");
-        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("fault of ratchet"), "{self:?}");
+        assert!(
+            self.stderr.contains("error: ") && self.stderr.contains("help: "),
+            "{self:?}"
+        );
+        assert!(
+            !self.stderr.contains("panicked") && !self.stderr.contains("fault of ratchet"),
+            "{self:?}"
+        );
         self
     }
 

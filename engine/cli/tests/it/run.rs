@@ -25,7 +25,10 @@ tasks:
 
 fn states(document: &Value) -> Vec<(&str, &str)> {
     let tasks = document["tasks"].as_array().unwrap();
-    tasks.iter().map(|task| (task["id"].as_str().unwrap(), task["state"].as_str().unwrap())).collect()
+    tasks
+        .iter()
+        .map(|task| (task["id"].as_str().unwrap(), task["state"].as_str().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -36,7 +39,12 @@ fn a_run_prints_plain_lines_and_a_closing_table() {
     for line in ["first   started\n", "first   succeeded in ", "second  succeeded in "] {
         assert!(called.stderr.contains(line), "{line:?} is missing: {}", called.stderr);
     }
-    for line in ["TASK", "first   succeeded  1", "second  succeeded  1", "of good succeeded after"] {
+    for line in [
+        "TASK",
+        "first   succeeded  1",
+        "second  succeeded  1",
+        "of good succeeded after",
+    ] {
         assert!(called.stdout.contains(line), "{line:?} is missing: {}", called.stdout);
     }
 }
@@ -47,24 +55,48 @@ fn a_failed_task_gives_status_1_and_the_reason_for_what_was_skipped() {
     let called = ratchet(directory.path(), &["run", "bad.yaml", "--format", "json"]);
     assert_eq!(called.status, 1, "{called:?}");
     let document = called.json();
-    assert_eq!(states(&document), [("first", "succeeded"), ("second", "failed"), ("third", "skipped")]);
-    assert_eq!((&document["dag"], &document["status"]), (&json!("bad"), &json!("failed")));
+    assert_eq!(
+        states(&document),
+        [("first", "succeeded"), ("second", "failed"), ("third", "skipped")]
+    );
+    assert_eq!(
+        (&document["dag"], &document["status"]),
+        (&json!("bad"), &json!("failed"))
+    );
     let tasks = &document["tasks"];
-    assert!(tasks[1]["error"]["message"].as_str().unwrap().contains("the well is dry"), "{document}");
+    assert!(
+        tasks[1]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("the well is dry"),
+        "{document}"
+    );
     assert!(tasks[2]["reason"].as_str().unwrap().contains("second"), "{document}");
     assert_eq!((&tasks[1]["attempts"], &tasks[2]["attempts"]), (&json!(1), &json!(0)));
-    assert!(called.stderr.contains("the well is dry"), "logs go to stderr: {called:?}");
+    assert!(
+        called.stderr.contains("the well is dry"),
+        "logs go to stderr: {called:?}"
+    );
 }
 
 #[test]
 fn the_run_can_be_looked_at_afterwards() {
     let directory = directory_with("good.yaml", GOOD);
-    let document = ratchet(directory.path(), &["run", "good.yaml", "-p", "times=3", "--format", "json"]).done().json();
+    let document = ratchet(
+        directory.path(),
+        &["run", "good.yaml", "-p", "times=3", "--format", "json"],
+    )
+    .done()
+    .json();
     let id = document["run"].as_str().unwrap();
     assert_eq!(document["params"], json!({ "times": 3 }));
-    let listed = ratchet(directory.path(), &["runs", "list", "--format", "json"]).done().json();
+    let listed = ratchet(directory.path(), &["runs", "list", "--format", "json"])
+        .done()
+        .json();
     assert_eq!((&listed[0]["run"], &listed[0]["actor"]), (&json!(id), &json!("ada")));
-    let shown = ratchet(directory.path(), &["runs", "show", id, "--format", "json"]).done().json();
+    let shown = ratchet(directory.path(), &["runs", "show", id, "--format", "json"])
+        .done()
+        .json();
     assert_eq!(shown, document);
     let text = ratchet(directory.path(), &["runs", "show", id]);
     assert!(text.done().stdout.contains("times=3"), "{text:?}");
@@ -88,11 +120,19 @@ fn wrong_parameters_are_refused_before_anything_runs() {
     for (parameter, expected) in [("times=none", "times"), ("times=0", "times"), ("time=3", "time")] {
         let called = ratchet(directory.path(), &["run", "good.yaml", "-p", parameter]);
         assert!(called.refused(2).stderr.contains(expected), "{called:?}");
-        assert!(called.stderr.contains("the parameters of `good` are times"), "{called:?}");
+        assert!(
+            called.stderr.contains("the parameters of `good` are times"),
+            "{called:?}"
+        );
     }
-    let twice = ratchet(directory.path(), &["run", "good.yaml", "-p", "times=1", "-p", "times=2"]);
+    let twice = ratchet(
+        directory.path(),
+        &["run", "good.yaml", "-p", "times=1", "-p", "times=2"],
+    );
     assert!(twice.refused(2).stderr.contains("given twice"), "{twice:?}");
-    let listed = ratchet(directory.path(), &["runs", "list", "--format", "json"]).done().json();
+    let listed = ratchet(directory.path(), &["runs", "list", "--format", "json"])
+        .done()
+        .json();
     assert_eq!(listed, json!([]));
 }
 
@@ -127,7 +167,9 @@ tasks:
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    let listed = ratchet(directory.path(), &["runs", "list", "--format", "json"]).done().json();
+    let listed = ratchet(directory.path(), &["runs", "list", "--format", "json"])
+        .done()
+        .json();
     assert_eq!(listed[0]["status"], json!("cancelled"));
 }
 

@@ -25,7 +25,12 @@ fn a_wrong_key_is_named_with_the_right_ones() {
     let directory = directory_with("ratchet.toml", "hom = \"x\"\n");
     let refused = ratchet(directory.path(), &["runs", "list"]);
     assert!(refused.refused(2).stderr.contains("hom"), "{refused:?}");
-    assert!(refused.stderr.contains("its keys are home, store, jwt_secret and slots"), "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("its keys are home, store, jwt_secret and slots"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -10,17 +10,32 @@ fn help_names_every_command_but_the_workers_own() {
     let directory = tempfile::tempdir().unwrap();
     let help = ratchet(directory.path(), &["--help"]);
     help.done();
-    for name in ["demo", "validate", "run", "serve", "dags", "runs", "datasets", "models", "tasks", "users", "schema"] {
-        assert!(help.stdout.contains(&format!("\n  {name} ")), "{name} is missing: {}", help.stdout);
+    for name in [
+        "demo", "validate", "run", "serve", "dags", "runs", "datasets", "models", "tasks", "users", "schema",
+    ] {
+        assert!(
+            help.stdout.contains(&format!("\n  {name} ")),
+            "{name} is missing: {}",
+            help.stdout
+        );
     }
     assert!(!help.stdout.contains("task-worker"), "{}", help.stdout);
-    assert!(help.stdout.contains("Exit status: 0 done, 1 the run failed"), "{}", help.stdout);
+    assert!(
+        help.stdout.contains("Exit status: 0 done, 1 the run failed"),
+        "{}",
+        help.stdout
+    );
 }
 
 #[test]
 fn an_unknown_command_or_flag_is_wrong_input() {
     let directory = tempfile::tempdir().unwrap();
-    for arguments in [&["launch"][..], &["run"], &["run", "x.yaml", "-p", "novalue"], &["models", "show", "a@b"]] {
+    for arguments in [
+        &["launch"][..],
+        &["run"],
+        &["run", "x.yaml", "-p", "novalue"],
+        &["models", "show", "a@b"],
+    ] {
         let called = ratchet(directory.path(), arguments);
         assert_eq!(called.status, 2, "{arguments:?}: {called:?}");
         assert!(called.stderr.starts_with("error: "), "{arguments:?}: {called:?}");
@@ -31,8 +46,11 @@ fn an_unknown_command_or_flag_is_wrong_input() {
 #[test]
 fn a_reader_who_leaves_early_is_no_error() {
     let directory = tempfile::tempdir().unwrap();
-    let mut child =
-        command(directory.path(), &["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(directory.path(), &["schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // The read end closes before the program has written anything worth reading.
     drop(child.stdout.take());
     let status = child.wait().unwrap();
@@ -55,5 +73,8 @@ fn the_schema_is_installed_where_it_is_asked_for() {
     let text = std::fs::read_to_string(directory.path().join("dags/schema/dag.schema.json")).unwrap();
     let installed: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(installed, ratchet(directory.path(), &["schema"]).json());
-    assert!(text.contains("core.noop") && text.contains("transform.sql"), "plugins are missing");
+    assert!(
+        text.contains("core.noop") && text.contains("transform.sql"),
+        "plugins are missing"
+    );
 }

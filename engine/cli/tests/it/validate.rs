@@ -23,7 +23,11 @@ fn all_problems_of_all_files_come_at_once_with_their_places() {
     assert_eq!(called.status, 2, "{called:?}");
     assert_eq!(called.stdout, "./good.yaml: good is valid, 2 tasks\n");
     for expected in ["bad.yaml", "core.nop", "core.noop", "`c`"] {
-        assert!(called.stderr.contains(expected), "{expected} is missing: {}", called.stderr);
+        assert!(
+            called.stderr.contains(expected),
+            "{expected} is missing: {}",
+            called.stderr
+        );
     }
 }
 
@@ -31,13 +35,24 @@ fn all_problems_of_all_files_come_at_once_with_their_places() {
 fn json_is_one_document_with_both_files() {
     let directory = directory_with("bad.yaml", BAD);
     std::fs::write(directory.path().join("good.yaml"), GOOD).unwrap();
-    let called = ratchet(directory.path(), &["validate", "good.yaml", "bad.yaml", "--format", "json"]);
+    let called = ratchet(
+        directory.path(),
+        &["validate", "good.yaml", "bad.yaml", "--format", "json"],
+    );
     assert_eq!(called.status, 2);
     let document = called.json();
     assert_eq!(document["valid"], json!(false));
-    assert_eq!(document["files"][0], json!({ "file": "good.yaml", "valid": true, "dag": "good", "problems": [] }));
+    assert_eq!(
+        document["files"][0],
+        json!({ "file": "good.yaml", "valid": true, "dag": "good", "problems": [] })
+    );
     assert_eq!(document["files"][1]["valid"], json!(false));
-    assert!(document["files"][1]["problems"].as_array().is_some_and(|problems| problems.len() >= 2), "{document}");
+    assert!(
+        document["files"][1]["problems"]
+            .as_array()
+            .is_some_and(|problems| problems.len() >= 2),
+        "{document}"
+    );
 }
 
 #[test]
@@ -46,21 +61,37 @@ fn a_missing_file_and_an_empty_directory_are_wrong_input() {
     let called = ratchet(directory.path(), &["validate", "none.yaml"]);
     assert!(called.refused(2).stderr.contains("none.yaml"), "{called:?}");
     let called = ratchet(directory.path(), &["validate", "."]);
-    assert!(called.refused(2).stderr.contains("holds no .yaml or .yml file"), "{called:?}");
+    assert!(
+        called.refused(2).stderr.contains("holds no .yaml or .yml file"),
+        "{called:?}"
+    );
 }
 
 #[test]
 fn the_next_ticks_follow_the_zone() {
     let text = format!("{GOOD}schedule: {{ cron: \"30 1 * * *\", timezone: Europe/London }}\n");
     let directory = directory_with("good.yaml", &text);
-    let called = ratchet(directory.path(), &["dags", "next", "good.yaml", "-n", "2", "--after", "2024-03-30T12:00:00Z"]);
+    let called = ratchet(
+        directory.path(),
+        &[
+            "dags",
+            "next",
+            "good.yaml",
+            "-n",
+            "2",
+            "--after",
+            "2024-03-30T12:00:00Z",
+        ],
+    );
     assert_eq!(called.done().stdout, "2024-03-31T01:00:00Z\n2024-04-01T00:30:00Z\n");
 }
 
 #[test]
 fn a_dag_is_listed_and_drawn() {
     let directory = directory_with("good.yaml", GOOD);
-    let listed = ratchet(directory.path(), &["dags", "list", "--dags", ".", "--format", "json"]).done().json();
+    let listed = ratchet(directory.path(), &["dags", "list", "--dags", ".", "--format", "json"])
+        .done()
+        .json();
     assert_eq!(listed[0]["name"], json!("good"));
     for format in ["text", "mermaid", "dot", "json"] {
         let drawn = ratchet(directory.path(), &["dags", "graph", "good.yaml", "--format", format]);

@@ -16,7 +16,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) fn defaults(node: Option<&Node>, findings: &mut Vec<Finding>) -> Defaults {
     Defaults {
-        timeout: node.and_then(|node| duration(node, "timeout")).unwrap_or(DEFAULT_TIMEOUT),
+        timeout: node
+            .and_then(|node| duration(node, "timeout"))
+            .unwrap_or(DEFAULT_TIMEOUT),
         retry: retry(node.and_then(|node| node.get("retry")), &Retry::default(), findings),
     }
 }
@@ -33,7 +35,13 @@ pub(crate) fn schedule(node: &Node) -> Schedule {
 }
 
 /// A task without its `with` and its dependencies.
-pub(crate) fn task(id: &str, node: &Node, plugin: &PluginEntry, defaults: &Defaults, findings: &mut Vec<Finding>) -> TaskSpec {
+pub(crate) fn task(
+    id: &str,
+    node: &Node,
+    plugin: &PluginEntry,
+    defaults: &Defaults,
+    findings: &mut Vec<Finding>,
+) -> TaskSpec {
     let resources = node.get("resources");
     TaskSpec {
         id: id.to_owned(),
@@ -64,16 +72,27 @@ fn condition(node: &Node) -> Option<String> {
 fn retry(node: Option<&Node>, inherited: &Retry, findings: &mut Vec<Finding>) -> Retry {
     let Some(node) = node else { return inherited.clone() };
     let retry = Retry {
-        attempts: node.get("attempts").and_then(Node::as_u64).and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(inherited.attempts),
+        attempts: node
+            .get("attempts")
+            .and_then(Node::as_u64)
+            .and_then(|attempts| u32::try_from(attempts).ok())
+            .unwrap_or(inherited.attempts),
         backoff: choice(node, "backoff").unwrap_or(inherited.backoff),
         initial: duration(node, "initial").unwrap_or(inherited.initial),
         max: duration(node, "max").unwrap_or(inherited.max),
-        jitter: node.get("jitter").and_then(Node::as_boolean).unwrap_or(inherited.jitter),
+        jitter: node
+            .get("jitter")
+            .and_then(Node::as_boolean)
+            .unwrap_or(inherited.jitter),
     };
     let written = node.get("max").or_else(|| node.get("initial"));
     if let Some(written) = written.filter(|_| retry.initial > retry.max) {
-        let message = format!("the first pause ({:?}) is longer than the longest ({:?})", retry.initial, retry.max);
-        findings.push(Finding::new(Code::OutOfBounds, written.span, message).with_help("raise `max` or lower `initial`"));
+        let message = format!(
+            "the first pause ({:?}) is longer than the longest ({:?})",
+            retry.initial, retry.max
+        );
+        findings
+            .push(Finding::new(Code::OutOfBounds, written.span, message).with_help("raise `max` or lower `initial`"));
     }
     retry
 }

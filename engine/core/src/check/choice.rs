@@ -5,28 +5,41 @@
 
 use serde_json::{Map, Value};
 
-use super::shape::{At, Outcome, Shape, constants, describe, takes, word_for_type};
+use super::shape::{At, Outcome, Shape, constants, takes};
+use super::words::{describe, word_for_type};
 use crate::diagnostics::{Code, Finding, list, one_of};
 use crate::yaml::{Node, NodeValue};
 
 impl<'a> Shape<'a> {
     pub(super) fn check_choice(&self, node: &Node, branches: &'a [Value], at: &At<'_>, out: &mut Outcome) {
-        let resolved: Vec<(&'a Value, Option<&'a Map<String, Value>>)> =
-            branches.iter().map(|branch| (branch, self.resolve(branch).as_object())).collect();
+        let resolved: Vec<(&'a Value, Option<&'a Map<String, Value>>)> = branches
+            .iter()
+            .map(|branch| (branch, self.resolve(branch).as_object()))
+            .collect();
         let is_null = |keywords: &Map<String, Value>| keywords.get("type").and_then(Value::as_str) == Some("null");
         if matches!(node.value, NodeValue::Null) && resolved.iter().any(|(_, keywords)| keywords.is_some_and(is_null)) {
             return;
         }
-        let candidates: Vec<(&'a Value, &'a Map<String, Value>)> =
-            resolved.iter().filter_map(|(branch, keywords)| keywords.map(|keywords| (*branch, keywords))).filter(|(_, keywords)| !is_null(keywords)).collect();
+        let candidates: Vec<(&'a Value, &'a Map<String, Value>)> = resolved
+            .iter()
+            .filter_map(|(branch, keywords)| keywords.map(|keywords| (*branch, keywords)))
+            .filter(|(_, keywords)| !is_null(keywords))
+            .collect();
         if let [(branch, _)] = candidates.as_slice() {
             return self.check(node, branch, at, out);
         }
         // A branch that takes a port's value sees references before types.
-        if let Some((branch, _)) = candidates.iter().find(|(_, keywords)| keywords.contains_key("x-ratchet-kind")) {
+        if let Some((branch, _)) = candidates
+            .iter()
+            .find(|(_, keywords)| keywords.contains_key("x-ratchet-kind"))
+        {
             return self.check(node, branch, at, out);
         }
-        let fitting: Vec<_> = candidates.iter().copied().filter(|(_, keywords)| takes(keywords, node)).collect();
+        let fitting: Vec<_> = candidates
+            .iter()
+            .copied()
+            .filter(|(_, keywords)| takes(keywords, node))
+            .collect();
         if fitting.is_empty() {
             return self.report_types(node, &candidates, at, out);
         }
@@ -34,65 +47,112 @@ impl<'a> Shape<'a> {
         if fitting.iter().all(|(_, keywords)| !constants(keywords).is_empty()) {
             return self.check_constants(node, &all_constants, at, out);
         }
-        if matches!(node.value, NodeValue::Mapping(_)) && (self.by_key(node, &fitting, at, out) || self.by_constant(node, &fitting, at, out)) {
+        if matches!(node.value, NodeValue::Mapping(_))
+            && (self.by_key(node, &fitting, at, out) || self.by_constant(node, &fitting, at, out))
+        {
             return;
         }
         self.by_trial(node, &fitting, at, out);
     }
 
     fn report_types(&self, node: &Node, candidates: &[(&Value, &Map<String, Value>)], at: &At<'_>, out: &mut Outcome) {
-        let mut words: Vec<&str> = candidates.iter().filter_map(|(_, keywords)| keywords.get("type")?.as_str()).map(word_for_type).collect();
+        let mut words: Vec<&str> = candidates
+            .iter()
+            .filter_map(|(_, keywords)| keywords.get("type")?.as_str())
+            .map(word_for_type)
+            .collect();
         words.sort_unstable();
         words.dedup();
         let message = format!("{} takes {}, found {}", at.name(), words.join(" or "), describe(node));
         let tags: Vec<&str> = candidates.iter().filter_map(|(_, keywords)| tag(keywords)).collect();
         let help = (!tags.is_empty()).then(|| format!("a mapping with one of the keys {}", list(tags)));
-        out.findings.push(Finding::new(Code::WrongType, node.place(), message).maybe_help(help));
+        out.findings
+            .push(Finding::new(Code::WrongType, node.place(), message).maybe_help(help));
     }
 
     /// `{ row_count: { min: 1 } }`: the key says which branch. False if the branches are not of that kind.
-    fn by_key(&self, node: &Node, branches: &[(&'a Value, &'a Map<String, Value>)], at: &At<'_>, out: &mut Outcome) -> bool {
+    fn by_key(
+        &self,
+        node: &Node,
+        branches: &[(&'a Value, &'a Map<String, Value>)],
+        at: &At<'_>,
+        out: &mut Outcome,
+    ) -> bool {
         let tags: Vec<&str> = branches.iter().filter_map(|(_, keywords)| tag(keywords)).collect();
         if tags.len() != branches.len() {
             return false;
         }
         let meant = node.entries().iter().find_map(|(key, _)| {
-            branches.iter().find(|(_, keywords)| tag(keywords) == Some(key.text.as_str()))
+            branches
+                .iter()
+                .find(|(_, keywords)| tag(keywords) == Some(key.text.as_str()))
         });
         match (meant, node.entries().first()) {
             (Some((branch, _)), _) if node.entries().len() == 1 => self.check(node, branch, at, out),
             (Some(_), _) => {
-                let message = format!("{} has {} keys; it has one, which says what it is", at.name(), node.entries().len());
-                out.findings.push(Finding::new(Code::WrongType, node.place(), message).with_help("make each its own item"));
+                let message = format!(
+                    "{} has {} keys; it has one, which says what it is",
+                    at.name(),
+                    node.entries().len()
+                );
+                out.findings
+                    .push(Finding::new(Code::WrongType, node.place(), message).with_help("make each its own item"));
             }
             (None, Some((key, _))) => out.findings.push(
-                Finding::new(Code::UnknownKey, key.span, format!("unknown key `{}`", key.text)).maybe_help(one_of(&key.text, tags)),
+                Finding::new(Code::UnknownKey, key.span, format!("unknown key `{}`", key.text))
+                    .maybe_help(one_of(&key.text, tags)),
             ),
             (None, None) => out.findings.push(
-                Finding::new(Code::MissingKey, at.owner(), format!("{} lacks the key that says what it is", at.name()))
-                    .with_help(format!("one of {}", list(tags))),
+                Finding::new(
+                    Code::MissingKey,
+                    at.owner(),
+                    format!("{} lacks the key that says what it is", at.name()),
+                )
+                .with_help(format!("one of {}", list(tags))),
             ),
         }
         true
     }
 
     /// `{ kind: linear, ... }`: a constant says which branch. False if the branches are not of that kind.
-    fn by_constant(&self, node: &Node, branches: &[(&'a Value, &'a Map<String, Value>)], at: &At<'_>, out: &mut Outcome) -> bool {
-        let Some(key) = branches.first().and_then(|(_, keywords)| discriminator(keywords)) else { return false };
-        if branches.iter().any(|(_, keywords)| discriminator(keywords) != Some(key)) {
+    fn by_constant(
+        &self,
+        node: &Node,
+        branches: &[(&'a Value, &'a Map<String, Value>)],
+        at: &At<'_>,
+        out: &mut Outcome,
+    ) -> bool {
+        let Some(key) = branches.first().and_then(|(_, keywords)| discriminator(keywords)) else {
+            return false;
+        };
+        if branches
+            .iter()
+            .any(|(_, keywords)| discriminator(keywords) != Some(key))
+        {
             return false;
         }
         let constant = |keywords: &'a Map<String, Value>| constants_of_property(keywords, key);
         let Some(value) = node.get(key) else {
-            let values: Vec<&str> = branches.iter().flat_map(|(_, keywords)| constant(keywords)).filter_map(Value::as_str).collect();
+            let values: Vec<&str> = branches
+                .iter()
+                .flat_map(|(_, keywords)| constant(keywords))
+                .filter_map(Value::as_str)
+                .collect();
             out.findings.push(
-                Finding::new(Code::MissingKey, at.owner(), format!("{} lacks the key `{key}`", at.name()))
-                    .with_help(format!("one of {}", list(values))),
+                Finding::new(
+                    Code::MissingKey,
+                    at.owner(),
+                    format!("{} lacks the key `{key}`", at.name()),
+                )
+                .with_help(format!("one of {}", list(values))),
             );
             return true;
         };
         let found = value.to_json();
-        match branches.iter().find(|(_, keywords)| constant(keywords).contains(&&found)) {
+        match branches
+            .iter()
+            .find(|(_, keywords)| constant(keywords).contains(&&found))
+        {
             Some((branch, _)) => self.check(node, branch, at, out),
             None => {
                 let all: Vec<&Value> = branches.iter().flat_map(|(_, keywords)| constant(keywords)).collect();
@@ -101,7 +161,8 @@ impl<'a> Shape<'a> {
                     Some(text) => {
                         let texts: Vec<&str> = all.iter().filter_map(|value| value.as_str()).collect();
                         out.findings.push(
-                            Finding::new(Code::NotAChoice, value.span, format!("`{key}` cannot be `{text}`")).maybe_help(one_of(text, texts)),
+                            Finding::new(Code::NotAChoice, value.span, format!("`{key}` cannot be `{text}`"))
+                                .maybe_help(one_of(text, texts)),
                         );
                     }
                     None => self.check_constants(value, &all, at, out),
@@ -117,7 +178,10 @@ impl<'a> Shape<'a> {
             let mut trial = Outcome::default();
             self.check(node, branch, at, &mut trial);
             let cost = (trial.findings.len(), trial.as_text.len());
-            if best.as_ref().is_none_or(|best| cost < (best.findings.len(), best.as_text.len())) {
+            if best
+                .as_ref()
+                .is_none_or(|best| cost < (best.findings.len(), best.as_text.len()))
+            {
                 best = Some(trial);
             }
             if cost == (0, 0) {
@@ -144,10 +208,16 @@ fn tag(keywords: &Map<String, Value>) -> Option<&str> {
 /// The first required property whose value is a constant.
 fn discriminator(keywords: &Map<String, Value>) -> Option<&str> {
     let required = keywords.get("required")?.as_array()?;
-    required.iter().filter_map(Value::as_str).find(|name| !constants_of_property(keywords, name).is_empty())
+    required
+        .iter()
+        .filter_map(Value::as_str)
+        .find(|name| !constants_of_property(keywords, name).is_empty())
 }
 
 fn constants_of_property<'v>(keywords: &'v Map<String, Value>, name: &str) -> Vec<&'v Value> {
-    let property = keywords.get("properties").and_then(|properties| properties.get(name)).and_then(Value::as_object);
+    let property = keywords
+        .get("properties")
+        .and_then(|properties| properties.get(name))
+        .and_then(Value::as_object);
     property.map(constants).unwrap_or_default()
 }

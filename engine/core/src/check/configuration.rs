@@ -9,7 +9,7 @@ use super::shape::{At, Mode, Outcome, Shape};
 use crate::diagnostics::{Code, Finding};
 use crate::plugin::{PluginEntry, PortKind};
 use crate::spec::Param;
-use crate::template::{Expression, Reference, Scope, has_expression, render, whole_expression};
+use crate::template::{Expression, Reference, Scope, has_expression, is_true, render, whole_expression};
 use crate::yaml::{Key, Node, NodeValue, Span};
 
 /// `with` as JSON, numbers as text where text is taken.
@@ -25,7 +25,11 @@ fn settled(node: &Node, as_text: &BTreeSet<String>, pointer: String) -> Node {
     let value = match &node.value {
         NodeValue::Number { text, .. } if as_text.contains(&pointer) => NodeValue::Text(text.clone()),
         NodeValue::Sequence(items) => NodeValue::Sequence(
-            items.iter().enumerate().map(|(index, item)| settled(item, as_text, format!("{pointer}/{index}"))).collect(),
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| settled(item, as_text, format!("{pointer}/{index}")))
+                .collect(),
         ),
         NodeValue::Mapping(entries) => NodeValue::Mapping(
             entries
@@ -41,21 +45,40 @@ fn settled(node: &Node, as_text: &BTreeSet<String>, pointer: String) -> Node {
     Node { span: node.span, value }
 }
 
+/// `with` of one task.
+pub(crate) struct Configuration<'a> {
+    pub(crate) node: &'a Node,
+    /// Numbers that stand where text is taken.
+    pub(crate) as_text: &'a BTreeSet<String>,
+    /// Whom to blame for what is missing.
+    pub(crate) owner: Span,
+    pub(crate) plugin: &'a PluginEntry,
+}
+
 /// Asks the plugin. Says nothing where the configuration depends on what tasks compute or on a parameter without a
 /// default: then the task asks when it runs.
 pub(crate) fn check(
-    node: &Node,
-    as_text: &BTreeSet<String>,
-    owner: Span,
-    plugin: &PluginEntry,
+    with: &Configuration<'_>,
     known: &Known<'_>,
     params: &BTreeMap<String, Param>,
     text: &str,
     findings: &mut Vec<Finding>,
 ) {
+    let &Configuration {
+        node,
+        as_text,
+        owner,
+        plugin,
+    } = with;
     let settled = settled(node, as_text, String::new());
-    let Some(rendered) = placeholders(&settled, known, params) else { return };
-    let shape = Shape { root: &plugin.schema, mode: Mode::Rendered, text };
+    let Some(rendered) = placeholders(&settled, known, params) else {
+        return;
+    };
+    let shape = Shape {
+        root: &plugin.schema,
+        mode: Mode::Rendered,
+        text,
+    };
     let mut outcome = Outcome::default();
     shape.check(&rendered, &plugin.schema, &At::root("`with`", owner), &mut outcome);
     if !outcome.findings.is_empty() {
@@ -66,9 +89,25 @@ pub(crate) fn check(
         return;
     }
     for problem in (plugin.validate)(&rendered.to_json()) {
-        let place = if problem.pointer.is_empty() { owner } else { rendered.place_of(&problem.pointer) };
-        let finding = Finding::new(Code::ConfigurationRefused, place, format!("`{}`: {}", plugin.name, problem.message));
+        let place = if problem.pointer.is_empty() {
+            owner
+        } else {
+            rendered.place_of(&problem.pointer)
+        };
+        let finding = Finding::new(
+            Code::ConfigurationRefused,
+            place,
+            format!("`{}`: {}", plugin.name, problem.message),
+        );
         findings.push(finding.maybe_help(problem.help));
+    }
+}
+
+/// True if the defaults alone say that the task is skipped: then they need not make a configuration.
+pub(crate) fn skipped_by_defaults(when: &Node, known: &Known<'_>, params: &BTreeMap<String, Param>) -> bool {
+    match placeholders(when, known, params) {
+        Some(value) => !is_true(&value.to_json()),
+        None => false,
     }
 }
 
@@ -79,13 +118,24 @@ fn placeholders(node: &Node, known: &Known<'_>, params: &BTreeMap<String, Param>
             let value = render(&Value::String(text.clone()), &scope(text, known, params)?).ok()?;
             return Some(Node::from_json(&value, node.span));
         }
-        NodeValue::Sequence(items) => {
-            NodeValue::Sequence(items.iter().map(|item| placeholders(item, known, params)).collect::<Option<_>>()?)
-        }
+        NodeValue::Sequence(items) => NodeValue::Sequence(
+            items
+                .iter()
+                .map(|item| placeholders(item, known, params))
+                .collect::<Option<_>>()?,
+        ),
         NodeValue::Mapping(entries) => NodeValue::Mapping(
             entries
                 .iter()
-                .map(|(key, value)| Some((Key { span: key.span, text: key.text.clone() }, placeholders(value, known, params)?)))
+                .map(|(key, value)| {
+                    Some((
+                        Key {
+                            span: key.span,
+                            text: key.text.clone(),
+                        },
+                        placeholders(value, known, params)?,
+                    ))
+                })
                 .collect::<Option<_>>()?,
         ),
         other => other.clone(),
@@ -95,7 +145,10 @@ fn placeholders(node: &Node, known: &Known<'_>, params: &BTreeMap<String, Param>
 
 /// What one text reads. Tables, models and reports stand in only as a whole: nothing is computed from an empty one.
 fn scope(text: &str, known: &Known<'_>, params: &BTreeMap<String, Param>) -> Option<Scope> {
-    let mut scope = Scope { run: Value::Null, ..Scope::default() };
+    let mut scope = Scope {
+        run: Value::Null,
+        ..Scope::default()
+    };
     let value = Value::String(text.to_owned());
     for reference in crate::template::references(&value).ok()? {
         match &reference {
@@ -106,7 +159,11 @@ fn scope(text: &str, known: &Known<'_>, params: &BTreeMap<String, Param>) -> Opt
                 let whole = Expression::parse(whole_expression(text)?).ok()?.nearly_bare?;
                 debug_assert_eq!(whole, reference);
                 let placeholder = placeholder(known.kind(&reference)?)?;
-                scope.tasks.entry(task.clone()).or_default().insert(port.clone(), placeholder);
+                scope
+                    .tasks
+                    .entry(task.clone())
+                    .or_default()
+                    .insert(port.clone(), placeholder);
             }
             // Ids and instants are of a run.
             Reference::Run(_) => return None,

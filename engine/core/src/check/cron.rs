@@ -19,16 +19,61 @@ struct Field {
     values: u32,
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-const NICKNAMES: [&str; 7] = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"];
+const NICKNAMES: [&str; 7] = [
+    "@hourly",
+    "@daily",
+    "@midnight",
+    "@weekly",
+    "@monthly",
+    "@yearly",
+    "@annually",
+];
 
 const FIELDS: [Field; 5] = [
-    Field { name: "minute", least: 0, greatest: 59, names: &[], first_name: 0, values: 60 },
-    Field { name: "hour", least: 0, greatest: 23, names: &[], first_name: 0, values: 24 },
-    Field { name: "day of month", least: 1, greatest: 31, names: &[], first_name: 0, values: 31 },
-    Field { name: "month", least: 1, greatest: 12, names: &MONTHS, first_name: 1, values: 12 },
-    Field { name: "day of week", least: 0, greatest: 7, names: &WEEKDAYS, first_name: 0, values: 7 },
+    Field {
+        name: "minute",
+        least: 0,
+        greatest: 59,
+        names: &[],
+        first_name: 0,
+        values: 60,
+    },
+    Field {
+        name: "hour",
+        least: 0,
+        greatest: 23,
+        names: &[],
+        first_name: 0,
+        values: 24,
+    },
+    Field {
+        name: "day of month",
+        least: 1,
+        greatest: 31,
+        names: &[],
+        first_name: 0,
+        values: 31,
+    },
+    Field {
+        name: "month",
+        least: 1,
+        greatest: 12,
+        names: &MONTHS,
+        first_name: 1,
+        values: 12,
+    },
+    Field {
+        name: "day of week",
+        least: 0,
+        greatest: 7,
+        names: &WEEKDAYS,
+        first_name: 0,
+        values: 7,
+    },
 ];
 
 /// Most days of each month, from January.
@@ -39,28 +84,43 @@ pub(super) fn check(text: &str) -> Result<(), FormatProblem> {
     if trimmed.starts_with('@') {
         return nickname(trimmed);
     }
-    let fields: Vec<(usize, &str)> =
-        text.split_whitespace().map(|field| (field.as_ptr() as usize - text.as_ptr() as usize, field)).collect();
+    let fields: Vec<(usize, &str)> = text
+        .split_whitespace()
+        .map(|field| (field.as_ptr() as usize - text.as_ptr() as usize, field))
+        .collect();
     if fields.len() != FIELDS.len() {
         let help = match fields.len() {
             6 => "seconds and years have no field: minute, hour, day of month, month, day of week",
             _ => "write five: minute, hour, day of month, month, day of week, such as `0 2 15 * *`",
         };
-        let count = if fields.len() == 1 { "1 field".to_owned() } else { format!("{} fields", fields.len()) };
-        return Err(problem(None, format!("`{trimmed}` has {count}, a cron line has five"), help.to_owned()));
+        let count = if fields.len() == 1 {
+            "1 field".to_owned()
+        } else {
+            format!("{} fields", fields.len())
+        };
+        return Err(problem(
+            None,
+            format!("`{trimmed}` has {count}, a cron line has five"),
+            help.to_owned(),
+        ));
     }
     let mut sets = Vec::new();
     for (field, (start, text)) in FIELDS.iter().zip(&fields) {
-        let set = field.read(text).map_err(|(part, message, help)| {
-            problem(Some(start + part.start..start + part.end), message, help)
-        })?;
+        let set = field
+            .read(text)
+            .map_err(|(part, message, help)| problem(Some(start + part.start..start + part.end), message, help))?;
         sets.push(set);
     }
     never(&fields, &sets)
 }
 
 fn problem(part: Option<Range<usize>>, message: String, help: String) -> FormatProblem {
-    FormatProblem { code: Code::BadCron, part, message, help: Some(help) }
+    FormatProblem {
+        code: Code::BadCron,
+        part,
+        message,
+        help: Some(help),
+    }
 }
 
 fn nickname(text: &str) -> Result<(), FormatProblem> {
@@ -73,9 +133,16 @@ fn nickname(text: &str) -> Result<(), FormatProblem> {
 
 /// A day that none of the months has. With a day of week beside it, that one still counts.
 fn never(fields: &[(usize, &str)], sets: &[Vec<u32>]) -> Result<(), FormatProblem> {
-    let ([_, _, (start, day), _, (_, weekday)], [_, _, days, months, _]) = (fields, sets) else { return Ok(()) };
+    let ([_, _, (start, day), _, (_, weekday)], [_, _, days, months, _]) = (fields, sets) else {
+        return Ok(());
+    };
     let any = |text: &str| text.split(',').any(|part| part == "*" || part == "?");
-    let longest = months.iter().filter_map(|month| DAYS.get(*month as usize - 1)).max().copied().unwrap_or(31);
+    let longest = months
+        .iter()
+        .filter_map(|month| DAYS.get(*month as usize - 1))
+        .max()
+        .copied()
+        .unwrap_or(31);
     if any(weekday) && days.iter().all(|day| *day > longest) {
         let message = format!("day of month `{day}` comes in none of these months: it would never run");
         let help = format!("the longest of them has {longest} days");
@@ -107,7 +174,11 @@ impl Field {
                     (first, if step.is_some() { last_value.max(first) } else { first })
                 }
             };
-            let values: Vec<u32> = if first <= last { (first..=last).collect() } else { (first..=last_value).chain(self.least..=last).collect() };
+            let values: Vec<u32> = if first <= last {
+                (first..=last).collect()
+            } else {
+                (first..=last_value).chain(self.least..=last).collect()
+            };
             set.extend(values.into_iter().step_by(step.unwrap_or(1) as usize));
         }
         Ok(set)
@@ -119,11 +190,18 @@ impl Field {
             return Ok(position as u32 + self.first_name);
         }
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse::<u32>().ok().filter(|number| digits && (self.least..=self.greatest).contains(number));
+        let number = text
+            .parse::<u32>()
+            .ok()
+            .filter(|number| digits && (self.least..=self.greatest).contains(number));
         number.ok_or_else(|| {
             let message = match text {
                 "" => format!("the {} has an empty place", self.name),
-                text => format!("`{text}` is not {} {}", if self.name == "hour" { "an" } else { "a" }, self.name),
+                text => format!(
+                    "`{text}` is not {} {}",
+                    if self.name == "hour" { "an" } else { "a" },
+                    self.name
+                ),
             };
             let mut help = format!("{} to {}", self.least, self.greatest);
             if let (Some(first), Some(last)) = (self.names.first(), self.names.last()) {
@@ -136,7 +214,11 @@ impl Field {
     fn step(&self, text: &str, at: &Range<usize>) -> Result<u32, FieldProblem> {
         let step = text.parse::<u32>().ok().filter(|step| (1..=self.values).contains(step));
         step.ok_or_else(|| {
-            (at.clone(), format!("`/{text}` is not a step of the {}", self.name), format!("1 to {}", self.values))
+            (
+                at.clone(),
+                format!("`/{text}` is not a step of the {}", self.name),
+                format!("1 to {}", self.values),
+            )
         })
     }
 }
@@ -156,8 +238,18 @@ mod tests {
     #[test]
     fn lines_that_croniter_reads_are_read() {
         for line in [
-            "* * * * *", "0 2 15 * *", "*/5 0-6,22-23 1,15 jan-mar MON-fri", "0 0 * * 7", "0 22-2 * * fri-mon", "5/15 * ? * *",
-            "  0  2 15 * * ", "@daily", "0 0 29 2 *", "0 0 31 2 mon", "0 0 * * 0-7", "0 0 30 2,3 *",
+            "* * * * *",
+            "0 2 15 * *",
+            "*/5 0-6,22-23 1,15 jan-mar MON-fri",
+            "0 0 * * 7",
+            "0 22-2 * * fri-mon",
+            "5/15 * ? * *",
+            "  0  2 15 * * ",
+            "@daily",
+            "0 0 29 2 *",
+            "0 0 31 2 mon",
+            "0 0 * * 0-7",
+            "0 0 30 2,3 *",
         ] {
             assert!(check(line).is_ok(), "{line}");
         }

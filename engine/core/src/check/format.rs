@@ -27,15 +27,24 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
         "parameter-name" => name(text, "the parameter", "_"),
         "cron" => cron::check(text),
         "timezone" => timezone(text),
-        "duration" => parse_duration(text).map(drop).map_err(|message| problem(Code::BadDuration, message).help("write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`")),
-        "size" => parse_size(text).map(drop).map_err(|message| problem(Code::BadSize, message).help("write number and unit: `512MiB`, `4GiB`, `1.5GB`")),
+        "duration" => parse_duration(text).map(drop).map_err(|message| {
+            problem(Code::BadDuration, message).help("write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`")
+        }),
+        "size" => parse_size(text).map(drop).map_err(|message| {
+            problem(Code::BadSize, message).help("write number and unit: `512MiB`, `4GiB`, `1.5GB`")
+        }),
         "condition" => condition(text),
         _ => Ok(()),
     }
 }
 
 fn problem(code: Code, message: impl Into<String>) -> FormatProblem {
-    FormatProblem { code, part: None, message: message.into(), help: None }
+    FormatProblem {
+        code,
+        part: None,
+        message: message.into(),
+        help: None,
+    }
 }
 
 impl FormatProblem {
@@ -47,23 +56,43 @@ impl FormatProblem {
 
 fn name(text: &str, what: &str, also: &str) -> Result<(), FormatProblem> {
     const MOST: usize = 100;
-    let belongs = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || also.contains(character);
+    let belongs =
+        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || also.contains(character);
     let starts_well = text.starts_with(|character: char| character.is_ascii_lowercase());
     if starts_well && text.chars().all(belongs) && text.len() <= MOST {
         return Ok(());
     }
     let signs: Vec<String> = also.chars().map(|sign| format!("`{sign}`")).collect();
-    let rule = format!("a lower-case letter, then lower-case letters, digits and {}, at most {MOST}", signs.join(" and "));
+    let rule = format!(
+        "a lower-case letter, then lower-case letters, digits and {}, at most {MOST}",
+        signs.join(" and ")
+    );
     let mut near: String = text
         .trim()
         .to_lowercase()
         .chars()
-        .map(|character| if belongs(character) { character } else { also.chars().next().unwrap_or('-') })
+        .map(|character| {
+            if belongs(character) {
+                character
+            } else {
+                also.chars().next().unwrap_or('-')
+            }
+        })
         .take(MOST)
         .collect();
-    near = near.trim_start_matches(|character: char| !character.is_ascii_lowercase()).to_owned();
-    let help = if near.is_empty() { rule } else { format!("{rule}; such as `{near}`") };
-    Err(problem(Code::BadName, format!("{what} `{}` is not a name", text.chars().take(120).collect::<String>())).help(help))
+    near = near
+        .trim_start_matches(|character: char| !character.is_ascii_lowercase())
+        .to_owned();
+    let help = if near.is_empty() {
+        rule
+    } else {
+        format!("{rule}; such as `{near}`")
+    };
+    Err(problem(
+        Code::BadName,
+        format!("{what} `{}` is not a name", text.chars().take(120).collect::<String>()),
+    )
+    .help(help))
 }
 
 fn timezone(text: &str) -> Result<(), FormatProblem> {
@@ -94,7 +123,10 @@ fn condition(text: &str) -> Result<(), FormatProblem> {
 pub(crate) fn part_of(text: &str, span: Span, fragment: &str) -> Span {
     let source = text.get(span.offset..span.offset + span.length).unwrap_or_default();
     match source.find(fragment) {
-        Some(at) if !fragment.is_empty() => Span { offset: span.offset + at, length: fragment.len() },
+        Some(at) if !fragment.is_empty() => Span {
+            offset: span.offset + at,
+            length: fragment.len(),
+        },
         _ => span,
     }
 }
@@ -105,5 +137,8 @@ pub(crate) fn range_of(text: &str, span: Span, scalar: &str, range: &Range<usize
     if whole.length != scalar.len() {
         return span;
     }
-    Span { offset: whole.offset + range.start, length: range.len() }
+    Span {
+        offset: whole.offset + range.start,
+        length: range.len(),
+    }
 }

@@ -20,8 +20,14 @@ impl<'a> Known<'a> {
 
     /// The kind of a reference to a port, if task, plugin and port are known.
     pub(crate) fn kind(&self, reference: &Reference) -> Option<PortKind> {
-        let Reference::Port { task, port } = reference else { return None };
-        self.plugin(task)?.outputs.iter().find(|output| output.name == port).map(|output| output.kind)
+        let Reference::Port { task, port } = reference else {
+            return None;
+        };
+        self.plugin(task)?
+            .outputs
+            .iter()
+            .find(|output| output.name == port)
+            .map(|output| output.kind)
     }
 
     /// True for a reference to a task.
@@ -37,7 +43,10 @@ impl<'a> Known<'a> {
 
     /// `tasks.<id>.<port>` of every port of a kind.
     pub(crate) fn ports_of(&self, kind: PortKind) -> Vec<String> {
-        let plugins = self.tasks.iter().filter_map(|(id, plugin)| plugin.map(|plugin| (id, plugin)));
+        let plugins = self
+            .tasks
+            .iter()
+            .filter_map(|(id, plugin)| plugin.map(|plugin| (id, plugin)));
         plugins
             .flat_map(|(id, plugin)| plugin.outputs.iter().map(move |output| (id, output)))
             .filter(|(_, output)| output.kind == kind)

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::configuration::Configuration;
 use super::known::Known;
 use super::references::{self, Reads};
-use super::shape::{At, Mode, Outcome, Shape, describe};
+use super::shape::{At, Mode, Outcome, Shape};
+use super::words::describe;
 use super::{build, configuration, params};
 use crate::diagnostics::{Code, Diagnostics, Finding, Severity, locate, one_of};
 use crate::plan::{self, Edges};
@@ -43,14 +45,27 @@ pub fn check(file_name: &str, text: &str, registry: &Registry) -> (Option<Dag>, 
     (dag.filter(|_| !diagnostics.has_errors()), diagnostics)
 }
 
-fn check_tree(file_name: &str, text: &str, tree: &Node, registry: &Registry, findings: &mut Vec<Finding>) -> Option<Dag> {
+fn check_tree(
+    file_name: &str,
+    text: &str,
+    tree: &Node,
+    registry: &Registry,
+    findings: &mut Vec<Finding>,
+) -> Option<Dag> {
     if !matches!(tree.value, NodeValue::Mapping(_)) {
-        let message = format!("a DAG file is a mapping with `name` and `tasks`, found {}", describe(tree));
+        let message = format!(
+            "a DAG file is a mapping with `name` and `tasks`, found {}",
+            describe(tree)
+        );
         findings.push(Finding::new(Code::WrongType, tree.place(), message));
         return None;
     }
     let schema = schema::dag();
-    let shape = Shape { root: &schema, mode: Mode::Plain, text };
+    let shape = Shape {
+        root: &schema,
+        mode: Mode::Plain,
+        text,
+    };
     let mut outcome = Outcome::default();
     shape.check(tree, &schema, &At::root("the DAG", tree.place()), &mut outcome);
     findings.extend(outcome.findings);
@@ -58,12 +73,26 @@ fn check_tree(file_name: &str, text: &str, tree: &Node, registry: &Registry, fin
     let declared = tree.get("params");
     let task_entries = tree.get("tasks").map(Node::entries).unwrap_or_default();
     let known = Known {
-        tasks: task_entries.iter().map(|(key, node)| (key.text.as_str(), plugin_of(node, registry))).collect(),
-        params: declared.map(Node::entries).unwrap_or_default().iter().map(|(key, node)| (key.text.as_str(), params::kind(node))).collect(),
+        tasks: task_entries
+            .iter()
+            .map(|(key, node)| (key.text.as_str(), plugin_of(node, registry)))
+            .collect(),
+        params: declared
+            .map(Node::entries)
+            .unwrap_or_default()
+            .iter()
+            .map(|(key, node)| (key.text.as_str(), params::kind(node)))
+            .collect(),
     };
     let params = params::read(declared, findings);
     let defaults = build::defaults(tree.get("defaults"), findings);
-    let file = File { text, registry, known: &known, params: &params, defaults: &defaults };
+    let file = File {
+        text,
+        registry,
+        known: &known,
+        params: &params,
+        defaults: &defaults,
+    };
     let mut read_params = Vec::new();
     let checked: Vec<Checked<'_>> = task_entries
         .iter()
@@ -88,8 +117,15 @@ fn check_tree(file_name: &str, text: &str, tree: &Node, registry: &Registry, fin
         name: build::text(tree, "name")?,
         description: build::text(tree, "description").unwrap_or_default(),
         schedule: tree.get("schedule").map(build::schedule),
-        max_active_runs: tree.get("max_active_runs").and_then(Node::as_u64).and_then(|runs| u32::try_from(runs).ok()).unwrap_or(1),
-        tasks: order.into_iter().map(|at| specs.get_mut(at).and_then(Option::take)).collect::<Option<_>>()?,
+        max_active_runs: tree
+            .get("max_active_runs")
+            .and_then(Node::as_u64)
+            .and_then(|runs| u32::try_from(runs).ok())
+            .unwrap_or(1),
+        tasks: order
+            .into_iter()
+            .map(|at| specs.get_mut(at).and_then(Option::take))
+            .collect::<Option<_>>()?,
         params,
         defaults,
         file_name: file_name.to_owned(),
@@ -105,8 +141,12 @@ fn warn_of_unused(declared: Option<&Node>, read: &[String], findings: &mut Vec<F
     for (key, _) in declared.map(Node::entries).unwrap_or_default() {
         if !read.contains(&key.text) {
             findings.push(
-                Finding::new(Code::UnusedParameter, key.span, format!("nothing reads the parameter `{}`", key.text))
-                    .with_help(format!("read it as `${{{{ params.{} }}}}`, or remove it", key.text)),
+                Finding::new(
+                    Code::UnusedParameter,
+                    key.span,
+                    format!("nothing reads the parameter `{}`", key.text),
+                )
+                .with_help(format!("read it as `${{{{ params.{} }}}}`, or remove it", key.text)),
             );
         }
     }
@@ -132,7 +172,10 @@ struct Checked<'n> {
 impl<'n> Checked<'n> {
     fn edges(&self) -> Edges<'_> {
         let read = self.reads.tasks.iter().map(|(task, place)| (task.as_str(), *place));
-        Edges { task: self.id, after: read.chain(self.needs.iter().copied()).collect() }
+        Edges {
+            task: self.id,
+            after: read.chain(self.needs.iter().copied()).collect(),
+        }
     }
 
     fn into_spec(self) -> Option<TaskSpec> {
@@ -155,42 +198,100 @@ impl File<'_> {
         let plugin = self.known.plugin(&key.text);
         let Some(plugin) = plugin else {
             self.report_plugin(node, findings);
-            return Checked { id: &key.text, needs, reads, spec: None };
+            return Checked {
+                id: &key.text,
+                needs,
+                reads,
+                spec: None,
+            };
         };
         let mut spec = build::task(&key.text, node, plugin, self.defaults, findings);
         let (with, owner) = match node.entry("with") {
             Some((with_key, with)) => (with.clone(), with_key.span),
-            None => (Node { span: key.span, value: NodeValue::Mapping(Vec::new()) }, key.span),
+            None => (
+                Node {
+                    span: key.span,
+                    value: NodeValue::Mapping(Vec::new()),
+                },
+                key.span,
+            ),
         };
         if !matches!(with.value, NodeValue::Mapping(_)) {
-            return Checked { id: &key.text, needs, reads, spec: None };
+            return Checked {
+                id: &key.text,
+                needs,
+                reads,
+                spec: None,
+            };
         }
         self.explain_misplaced_keys(key, node, plugin, findings);
-        let shape = Shape { root: &plugin.schema, mode: Mode::Template(self.known), text: self.text };
+        let shape = Shape {
+            root: &plugin.schema,
+            mode: Mode::Template(self.known),
+            text: self.text,
+        };
         let mut outcome = Outcome::default();
-        shape.check(&with, &plugin.schema, &At::root(&format!("`with` of `{}`", key.text), owner), &mut outcome);
+        shape.check(
+            &with,
+            &plugin.schema,
+            &At::root(&format!("`with` of `{}`", key.text), owner),
+            &mut outcome,
+        );
         findings.append(&mut outcome.findings);
-        if findings.len() == before {
-            configuration::check(&with, &outcome.as_text, owner, plugin, self.known, self.params, self.text, findings);
+        let skipped = node
+            .get("when")
+            .is_some_and(|when| configuration::skipped_by_defaults(when, self.known, self.params));
+        if findings.len() == before && !skipped {
+            let configuration = Configuration {
+                node: &with,
+                as_text: &outcome.as_text,
+                owner,
+                plugin,
+            };
+            configuration::check(&configuration, self.known, self.params, self.text, findings);
         }
         spec.with = configuration::to_json(&with, &outcome.as_text);
-        let checked = Checked { id: &key.text, needs, reads, spec: None };
+        let checked = Checked {
+            id: &key.text,
+            needs,
+            reads,
+            spec: None,
+        };
         let dependencies = checked.edges().after.len();
         references::warn_of_absence(spec.trigger, dependencies, &checked.reads, findings);
-        if let Some((trigger, _)) = node.entry("trigger").filter(|_| dependencies == 0 && spec.trigger != TriggerRule::AllSuccess) {
+        if let Some((trigger, _)) = node
+            .entry("trigger")
+            .filter(|_| dependencies == 0 && spec.trigger != TriggerRule::AllSuccess)
+        {
             findings.push(
-                Finding::new(Code::NoEffect, trigger.span, format!("`{}` comes after nothing: its trigger changes nothing", key.text))
-                    .with_help("name the tasks before it in `needs`, or remove `trigger`"),
+                Finding::new(
+                    Code::NoEffect,
+                    trigger.span,
+                    format!("`{}` comes after nothing: its trigger changes nothing", key.text),
+                )
+                .with_help("name the tasks before it in `needs`, or remove `trigger`"),
             );
         }
-        Checked { spec: Some(spec), ..checked }
+        Checked {
+            spec: Some(spec),
+            ..checked
+        }
     }
 
     /// `when` decides by a value; a table is no answer to a question.
     fn check_condition(&self, node: &Node, findings: &mut Vec<Finding>) {
-        let Some(when) = node.get("when").filter(|when| when.as_text().is_some()) else { return };
-        let schema = Value::Object(serde_json::Map::from_iter([("type".to_owned(), Value::from(vec!["boolean", "string", "number", "integer"]))]));
-        let shape = Shape { root: &schema, mode: Mode::Template(self.known), text: self.text };
+        let Some(when) = node.get("when").filter(|when| when.as_text().is_some()) else {
+            return;
+        };
+        let schema = Value::Object(serde_json::Map::from_iter([(
+            "type".to_owned(),
+            Value::from(vec!["boolean", "string", "number", "integer"]),
+        )]));
+        let shape = Shape {
+            root: &schema,
+            mode: Mode::Template(self.known),
+            text: self.text,
+        };
         let mut outcome = Outcome::default();
         shape.check(when, &schema, &At::root("`when`", when.span), &mut outcome);
         findings.append(&mut outcome.findings);
@@ -204,17 +305,29 @@ impl File<'_> {
         }
         let names: Vec<&str> = self.registry.iter().map(|plugin| plugin.name).collect();
         findings.push(
-            Finding::new(Code::UnknownPlugin, uses.span, format!("unknown plugin `{name}`")).maybe_help(one_of(name, names)),
+            Finding::new(Code::UnknownPlugin, uses.span, format!("unknown plugin `{name}`"))
+                .maybe_help(one_of(name, names)),
         );
     }
 
     /// A key of the configuration that stands beside `with` gets told so.
     fn explain_misplaced_keys(&self, task: &Key, node: &Node, plugin: &PluginEntry, findings: &mut [Finding]) {
-        let takes = |name: &str| plugin.schema.get("properties").and_then(|properties| properties.get(name)).is_some();
+        let takes = |name: &str| {
+            plugin
+                .schema
+                .get("properties")
+                .and_then(|properties| properties.get(name))
+                .is_some()
+        };
         for (key, _) in node.entries().iter().filter(|(key, _)| takes(&key.text)) {
-            let misplaced = findings.iter_mut().find(|finding| finding.code == Code::UnknownKey && finding.span == key.span);
+            let misplaced = findings
+                .iter_mut()
+                .find(|finding| finding.code == Code::UnknownKey && finding.span == key.span);
             if let Some(finding) = misplaced {
-                finding.help = Some(format!("`{}` is configuration of `{}`: it goes under `with` of `{}`", key.text, plugin.name, task.text));
+                finding.help = Some(format!(
+                    "`{}` is configuration of `{}`: it goes under `with` of `{}`",
+                    key.text, plugin.name, task.text
+                ));
             }
         }
     }
@@ -223,6 +336,8 @@ impl File<'_> {
 impl Diagnostics {
     /// The warnings alone, for a file that loads.
     pub fn warnings(&self) -> impl Iterator<Item = &crate::diagnostics::Problem> {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Warning)
+        self.problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Warning)
     }
 }

@@ -1,5 +1,6 @@
 //! Tree + schema + graph -> all problems; tree -> [`crate::spec::Dag`].
 
+mod bounds;
 mod build;
 mod choice;
 mod configuration;
@@ -8,7 +9,9 @@ mod format;
 mod known;
 mod load;
 mod params;
+mod reference_types;
 mod references;
 mod shape;
+mod words;
 
 pub use load::{check, load};

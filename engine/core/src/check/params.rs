@@ -23,27 +23,52 @@ pub(crate) fn read(node: Option<&Node>, findings: &mut Vec<Finding>) -> BTreeMap
         for bound in ["minimum", "maximum"] {
             if let Some((bound_key, _)) = declaration.entry(bound).filter(|_| !numeric) {
                 findings.push(
-                    Finding::new(Code::BadParameter, bound_key.span, format!("`{}` is {}: `{bound}` bounds numbers", key.text, kind.words()))
-                        .with_help("remove it, or make the parameter a number"),
+                    Finding::new(
+                        Code::BadParameter,
+                        bound_key.span,
+                        format!("`{}` is {}: `{bound}` bounds numbers", key.text, kind.words()),
+                    )
+                    .with_help("remove it, or make the parameter a number"),
                 );
             }
         }
-        let bound = |name: &str| declaration.get(name).and_then(Node::as_number).and_then(serde_json::Number::as_f64).filter(|_| numeric);
+        let bound = |name: &str| {
+            declaration
+                .get(name)
+                .and_then(Node::as_number)
+                .and_then(serde_json::Number::as_f64)
+                .filter(|_| numeric)
+        };
         let mut param = Param {
             kind,
-            description: declaration.get("description").and_then(Node::text_of_scalar).unwrap_or_default().to_owned(),
+            description: declaration
+                .get("description")
+                .and_then(Node::text_of_scalar)
+                .unwrap_or_default()
+                .to_owned(),
             default: None,
             minimum: bound("minimum"),
             maximum: bound("maximum"),
             choices: None,
         };
-        if let (Some(least), Some(most), Some((bound_key, _))) = (param.minimum, param.maximum, declaration.entry("maximum"))
+        if let (Some(least), Some(most), Some((bound_key, _))) =
+            (param.minimum, param.maximum, declaration.entry("maximum"))
             && least > most
         {
-            findings.push(Finding::new(Code::BadParameter, bound_key.span, format!("the maximum {most} is below the minimum {least}")));
+            findings.push(Finding::new(
+                Code::BadParameter,
+                bound_key.span,
+                format!("the maximum {most} is below the minimum {least}"),
+            ));
         }
         if let Some(choices) = declaration.get("choices") {
-            param.choices = Some(choices.items().iter().filter_map(|item| accepted(&param, item, "a choice of", &key.text, findings)).collect());
+            param.choices = Some(
+                choices
+                    .items()
+                    .iter()
+                    .filter_map(|item| accepted(&param, item, "a choice of", &key.text, findings))
+                    .collect(),
+            );
         }
         if let Some(default) = declaration.get("default") {
             param.default = accepted(&param, default, "the default of", &key.text, findings);
@@ -64,7 +89,11 @@ fn accepted(param: &Param, node: &Node, what: &str, name: &str, findings: &mut V
     match param.accept(&value) {
         Ok(()) => Some(value),
         Err(problem) => {
-            findings.push(Finding::new(Code::BadParameter, node.span, format!("{what} `{name}` {problem}")));
+            findings.push(Finding::new(
+                Code::BadParameter,
+                node.span,
+                format!("{what} `{name}` {problem}"),
+            ));
             None
         }
     }

@@ -29,8 +29,12 @@ pub(crate) fn check(node: &Node, text: &str, known: &Known<'_>, reads: &mut Read
             for (key, value) in entries {
                 if has_expression(&key.text) {
                     findings.push(
-                        Finding::new(Code::BadExpression, key.span, "a key is not rendered: no expression works here")
-                            .with_help("put the expression into a value"),
+                        Finding::new(
+                            Code::BadExpression,
+                            key.span,
+                            "a key is not rendered: no expression works here",
+                        )
+                        .with_help("put the expression into a value"),
                     );
                 }
                 check(value, text, known, reads, findings);
@@ -60,7 +64,10 @@ fn check_text(node: &Node, value: &str, text: &str, known: &Known<'_>, reads: &m
         };
         for reference in &expression.references {
             let place = part_of(text, node.span, &reference.to_string());
-            findings.extend(missing(reference, known).map(|(code, message, help)| Finding::new(code, place, message).maybe_help(help)));
+            findings.extend(
+                missing(reference, known)
+                    .map(|(code, message, help)| Finding::new(code, place, message).maybe_help(help)),
+            );
             match reference {
                 Reference::Param(name) => drop(reads.params.insert(name.clone())),
                 Reference::Port { task, .. } => {
@@ -78,20 +85,36 @@ fn check_text(node: &Node, value: &str, text: &str, known: &Known<'_>, reads: &m
 fn missing(reference: &Reference, known: &Known<'_>) -> Option<(Code, String, Option<String>)> {
     match reference {
         Reference::Param(name) if !known.params.contains_key(name.as_str()) => {
-            let help = one_of(name, known.params.keys().copied()).unwrap_or_else(|| format!("declare it: params: {{ {name}: {{ type: ... }} }}"));
-            Some((Code::UnknownParameter, format!("unknown parameter `{name}`"), Some(help)))
+            let help = one_of(name, known.params.keys().copied())
+                .unwrap_or_else(|| format!("declare it: params: {{ {name}: {{ type: ... }} }}"));
+            Some((
+                Code::UnknownParameter,
+                format!("unknown parameter `{name}`"),
+                Some(help),
+            ))
         }
-        Reference::Port { task, .. } if !known.tasks.contains_key(task.as_str()) => {
-            Some((Code::UnknownTask, format!("unknown task `{task}`"), one_of(task, known.tasks.keys().copied())))
-        }
+        Reference::Port { task, .. } if !known.tasks.contains_key(task.as_str()) => Some((
+            Code::UnknownTask,
+            format!("unknown task `{task}`"),
+            one_of(task, known.tasks.keys().copied()),
+        )),
         Reference::Port { task, port } => {
             let plugin = known.plugin(task)?;
             if plugin.outputs.iter().any(|output| output.name == port) {
                 return None;
             }
             let names = plugin.outputs.iter().map(|output| output.name);
-            let help = one_of(port, names).unwrap_or_else(|| format!("`{}` has no ports; `needs: [{task}]` draws an edge without data", plugin.name));
-            Some((Code::UnknownPort, format!("`{}` of task `{task}` has no port `{port}`", plugin.name), Some(help)))
+            let help = one_of(port, names).unwrap_or_else(|| {
+                format!(
+                    "`{}` has no ports; `needs: [{task}]` draws an edge without data",
+                    plugin.name
+                )
+            });
+            Some((
+                Code::UnknownPort,
+                format!("`{}` of task `{task}` has no port `{port}`", plugin.name),
+                Some(help),
+            ))
         }
         Reference::Param(_) | Reference::Run(_) => None,
     }
@@ -101,14 +124,18 @@ fn missing(reference: &Reference, known: &Known<'_>) -> Option<(Code, String, Op
 pub(crate) fn warn_of_absence(trigger: TriggerRule, dependencies: usize, reads: &Reads, findings: &mut Vec<Finding>) {
     let sure = match trigger {
         TriggerRule::AllSuccess => true,
-        TriggerRule::OneSuccess | TriggerRule::NoneFailedMinOneSuccess | TriggerRule::AllDoneMinOneSuccess => dependencies == 1,
+        TriggerRule::OneSuccess | TriggerRule::NoneFailedMinOneSuccess | TriggerRule::AllDoneMinOneSuccess => {
+            dependencies == 1
+        }
         _ => false,
     };
     if sure {
         return;
     }
     for (reference, place) in &reads.without_default {
-        let message = format!("`{reference}` may be absent: the task's trigger lets it start although that one was skipped or failed");
+        let message = format!(
+            "`{reference}` may be absent: the task's trigger lets it start although that one was skipped or failed"
+        );
         findings.push(
             Finding::new(Code::MayBeAbsent, *place, message)
                 .with_help(format!("say what it is then: `{reference} | default(none)`")),
@@ -117,7 +144,11 @@ pub(crate) fn warn_of_absence(trigger: TriggerRule, dependencies: usize, reads: 
 }
 
 /// The entries of `needs`: known tasks and where they stand.
-pub(crate) fn needs<'n>(node: Option<&'n Node>, known: &Known<'_>, findings: &mut Vec<Finding>) -> Vec<(&'n str, Span)> {
+pub(crate) fn needs<'n>(
+    node: Option<&'n Node>,
+    known: &Known<'_>,
+    findings: &mut Vec<Finding>,
+) -> Vec<(&'n str, Span)> {
     let mut needs = Vec::new();
     for item in node.into_iter().flat_map(Node::items) {
         let Some(task) = item.text_of_scalar() else { continue };

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::bounds::{check_bounds, check_count};
 use super::format;
-use super::known::{Known, word};
+use super::known::Known;
+use super::words::{constant_text, describe, first_sentence, type_help, word_for_type};
 use crate::diagnostics::{Code, Finding, list, nearest, one_of};
-use crate::plugin::PortKind;
-use crate::spec::ParamType;
-use crate::template::{Expression, has_expression, whole_expression};
+use crate::template::has_expression;
 use crate::yaml::{Node, NodeValue, Span};
 
 /// Schemas that lead in circles without going down the tree end here.
@@ -68,15 +68,28 @@ enum Token<'p> {
 
 impl<'p> At<'p> {
     pub(crate) fn root(name: &'p str, owner: Span) -> Self {
-        Self { parent: None, token: Token::Root(name), owner, depth: 0 }
+        Self {
+            parent: None,
+            token: Token::Root(name),
+            owner,
+            depth: 0,
+        }
     }
 
     fn below(&'p self, token: Token<'p>, owner: Span) -> Self {
-        Self { parent: Some(self), token, owner, depth: self.depth + 1 }
+        Self {
+            parent: Some(self),
+            token,
+            owner,
+            depth: self.depth + 1,
+        }
     }
 
     fn same(&self) -> Self {
-        Self { depth: self.depth + 1, ..*self }
+        Self {
+            depth: self.depth + 1,
+            ..*self
+        }
     }
 
     fn pointer(&self) -> String {
@@ -111,7 +124,11 @@ impl<'p> At<'p> {
 impl<'a> Shape<'a> {
     pub(crate) fn check(&self, node: &Node, schema: &'a Value, at: &At<'_>, out: &mut Outcome) {
         if at.depth > MOST_DEPTH {
-            out.findings.push(Finding::new(Code::TooLarge, node.place(), format!("{} is nested too deep", at.name())));
+            out.findings.push(Finding::new(
+                Code::TooLarge,
+                node.place(),
+                format!("{} is nested too deep", at.name()),
+            ));
             return;
         }
         let schema = self.resolve(schema);
@@ -130,15 +147,13 @@ impl<'a> Shape<'a> {
                 }
                 return self.check_template(node, text, schema, known, at, out);
             }
-            (Mode::Plain, Some(text)) if has_expression(text) && !at.is_description() => {
-                if !matches!(keywords.get("x-ratchet-format"), Some(Value::String(format)) if format == "condition") {
-                    let message = format!("{} is not rendered: no expression works here", at.name());
-                    out.findings.push(
-                        Finding::new(Code::BadExpression, node.span, message)
-                            .with_help("`${{ }}` is rendered in `with` and in `when`; write the value itself"),
-                    );
-                    return;
-                }
+            (Mode::Plain, Some(text)) if has_expression(text) && !at.is_description() && !is_condition(keywords) => {
+                let message = format!("{} is not rendered: no expression works here", at.name());
+                out.findings.push(
+                    Finding::new(Code::BadExpression, node.span, message)
+                        .with_help("`${{ }}` is rendered in `with` and in `when`; write the value itself"),
+                );
+                return;
             }
             _ => {}
         }
@@ -166,7 +181,10 @@ impl<'a> Shape<'a> {
         match &node.value {
             NodeValue::Mapping(_) => self.check_mapping(node, keywords, at, out),
             NodeValue::Sequence(items) => self.check_sequence(node, items, keywords, at, out),
-            NodeValue::Number { text, value: Some(number) } => {
+            NodeValue::Number {
+                text,
+                value: Some(number),
+            } => {
                 if !out.as_text.contains(&at.pointer()) {
                     check_bounds(node, text, number.as_f64().unwrap_or(0.0), keywords, at, out);
                 }
@@ -185,7 +203,10 @@ impl<'a> Shape<'a> {
     pub(super) fn resolve(&self, schema: &'a Value) -> &'a Value {
         let mut schema = schema;
         for _ in 0..32 {
-            let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+            let target = schema
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|target| target.strip_prefix('#'));
             match target.and_then(|pointer| self.root.pointer(pointer)) {
                 Some(next) => schema = next,
                 None => return schema,
@@ -194,123 +215,21 @@ impl<'a> Shape<'a> {
         schema
     }
 
-    fn kind_branch(&self, keywords: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
-        let branches = ["anyOf", "oneOf"].into_iter().filter_map(|choice| keywords.get(choice)?.as_array()).flatten();
-        branches.filter_map(|branch| self.resolve(branch).as_object()).find(|branch| branch.contains_key("x-ratchet-kind"))
-    }
-
     /// Where everything fits, numbers still have to be kept.
     fn check_anything(&self, node: &Node, out: &mut Outcome) {
         match &node.value {
             NodeValue::Number { text, value: None } => out.findings.push(
-                Finding::new(Code::NumberTooLarge, node.span, format!("{text} cannot be kept exactly"))
-                    .with_help("whole numbers go to 18446744073709551615, others to 1.7e308; in quotes it is text"),
+                Finding::new(
+                    Code::NumberTooLarge,
+                    node.span,
+                    format!("{text} cannot be kept exactly"),
+                )
+                .with_help("whole numbers go to 18446744073709551615, others to 1.7e308; in quotes it is text"),
             ),
             NodeValue::Sequence(items) => items.iter().for_each(|item| self.check_anything(item, out)),
             NodeValue::Mapping(entries) => entries.iter().for_each(|(_, value)| self.check_anything(value, out)),
             _ => {}
         }
-    }
-
-    /// A value that only a port of a kind fills.
-    fn check_kind(&self, node: &Node, keywords: &Map<String, Value>, known: &Known<'_>, at: &At<'_>, out: &mut Outcome) {
-        let kind = match keywords.get("x-ratchet-kind").and_then(Value::as_str) {
-            Some("table") => PortKind::Table,
-            Some("model") => PortKind::Model,
-            Some("report") => PortKind::Report,
-            _ => return,
-        };
-        let word = word(kind);
-        let ports = known.ports_of(kind);
-        let candidates = match ports.as_slice() {
-            [] => format!("write `${{{{ tasks.<id>.<port> }}}}`; no task of this file has a port with a {word}"),
-            ports => format!("write `${{{{ tasks.<id>.<port> }}}}`, one of {}", list(ports.iter().map(String::as_str))),
-        };
-        let Some(source) = node.as_text().and_then(whole_expression) else {
-            let message = format!("{} takes a {word} that a task made, found {}", at.name(), describe(node));
-            out.findings.push(Finding::new(Code::KindMismatch, node.place(), message).with_help(candidates));
-            return;
-        };
-        // What cannot be read or does not exist is reported where all expressions are.
-        let Ok(expression) = Expression::parse(source) else { return };
-        let ports: Vec<_> = expression.references.iter().filter(|reference| known.is_port(reference)).collect();
-        if ports.is_empty() {
-            let message = format!("{} takes a {word} that a task made; this reads no task", at.name());
-            out.findings.push(Finding::new(Code::KindMismatch, node.span, message).with_help(candidates.clone()));
-        }
-        for reference in ports {
-            let Some(found) = known.kind(reference) else { continue };
-            if found != kind {
-                let text = reference.to_string();
-                let message = format!("`{text}` is a {}, {} takes a {word}", super::known::word(found), at.name());
-                out.findings.push(
-                    Finding::new(Code::KindMismatch, format::part_of(self.text, node.span, &text), message)
-                        .with_help(candidates.clone()),
-                );
-            }
-        }
-    }
-
-    /// A text with `${{ }}` that will be rendered: what its reference says about the type must not contradict.
-    fn check_template(&self, node: &Node, text: &str, schema: &'a Value, known: &Known<'_>, at: &At<'_>, out: &mut Outcome) {
-        let Some(types) = self.types_of(schema, 0) else { return };
-        let expected = || types.iter().map(|kind| word_for_type(kind)).collect::<Vec<_>>().join(" or ");
-        let Some(source) = whole_expression(text) else {
-            if !types.contains("string") {
-                let message = format!("{} takes {}, found text with an expression inside", at.name(), expected());
-                out.findings.push(
-                    Finding::new(Code::WrongType, node.span, message)
-                        .with_help("make one expression the whole value: it keeps its type then"),
-                );
-            }
-            return;
-        };
-        let Ok(Expression { bare: Some(reference), .. }) = Expression::parse(source) else { return };
-        if let Some(kind) = known.kind(&reference).filter(|kind| *kind != PortKind::Value)
-            && !types.contains("object")
-        {
-            let message = format!("`{reference}` is a {}, {} takes {}", word(kind), at.name(), expected());
-            out.findings.push(Finding::new(Code::KindMismatch, node.span, message));
-        }
-        let Some(kind) = known.param(&reference) else { return };
-        let (fits, found) = match kind {
-            ParamType::String => (types.contains("string"), "text"),
-            ParamType::Integer => (types.contains("integer") || types.contains("number"), "a whole number"),
-            ParamType::Number => (types.contains("number"), "a number"),
-            ParamType::Boolean => (types.contains("boolean"), "`true` or `false`"),
-        };
-        if !fits {
-            let message = format!("`{reference}` is {found}, {} takes {}", at.name(), expected());
-            out.findings.push(
-                Finding::new(Code::WrongType, node.span, message).with_help("change the parameter's `type`, or convert: `| string`, `| int`, `| float`"),
-            );
-        }
-    }
-
-    /// The JSON types that a schema takes; none: any.
-    fn types_of(&self, schema: &'a Value, depth: usize) -> Option<BTreeSet<&'a str>> {
-        let Value::Object(keywords) = self.resolve(schema) else { return None };
-        if depth > 32 {
-            return None;
-        }
-        if keywords.contains_key("x-ratchet-kind") {
-            return Some(BTreeSet::from(["object"]));
-        }
-        let constants = constants(keywords);
-        if !constants.is_empty() {
-            return Some(constants.into_iter().map(type_of_json).collect());
-        }
-        match keywords.get("type") {
-            Some(Value::String(kind)) => return Some(BTreeSet::from([kind.as_str()])),
-            Some(Value::Array(kinds)) => return Some(kinds.iter().filter_map(Value::as_str).collect()),
-            _ => {}
-        }
-        let branches = keywords.get("oneOf").or_else(|| keywords.get("anyOf"))?.as_array()?;
-        let mut types = BTreeSet::new();
-        for branch in branches {
-            types.extend(self.types_of(branch, depth + 1)?);
-        }
-        Some(types)
     }
 
     /// One of a list of constants.
@@ -349,7 +268,10 @@ impl<'a> Shape<'a> {
             return true;
         }
         // A number where text is taken counts as it is written. What was rendered had its chance.
-        if matches!(node.value, NodeValue::Number { .. }) && types.contains(&"string") && !matches!(self.mode, Mode::Rendered) {
+        if matches!(node.value, NodeValue::Number { .. })
+            && types.contains(&"string")
+            && !matches!(self.mode, Mode::Rendered)
+        {
             if keywords.contains_key("x-ratchet-format") {
                 // `timeout: 30` lacks its unit: the notation says so better than a type would.
                 self.check_text(node, node.text_of_scalar().unwrap_or_default(), keywords, at, out);
@@ -358,9 +280,14 @@ impl<'a> Shape<'a> {
             out.as_text.insert(at.pointer());
             return true;
         }
-        let expected = types.iter().map(|kind| word_for_type(kind)).collect::<Vec<_>>().join(" or ");
+        let expected = types
+            .iter()
+            .map(|kind| word_for_type(kind))
+            .collect::<Vec<_>>()
+            .join(" or ");
         let message = format!("{} takes {expected}, found {}", at.name(), describe(node));
-        out.findings.push(Finding::new(Code::WrongType, node.place(), message).maybe_help(type_help(node, &types)));
+        out.findings
+            .push(Finding::new(Code::WrongType, node.place(), message).maybe_help(type_help(node, &types)));
         false
     }
 
@@ -370,14 +297,20 @@ impl<'a> Shape<'a> {
         // A misspelt key is one problem, not an unknown and a missing one.
         let mut meant = BTreeSet::new();
         for (key, value) in node.entries() {
-            if let Some(format) = keywords.get("propertyNames").and_then(|names| names.get("x-ratchet-format")).and_then(Value::as_str) {
+            if let Some(format) = keywords
+                .get("propertyNames")
+                .and_then(|names| names.get("x-ratchet-format"))
+                .and_then(Value::as_str)
+            {
                 self.check_format(format, key.span, &key.text, out);
             }
             let at = at.below(Token::Key(&key.text), key.span);
             match (properties.and_then(|properties| properties.get(&key.text)), others) {
                 (Some(schema), _) => self.check(value, schema, &at, out),
                 (None, Some(Value::Bool(false))) => {
-                    let names = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
+                    let names = properties
+                        .into_iter()
+                        .flat_map(|properties| properties.keys().map(String::as_str));
                     let names: Vec<&str> = names.filter(|name| node.get(name).is_none()).collect();
                     meant.extend(nearest(&key.text, names.iter().copied()));
                     out.findings.push(
@@ -389,13 +322,23 @@ impl<'a> Shape<'a> {
                 (None, None) => self.check_anything(value, out),
             }
         }
-        let required = keywords.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let required = keywords
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         for name in required {
             if node.get(name).is_none() && !meant.contains(name) {
                 let described = properties.and_then(|properties| properties.get(name)?.get("description")?.as_str());
                 let help = described.map(|description| format!("`{name}`: {}", first_sentence(description)));
                 out.findings.push(
-                    Finding::new(Code::MissingKey, at.owner, format!("{} lacks the key `{name}`", at.name())).maybe_help(help),
+                    Finding::new(
+                        Code::MissingKey,
+                        at.owner,
+                        format!("{} lacks the key `{name}`", at.name()),
+                    )
+                    .maybe_help(help),
                 );
             }
         }
@@ -403,11 +346,20 @@ impl<'a> Shape<'a> {
         check_count(count, "keys", "Properties", node, keywords, at, out);
     }
 
-    fn check_sequence(&self, node: &Node, items: &[Node], keywords: &'a Map<String, Value>, at: &At<'_>, out: &mut Outcome) {
+    fn check_sequence(
+        &self,
+        node: &Node,
+        items: &[Node],
+        keywords: &'a Map<String, Value>,
+        at: &At<'_>,
+        out: &mut Outcome,
+    ) {
         let prefix = keywords.get("prefixItems").and_then(Value::as_array);
         for (index, item) in items.iter().enumerate() {
             let at = at.below(Token::Item(index), item.place());
-            let schema = prefix.and_then(|schemas| schemas.get(index)).or_else(|| keywords.get("items"));
+            let schema = prefix
+                .and_then(|schemas| schemas.get(index))
+                .or_else(|| keywords.get("items"));
             match schema {
                 Some(schema) => self.check(item, schema, &at, out),
                 None => self.check_anything(item, out),
@@ -419,7 +371,8 @@ impl<'a> Shape<'a> {
             for item in items {
                 if !seen.insert(item.to_json().to_string()) {
                     let message = format!("{} stands twice in {}", describe(item), at.name());
-                    out.findings.push(Finding::new(Code::OutOfBounds, item.place(), message));
+                    out.findings
+                        .push(Finding::new(Code::OutOfBounds, item.place(), message));
                 }
             }
         }
@@ -450,7 +403,8 @@ impl<'a> Shape<'a> {
                 Some(part) => format::range_of(self.text, span, text, part),
                 None => span,
             };
-            out.findings.push(Finding::new(problem.code, place, problem.message).maybe_help(problem.help));
+            out.findings
+                .push(Finding::new(problem.code, place, problem.message).maybe_help(problem.help));
         }
     }
 }
@@ -483,7 +437,9 @@ pub(super) fn takes(keywords: &Map<String, Value>, node: &Node) -> bool {
 fn is_of_type(node: &Node, kind: &str) -> bool {
     match (&node.value, kind) {
         (NodeValue::Null, "null") | (NodeValue::Boolean(_), "boolean") | (NodeValue::Text(_), "string") => true,
-        (NodeValue::Number { .. }, "number") | (NodeValue::Sequence(_), "array") | (NodeValue::Mapping(_), "object") => true,
+        (NodeValue::Number { .. }, "number")
+        | (NodeValue::Sequence(_), "array")
+        | (NodeValue::Mapping(_), "object") => true,
         (NodeValue::Number { text, value }, "integer") => match value {
             Some(number) => number.is_i64() || number.is_u64(),
             // Reported as too large, not as no whole number.
@@ -493,117 +449,6 @@ fn is_of_type(node: &Node, kind: &str) -> bool {
     }
 }
 
-fn type_of_json(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-pub(super) fn word_for_type(kind: &str) -> &'static str {
-    match kind {
-        "string" => "text",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "boolean" => "`true` or `false`",
-        "array" => "a list",
-        "object" => "a mapping",
-        "null" => "nothing",
-        _ => "a value",
-    }
-}
-
-/// What stands there, in words.
-pub(crate) fn describe(node: &Node) -> String {
-    match &node.value {
-        NodeValue::Null => "nothing".to_owned(),
-        NodeValue::Boolean(value) => format!("`{value}`"),
-        NodeValue::Number { text, .. } => format!("the number {text}"),
-        NodeValue::Text(text) if text.chars().count() <= 40 && !text.contains('\n') => format!("the text `{text}`"),
-        NodeValue::Text(_) => "text".to_owned(),
-        NodeValue::Sequence(_) => "a list".to_owned(),
-        NodeValue::Mapping(_) => "a mapping".to_owned(),
-    }
-}
-
-fn type_help(node: &Node, types: &[&str]) -> Option<String> {
-    let takes = |kind: &str| types.contains(&kind);
-    match &node.value {
-        NodeValue::Boolean(value) if takes("string") => Some(format!("in quotes it is text: \"{value}\"")),
-        NodeValue::Text(text) if takes("boolean") && matches!(text.to_lowercase().as_str(), "yes" | "no" | "on" | "off") => {
-            Some("YAML 1.2 knows `true` and `false` only".to_owned())
-        }
-        NodeValue::Text(text) if (takes("number") || takes("integer")) && text.parse::<f64>().is_ok() => {
-            Some("leave the quotes away".to_owned())
-        }
-        NodeValue::Number { value: Some(number), .. } if takes("integer") && number.as_f64().is_some_and(|value| value.fract() == 0.0) => {
-            Some("write it without fraction and exponent".to_owned())
-        }
-        _ if takes("array") && !matches!(node.value, NodeValue::Mapping(_) | NodeValue::Null) => {
-            Some("put it in brackets: [ ... ]".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn constant_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn first_sentence(text: &str) -> String {
-    let paragraph = text.split("\n\n").next().unwrap_or(text).replace('\n', " ");
-    match paragraph.find(". ") {
-        Some(end) => paragraph[..=end].to_owned(),
-        None => paragraph,
-    }
-}
-
-fn check_bounds(node: &Node, text: &str, number: f64, keywords: &Map<String, Value>, at: &At<'_>, out: &mut Outcome) {
-    let bound = |name: &str| keywords.get(name).and_then(Value::as_f64);
-    let (least_of_format, most_of_format) = match keywords.get("format").and_then(Value::as_str) {
-        Some("uint8") => (0.0, f64::from(u8::MAX)),
-        Some("uint16") => (0.0, f64::from(u16::MAX)),
-        Some("uint32") => (0.0, f64::from(u32::MAX)),
-        Some("uint64" | "uint") => (0.0, f64::INFINITY),
-        Some("int8") => (f64::from(i8::MIN), f64::from(i8::MAX)),
-        Some("int16") => (f64::from(i16::MIN), f64::from(i16::MAX)),
-        Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
-        // The first float above the largest of them.
-        Some("int64" | "int") => (f64::NEG_INFINITY, 9_223_372_036_854_774_784.0),
-        _ => (f64::NEG_INFINITY, f64::INFINITY),
-    };
-    let least = bound("minimum").unwrap_or(f64::NEG_INFINITY).max(least_of_format);
-    let most = bound("maximum").unwrap_or(f64::INFINITY).min(most_of_format);
-    let above = bound("exclusiveMinimum");
-    let below = bound("exclusiveMaximum");
-    let rule = if number < least {
-        format!("at least {least}")
-    } else if number > most {
-        format!("at most {most}")
-    } else if let Some(above) = above.filter(|above| number <= *above) {
-        format!("above {above}")
-    } else if let Some(below) = below.filter(|below| number >= *below) {
-        format!("below {below}")
-    } else {
-        return;
-    };
-    out.findings.push(Finding::new(Code::OutOfBounds, node.span, format!("{} is {text}; it is {rule}", at.name())));
-}
-
-fn check_count(count: usize, what: &str, suffix: &str, node: &Node, keywords: &Map<String, Value>, at: &At<'_>, out: &mut Outcome) {
-    let bound = |prefix: &str| keywords.get(&format!("{prefix}{suffix}")).and_then(Value::as_u64);
-    let count = count as u64;
-    let place = if count == 0 { at.owner } else { node.place() };
-    let message = if let Some(least) = bound("min").filter(|least| count < *least) {
-        if count == 0 { format!("{} is empty", at.name()) } else { format!("{} has {count} {what}; it has at least {least}", at.name()) }
-    } else if let Some(most) = bound("max").filter(|most| count > *most) {
-        format!("{} has {count} {what}; it has at most {most}", at.name())
-    } else {
-        return;
-    };
-    out.findings.push(Finding::new(Code::OutOfBounds, place, message));
+fn is_condition(keywords: &Map<String, Value>) -> bool {
+    keywords.get("x-ratchet-format").and_then(Value::as_str) == Some("condition")
 }

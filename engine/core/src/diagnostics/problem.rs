@@ -45,7 +45,10 @@ impl Diagnostics {
 
     /// How many problems are of that severity.
     pub fn count(&self, severity: Severity) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == severity).count()
+        self.problems
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count()
     }
 
     /// `{file, errors, warnings, problems: [{code, severity, line, column, offset, length, message, help}]}`.
@@ -72,7 +75,12 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
-        Self { code, span, message: message.into(), help: None }
+        Self {
+            code,
+            span,
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -92,10 +100,23 @@ pub(crate) fn locate(file_name: &str, text: &str, mut findings: Vec<Finding>) ->
         (left.span.offset, left.code, &left.message).cmp(&(right.span.offset, right.code, &right.message))
     });
     findings.dedup();
-    let line_starts: Vec<usize> =
-        std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1)).collect();
-    let problems = findings.into_iter().map(|finding| problem(text, &line_starts, finding)).collect();
-    Diagnostics { file_name: file_name.to_owned(), text: text.to_owned(), problems }
+    let line_starts: Vec<usize> = std::iter::once(0)
+        .chain(
+            text.bytes()
+                .enumerate()
+                .filter(|(_, byte)| *byte == b'\n')
+                .map(|(at, _)| at + 1),
+        )
+        .collect();
+    let problems = findings
+        .into_iter()
+        .map(|finding| problem(text, &line_starts, finding))
+        .collect();
+    Diagnostics {
+        file_name: file_name.to_owned(),
+        text: text.to_owned(),
+        problems,
+    }
 }
 
 fn problem(text: &str, line_starts: &[usize], finding: Finding) -> Problem {
@@ -107,7 +128,11 @@ fn problem(text: &str, line_starts: &[usize], finding: Finding) -> Problem {
     let line_start = line_starts.get(line - 1).copied().unwrap_or(0);
     // A place ends with its line: underlining whole blocks hides more than it shows.
     let line_end = text[offset..].find('\n').map_or(text.len(), |length| offset + length);
-    let mut end = finding.span.offset.saturating_add(finding.span.length).clamp(offset, line_end);
+    let mut end = finding
+        .span
+        .offset
+        .saturating_add(finding.span.length)
+        .clamp(offset, line_end);
     while !text.is_char_boundary(end) {
         end += 1;
     }

@@ -10,12 +10,22 @@ impl Diagnostics {
     ///
     /// `width` is the terminal's, in columns.
     pub fn render(&self, color: bool, width: usize) -> String {
-        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(width.max(40)).with_context_lines(1);
+        let theme = if color {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(width.max(40))
+            .with_context_lines(1);
         let source = NamedSource::new(printable(&self.file_name), printable(&self.text)).with_language("yaml");
         let mut rendered = String::new();
         for problem in &self.problems {
-            let view = View { problem, message: printable(&problem.message), source: &source };
+            let view = View {
+                problem,
+                message: printable(&problem.message),
+                source: &source,
+            };
             // Writing into a string cannot fail; if a span were off the text, the plain line still says it all.
             if handler.render_report(&mut rendered, &view).is_err() {
                 rendered.push_str(&format!("{}: {}\n", problem.code, view.message));
@@ -32,9 +42,15 @@ impl Diagnostics {
             1 => Some(format!("1 {word}")),
             more => Some(format!("{more} {word}s")),
         };
-        let counts: Vec<String> =
-            [count(Severity::Error, "error"), count(Severity::Warning, "warning")].into_iter().flatten().collect();
-        let counts = if counts.is_empty() { "no problems".to_owned() } else { counts.join(" and ") };
+        let counts: Vec<String> = [count(Severity::Error, "error"), count(Severity::Warning, "warning")]
+            .into_iter()
+            .flatten()
+            .collect();
+        let counts = if counts.is_empty() {
+            "no problems".to_owned()
+        } else {
+            counts.join(" and ")
+        };
         format!("{counts} in {}\n", printable(&self.file_name))
     }
 }
@@ -86,7 +102,10 @@ impl Diagnostic for View<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.problem.help.as_ref().map(|help| Box::new(printable(help)) as Box<dyn std::fmt::Display>)
+        self.problem
+            .help
+            .as_ref()
+            .map(|help| Box::new(printable(help)) as Box<dyn std::fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -106,7 +125,11 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let finding = Finding::new(Code::UnknownKey, Span { offset: 5, length: 3 }, "unknown key `\u{1b}[31m`");
+        let finding = Finding::new(
+            Code::UnknownKey,
+            Span { offset: 5, length: 3 },
+            "unknown key `\u{1b}[31m`",
+        );
         let text = locate("f\u{7}.yaml", "a\u{1b}[2Jkey: 1\n", vec![finding]).render(false, 80);
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
         assert!(text.contains("a?[2Jkey: 1"), "{text}");

@@ -33,7 +33,12 @@ pub(crate) fn one_of<'a>(word: &str, candidates: impl IntoIterator<Item = &'a st
 pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 20;
     let names: Vec<&str> = names.into_iter().collect();
-    let mut text = names.iter().take(MOST).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(MOST)
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > MOST {
         text.push_str(&format!(" and {} more", names.len() - MOST));
     }
@@ -55,7 +60,10 @@ mod tests {
 
     #[test]
     fn without_a_near_one_all_are_listed() {
-        assert_eq!(one_of("banana", ["model", "table"]).as_deref(), Some("one of `model`, `table`"));
+        assert_eq!(
+            one_of("banana", ["model", "table"]).as_deref(),
+            Some("one of `model`, `table`")
+        );
         assert_eq!(one_of("banana", []), None);
     }
 }

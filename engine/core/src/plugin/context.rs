@@ -96,7 +96,10 @@ pub struct TaskContext {
 impl TaskContext {
     /// Writes a line of the log.
     pub fn log(&self, level: LogLevel, message: impl Into<String>) {
-        (self.sink)(TaskMessage::Log { level, message: message.into() });
+        (self.sink)(TaskMessage::Log {
+            level,
+            message: message.into(),
+        });
     }
 
     /// Says what happens.
@@ -111,12 +114,19 @@ impl TaskContext {
 
     /// Says how far it got, from 0 to 1.
     pub fn progress(&self, fraction: f64, message: impl Into<String>) {
-        (self.sink)(TaskMessage::Progress { fraction, message: message.into() });
+        (self.sink)(TaskMessage::Progress {
+            fraction,
+            message: message.into(),
+        });
     }
 
     /// Records one point of a curve.
     pub fn metric(&self, name: impl Into<String>, value: f64, step: u64) {
-        (self.sink)(TaskMessage::Metric { name: name.into(), value, step });
+        (self.sink)(TaskMessage::Metric {
+            name: name.into(),
+            value,
+            step,
+        });
     }
 
     /// True once the run was cancelled.

@@ -22,12 +22,20 @@ pub struct TaskError {
 impl TaskError {
     /// A failure that a retry cannot help.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, retryable: false, outputs: Outputs::default() }
+        Self {
+            message: message.into(),
+            help: None,
+            retryable: false,
+            outputs: Outputs::default(),
+        }
     }
 
     /// A failure that a later attempt may not meet.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { retryable: true, ..Self::permanent(message) }
+        Self {
+            retryable: true,
+            ..Self::permanent(message)
+        }
     }
 
     /// Adds the remedy.

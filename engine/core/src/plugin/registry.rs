@@ -44,17 +44,28 @@ fn parse<P: Plugin>(with: Value) -> Result<P::Config, String> {
 fn validate<P: Plugin>(with: &Value) -> Vec<ConfigProblem> {
     match parse::<P>(with.clone()) {
         Ok(config) => P::validate(&config),
-        Err(message) => vec![ConfigProblem { pointer: String::new(), message, help: None }],
+        Err(message) => vec![ConfigProblem {
+            pointer: String::new(),
+            message,
+            help: None,
+        }],
     }
 }
 
 fn run<P: Plugin>(with: Value, context: &TaskContext) -> RunFuture<'_> {
     Box::pin(async move {
         let config = parse::<P>(with).map_err(|message| {
-            TaskError::permanent(format!("the configuration of `{}` (task `{}`) is not valid: {message}", P::NAME, context.task))
+            TaskError::permanent(format!(
+                "the configuration of `{}` (task `{}`) is not valid: {message}",
+                P::NAME,
+                context.task
+            ))
         })?;
         if let Some(problem) = P::validate(&config).into_iter().next() {
-            let mut error = TaskError::permanent(format!("`with{}` of task `{}`: {}", problem.pointer, context.task, problem.message));
+            let mut error = TaskError::permanent(format!(
+                "`with{}` of task `{}`: {}",
+                problem.pointer, context.task, problem.message
+            ));
             error.help = problem.help;
             return Err(error);
         }

@@ -49,7 +49,11 @@ impl Param {
         let value = match self.kind {
             ParamType::String => Some(Value::String(text.to_owned())),
             ParamType::Integer => trimmed.parse::<i64>().ok().map(Value::from),
-            ParamType::Number => trimmed.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number),
+            ParamType::Number => trimmed
+                .parse::<f64>()
+                .ok()
+                .and_then(Number::from_f64)
+                .map(Value::Number),
             ParamType::Boolean => trimmed.parse::<bool>().ok().map(Value::Bool),
         };
         let value = value.ok_or_else(|| format!("takes {}, not `{text}`", self.kind.words()))?;
@@ -81,10 +85,17 @@ impl Param {
                 return Err(format!("is {shown}; it is at most {most}"));
             }
         }
-        let Some(choices) = self.choices.as_ref().filter(|choices| !choices.iter().any(|choice| same(choice, value))) else {
+        let Some(choices) = self
+            .choices
+            .as_ref()
+            .filter(|choices| !choices.iter().any(|choice| same(choice, value)))
+        else {
             return Ok(());
         };
-        let texts: Vec<String> = choices.iter().map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned)).collect();
+        let texts: Vec<String> = choices
+            .iter()
+            .map(|choice| choice.as_str().map_or_else(|| choice.to_string(), str::to_owned))
+            .collect();
         let help = value
             .as_str()
             .and_then(|text| one_of(text, texts.iter().map(String::as_str)))

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-const UNITS: [(&str, f64); 6] = [("w", 604_800.0), ("d", 86_400.0), ("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001)];
+const UNITS: [(&str, f64); 6] = [
+    ("w", 604_800.0),
+    ("d", 86_400.0),
+    ("h", 3_600.0),
+    ("m", 60.0),
+    ("s", 1.0),
+    ("ms", 0.001),
+];
 
 /// Longest duration: a hundred years.
 const MOST_SECONDS: f64 = 100.0 * 365.25 * 86_400.0;
@@ -21,9 +28,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut seconds = 0.0;
     let mut units = UNITS.iter();
     while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|character: char| !character.is_ascii_digit() && character != '.')
+            .unwrap_or(rest.len());
         let (number, behind) = rest.split_at(digits);
-        let letters = behind.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(behind.len());
+        let letters = behind
+            .find(|character: char| !character.is_ascii_alphabetic())
+            .unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(letters);
         let whole = number.starts_with(|character: char| character.is_ascii_digit()) && !number.ends_with('.');
         let Some(amount) = number.parse::<f64>().ok().filter(|_| whole) else {
@@ -64,7 +75,23 @@ mod tests {
 
     #[test]
     fn slips_are_refused() {
-        for text in ["", "30", "m", "-5s", "5 s", "30m1h", "1m1m", "5y", "5minutes", "1..5s", "1.s", ".5s", "1e9s", "9999999999d", "٣s"] {
+        for text in [
+            "",
+            "30",
+            "m",
+            "-5s",
+            "5 s",
+            "30m1h",
+            "1m1m",
+            "5y",
+            "5minutes",
+            "1..5s",
+            "1.s",
+            ".5s",
+            "1e9s",
+            "9999999999d",
+            "٣s",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

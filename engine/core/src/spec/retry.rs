@@ -52,7 +52,11 @@ impl Retry {
             Backoff::Exponential => next.saturating_sub(2).min(30),
         };
         let pause = self.initial.saturating_mul(1 << doublings).min(self.max);
-        if self.jitter { pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0) } else { pause }
+        if self.jitter {
+            pause.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+        } else {
+            pause
+        }
     }
 }
 
@@ -62,7 +66,10 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let retry = Retry { jitter: false, ..Retry::default() };
+        let retry = Retry {
+            jitter: false,
+            ..Retry::default()
+        };
         let pauses: Vec<u64> = (2..10).map(|next| retry.pause(next, 0.0).as_secs()).collect();
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
     }

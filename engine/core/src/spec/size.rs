@@ -20,7 +20,9 @@ const UNITS: [(&str, u64); 9] = [
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let shown: String = text.chars().take(40).collect();
-    let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let whole = number.starts_with(|character: char| character.is_ascii_digit()) && !number.ends_with('.');
     let Some(amount) = number.parse::<f64>().ok().filter(|_| whole) else {
@@ -30,7 +32,10 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let Some((_, bytes)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         return Err(match unit {
             "" => format!("the size `{shown}` lacks a unit"),
-            unit => format!("`{}` is not a unit of memory", unit.chars().take(40).collect::<String>()),
+            unit => format!(
+                "`{}` is not a unit of memory",
+                unit.chars().take(40).collect::<String>()
+            ),
         });
     };
     let size = amount * *bytes as f64;
@@ -57,7 +62,18 @@ mod tests {
 
     #[test]
     fn slips_are_refused() {
-        for text in ["", "4", "GiB", "4G", "4gib", "-1GiB", "0GiB", "1.GiB", "99999999TiB", "4GiBs"] {
+        for text in [
+            "",
+            "4",
+            "GiB",
+            "4G",
+            "4gib",
+            "-1GiB",
+            "0GiB",
+            "1.GiB",
+            "99999999TiB",
+            "4GiBs",
+        ] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

@@ -14,7 +14,11 @@ pub struct TemplateError {
 
 impl TemplateError {
     pub(crate) fn new(expression: &str, message: impl Into<String>) -> Self {
-        Self { expression: shorten(expression), message: message.into(), help: None }
+        Self {
+            expression: shorten(expression),
+            message: message.into(),
+            help: None,
+        }
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -33,5 +37,9 @@ fn shorten(expression: &str) -> String {
     const MOST: usize = 200;
     let mut characters = expression.chars();
     let start: String = characters.by_ref().take(MOST).collect();
-    if characters.next().is_some() { format!("{start}...") } else { start }
+    if characters.next().is_some() {
+        format!("{start}...")
+    } else {
+        start
+    }
 }

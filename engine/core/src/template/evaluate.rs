@@ -15,12 +15,26 @@ use super::render::Scope;
 ///
 /// What [`crate::load`] would refuse, a name without a value, and whatever the computation meets.
 pub fn evaluate(expression: &str, scope: &Scope) -> Result<Value, TemplateError> {
-    value_of(&Expression::parse(&inner(expression))?, scope)
+    value_of(&Expression::parse(inner(expression))?, scope)
+}
+
+/// Whether a value counts as true, as in most template languages: false, null, zero and what is empty do not.
+pub fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty(),
+    }
 }
 
 pub(super) fn value_of(expression: &Expression<'_>, scope: &Scope) -> Result<Value, TemplateError> {
     if let Some(reference) = &expression.bare {
-        return lookup(reference, scope).cloned().ok_or_else(|| absent(expression, scope));
+        return lookup(reference, scope)
+            .cloned()
+            .ok_or_else(|| absent(expression, scope));
     }
     let source = expression.source;
     let failed = |error: minijinja::Error| match error.kind() {
@@ -58,7 +72,10 @@ fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
             Reference::Run(field) => run.extend(value.map(|value| (field.as_str(), value))),
             // A task that left nothing still has to be there: `default()` looks at its port.
             Reference::Port { task, port } => {
-                tasks.entry(task).or_default().extend(value.map(|value| (port.as_str(), value)));
+                tasks
+                    .entry(task)
+                    .or_default()
+                    .extend(value.map(|value| (port.as_str(), value)));
             }
         }
     }
@@ -67,13 +84,17 @@ fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
 
 /// What to say about a value that is not there.
 fn absent(expression: &Expression<'_>, scope: &Scope) -> TemplateError {
-    let missing = expression.references.iter().find(|reference| lookup(reference, scope).is_none());
+    let missing = expression
+        .references
+        .iter()
+        .find(|reference| lookup(reference, scope).is_none());
     let source = expression.source;
     match missing {
-        Some(Reference::Port { task, port }) => {
-            TemplateError::new(source, format!("task `{task}` left no `{port}`: it was skipped, failed or did not run"))
-                .with_help("write `| default(none)` behind the reference where its absence is fine")
-        }
+        Some(Reference::Port { task, port }) => TemplateError::new(
+            source,
+            format!("task `{task}` left no `{port}`: it was skipped, failed or did not run"),
+        )
+        .with_help("write `| default(none)` behind the reference where its absence is fine"),
         Some(Reference::Param(name)) => TemplateError::new(source, format!("parameter `{name}` has no value"))
             .with_help(format!("give it with `-p {name}=...` or declare a default")),
         Some(Reference::Run(field)) => TemplateError::new(source, format!("this run has no `{field}`")),
@@ -84,7 +105,10 @@ fn absent(expression: &Expression<'_>, scope: &Scope) -> TemplateError {
 
 fn to_json(source: &str, value: &minijinja::Value, depth: usize) -> Result<Value, TemplateError> {
     if depth > 64 {
-        return Err(TemplateError::new(source, "the value is nested more than 64 levels deep"));
+        return Err(TemplateError::new(
+            source,
+            "the value is nested more than 64 levels deep",
+        ));
     }
     let not_data = || TemplateError::new(source, format!("the result is not data but a {}", value.kind()));
     match value.kind() {
@@ -93,7 +117,10 @@ fn to_json(source: &str, value: &minijinja::Value, depth: usize) -> Result<Value
         ValueKind::String => Ok(Value::String(value.as_str().unwrap_or_default().to_owned())),
         ValueKind::Number => match serde_json::to_value(value) {
             Ok(Value::Number(number)) => Ok(Value::Number(number)),
-            _ => Err(TemplateError::new(source, format!("the result {value} is not a number that JSON can keep"))),
+            _ => Err(TemplateError::new(
+                source,
+                format!("the result {value} is not a number that JSON can keep"),
+            )),
         },
         ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter().map_err(|_| not_data())?;

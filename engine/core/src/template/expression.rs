@@ -1,6 +1,5 @@
 //! One expression: what it reads, checked before anything runs.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -81,34 +80,74 @@ impl<'a> Expression<'a> {
     pub(crate) fn parse(source: &'a str) -> Result<Self, TemplateError> {
         let source = source.trim();
         if source.len() > MOST_BYTES {
-            return Err(TemplateError::new(source, format!("an expression has at most {MOST_BYTES} bytes, this has {}", source.len()))
-                .with_help("compute it in a task and read the task's port"));
+            return Err(TemplateError::new(
+                source,
+                format!(
+                    "an expression has at most {MOST_BYTES} bytes, this has {}",
+                    source.len()
+                ),
+            )
+            .with_help("compute it in a task and read the task's port"));
         }
-        let mut scanner = Scanner { source, at: 0, rewritten: String::with_capacity(source.len()), ..Scanner::default() };
+        let mut scanner = Scanner {
+            source,
+            at: 0,
+            rewritten: String::with_capacity(source.len()),
+            ..Scanner::default()
+        };
         scanner.scan()?;
-        let Scanner { rewritten, references, filters, tests, .. } = scanner;
-        let compiled = ENVIRONMENT.compile_expression(&rewritten).map_err(|error| syntax_error(source, &error))?;
+        let Scanner {
+            rewritten,
+            references,
+            filters,
+            tests,
+            ..
+        } = scanner;
+        let compiled = ENVIRONMENT
+            .compile_expression(&rewritten)
+            .map_err(|error| syntax_error(source, &error))?;
         unknown_names(source, &compiled.undeclared_variables(false))?;
         drop(compiled);
         for filter in &filters {
-            known(source, "filter", filter, &format!("none|{filter}"), ErrorKind::UnknownFilter)?;
+            known(
+                source,
+                "filter",
+                filter,
+                &format!("none|{filter}"),
+                ErrorKind::UnknownFilter,
+            )?;
         }
         for test in &tests {
             known(source, "test", test, &format!("none is {test}"), ErrorKind::UnknownTest)?;
         }
         let first = references.iter().next();
         let bare = first.filter(|reference| reference.to_string() == source).cloned();
-        let nearly_bare = first.filter(|reference| references.len() == 1 && defaulted(source, reference)).cloned();
+        let nearly_bare = first
+            .filter(|reference| references.len() == 1 && defaulted(source, reference))
+            .cloned();
         let has_default = filters.iter().any(|filter| filter == "default" || filter == "d");
-        Ok(Self { source, rewritten, references, bare, nearly_bare, has_default })
+        Ok(Self {
+            source,
+            rewritten,
+            references,
+            bare,
+            nearly_bare,
+            has_default,
+        })
     }
 }
 
 /// True for `reference` and for `reference | default(anything)`.
 fn defaulted(source: &str, reference: &Reference) -> bool {
-    let Some(rest) = source.strip_prefix(&reference.to_string()) else { return false };
-    let Some(filter) = rest.trim_start().strip_prefix('|') else { return rest.is_empty() };
-    let Some(arguments) = filter.trim_start().strip_prefix("default") else { return false };
+    let Some(rest) = source.strip_prefix(&reference.to_string()) else {
+        return false;
+    };
+    let Some(filter) = rest.trim_start().strip_prefix('|') else {
+        return rest.is_empty();
+    };
+    let Some(arguments) = filter.trim_start().strip_prefix("default") else {
+        return false;
+    };
     let bytes = arguments.as_bytes();
     if bytes.first() != Some(&b'(') {
         return arguments.is_empty();
@@ -143,10 +182,15 @@ fn syntax_error(source: &str, error: &minijinja::Error) -> TemplateError {
 
 fn unknown_names(source: &str, names: &std::collections::HashSet<String>) -> Result<(), TemplateError> {
     let functions: BTreeSet<&str> = ENVIRONMENT.globals().map(|(name, _)| name).collect();
-    let unknown = names.iter().map(String::as_str).filter(|name| !ROOTS.contains(name) && !functions.contains(name)).min();
+    let unknown = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !ROOTS.contains(name) && !functions.contains(name))
+        .min();
     let Some(name) = unknown else { return Ok(()) };
-    let help = did_you_mean(name, ROOTS.into_iter().chain(functions.iter().copied()))
-        .unwrap_or_else(|| "an expression reads `params.<name>`, `tasks.<id>.<port>` and `run.<field>`; text goes in quotes".to_owned());
+    let help = did_you_mean(name, ROOTS.into_iter().chain(functions.iter().copied())).unwrap_or_else(|| {
+        "an expression reads `params.<name>`, `tasks.<id>.<port>` and `run.<field>`; text goes in quotes".to_owned()
+    });
     Err(TemplateError::new(source, format!("unknown name `{name}`")).with_help(help))
 }
 
@@ -198,7 +242,7 @@ impl<'a> Scanner<'a> {
                     self.copy_to(end, Previous::Other);
                 }
                 b'0'..=b'9' => {
-                    let end = self.end_of(self.at, |byte| byte.is_ascii_alphanumeric() || byte == b'_' );
+                    let end = self.end_of(self.at, |byte| byte.is_ascii_alphanumeric() || byte == b'_');
                     self.copy_to(end, Previous::Other);
                 }
                 b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.name()?,
@@ -221,7 +265,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn end_of(&self, start: usize, belongs: impl Fn(u8) -> bool) -> usize {
-        self.source[start..].bytes().position(|byte| !belongs(byte)).map_or(self.source.len(), |length| start + length)
+        self.source[start..]
+            .bytes()
+            .position(|byte| !belongs(byte))
+            .map_or(self.source.len(), |length| start + length)
     }
 
     fn name(&mut self) -> Result<(), TemplateError> {
@@ -229,10 +276,12 @@ impl<'a> Scanner<'a> {
         let name = &self.source[self.at..end];
         match (self.previous, name) {
             (Previous::Pipe, _) => self.filters.push(name.to_owned()),
-            (Previous::Is, "not") => return Ok(self.copy_to(end, Previous::Is)),
+            (Previous::Is, "not") | (Previous::Other, "is") => {
+                self.copy_to(end, Previous::Is);
+                return Ok(());
+            }
             (Previous::Is, _) => self.tests.push(name.to_owned()),
             (Previous::Dot, _) => {}
-            (Previous::Other, "is") => return Ok(self.copy_to(end, Previous::Is)),
             (Previous::Other, "tasks") => return self.port(end),
             (Previous::Other, "params") => return self.member(end, "params"),
             (Previous::Other, "run") => return self.member(end, "run"),
@@ -248,8 +297,10 @@ impl<'a> Scanner<'a> {
         let name_start = end + 1;
         let name_end = self.end_of(name_start.min(self.source.len()), is_name);
         if bytes.get(end) != Some(&b'.') || name_end <= name_start {
-            return Err(TemplateError::new(self.source, format!("`{root}` is only read as `{root}.<name>`"))
-                .with_help("write the name behind a dot: what an expression reads is checked before anything runs"));
+            return Err(
+                TemplateError::new(self.source, format!("`{root}` is only read as `{root}.<name>`"))
+                    .with_help("write the name behind a dot: what an expression reads is checked before anything runs"),
+            );
         }
         let name = self.source[name_start..name_end].to_owned();
         if root == "params" {
@@ -311,8 +362,8 @@ pub(super) fn references_of(text: &str) -> Result<BTreeSet<Reference>, TemplateE
 }
 
 /// An expression with or without its `${{ }}`.
-pub(super) fn inner(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(super::pieces::whole_expression(text.trim()).unwrap_or(text))
+pub(super) fn inner(text: &str) -> &str {
+    super::pieces::whole_expression(text.trim()).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -321,7 +372,10 @@ mod tests {
     use super::*;
 
     fn port(task: &str, port: &str) -> Reference {
-        Reference::Port { task: task.to_owned(), port: port.to_owned() }
+        Reference::Port {
+            task: task.to_owned(),
+            port: port.to_owned(),
+        }
     }
 
     fn references(source: &str) -> Vec<Reference> {
@@ -336,15 +390,34 @@ mod tests {
     fn references_are_found_wherever_they_stand() {
         assert_eq!(references("tasks.a.table"), [port("a", "table")]);
         assert_eq!(references("tasks.my-task.rows_2 - 1"), [port("my-task", "rows_2")]);
-        assert_eq!(references("[params.x, {'k': tasks.a.b.rows}]"), [Reference::Param("x".into()), port("a", "b")]);
-        assert_eq!(references("tasks.a.b if run.id else 'tasks.c.d'"), [port("a", "b"), Reference::Run("id".into())]);
+        assert_eq!(
+            references("[params.x, {'k': tasks.a.b.rows}]"),
+            [Reference::Param("x".into()), port("a", "b")]
+        );
+        assert_eq!(
+            references("tasks.a.b if run.id else 'tasks.c.d'"),
+            [port("a", "b"), Reference::Run("id".into())]
+        );
         assert_eq!(references("{'tasks': 1}.tasks"), []);
     }
 
     #[test]
     fn any_other_use_of_tasks_is_refused() {
-        for source in ["tasks['a']", "tasks", "tasks | length", "tasks.a", "tasks.a['b']", "tasks[params.x].y", "tasks.a-1", "tasks."] {
-            assert!(refused(source).contains("only read as `tasks.<id>.<port>`"), "{source}: {}", refused(source));
+        for source in [
+            "tasks['a']",
+            "tasks",
+            "tasks | length",
+            "tasks.a",
+            "tasks.a['b']",
+            "tasks[params.x].y",
+            "tasks.a-1",
+            "tasks.",
+        ] {
+            assert!(
+                refused(source).contains("only read as `tasks.<id>.<port>`"),
+                "{source}: {}",
+                refused(source)
+            );
         }
         assert!(refused("params").contains("only read as `params.<name>`"));
         assert!(refused("params['x']").contains("only read as"));
@@ -375,10 +448,22 @@ mod tests {
 
     #[test]
     fn deep_and_long_expressions_are_refused_or_read_but_never_overflow() {
-        for source in ["(".repeat(1_900), "-".repeat(1_900), "not ".repeat(450), "[".repeat(1_900)] {
+        for source in [
+            "(".repeat(1_900),
+            "-".repeat(1_900),
+            "not ".repeat(450),
+            "[".repeat(1_900),
+        ] {
             assert!(Expression::parse(&source).is_err());
         }
-        for (start, step) in [("1", "+1"), ("1", "<1"), ("params.x", "|abs"), ("params.x", ".a"), ("params.x", "[0]"), ("1", "~1")] {
+        for (start, step) in [
+            ("1", "+1"),
+            ("1", "<1"),
+            ("params.x", "|abs"),
+            ("params.x", ".a"),
+            ("params.x", "[0]"),
+            ("1", "~1"),
+        ] {
             let source = format!("{start}{}", step.repeat((1_900) / step.len()));
             assert!(Expression::parse(&source).is_ok(), "{step}");
             assert!(Expression::parse(&source.repeat(50)).is_err(), "{step}");

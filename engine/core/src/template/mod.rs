@@ -12,8 +12,8 @@ mod pieces;
 mod render;
 
 pub use error::TemplateError;
-pub use evaluate::evaluate;
-pub use expression::{RUN_FIELDS, Reference};
+pub use evaluate::{evaluate, is_true};
 pub(crate) use expression::Expression;
+pub use expression::{RUN_FIELDS, Reference};
 pub(crate) use pieces::{Piece, has_expression, pieces, whole_expression};
 pub use render::{Scope, references, render};

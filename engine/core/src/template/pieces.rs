@@ -37,7 +37,10 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
         };
         let expression = inside[..end].trim();
         if expression.is_empty() {
-            return Err(TemplateError::new(&rest[start..start + OPEN.len() + end + 2], "an empty expression"));
+            return Err(TemplateError::new(
+                &rest[start..start + OPEN.len() + end + 2],
+                "an empty expression",
+            ));
         }
         pieces.push(Piece::Expression(expression));
         rest = &inside[end + 2..];
@@ -99,17 +102,36 @@ mod tests {
 
     #[test]
     fn only_the_dollar_and_two_braces_are_special() {
-        for text in ["${#a[@]}", "{%s}", "{{ x }}", "{# x #}", "$ {{ x }}", "${ x }", "", "}}"] {
-            let expected = if text.is_empty() { vec![] } else { vec![Piece::Plain(text)] };
+        for text in [
+            "${#a[@]}",
+            "{%s}",
+            "{{ x }}",
+            "{# x #}",
+            "$ {{ x }}",
+            "${ x }",
+            "",
+            "}}",
+        ] {
+            let expected = if text.is_empty() {
+                vec![]
+            } else {
+                vec![Piece::Plain(text)]
+            };
             assert_eq!(pieces(text).unwrap(), expected);
         }
     }
 
     #[test]
     fn braces_and_texts_inside_an_expression_do_not_close_it() {
-        assert_eq!(pieces("${{ {'a': {'b': 1}} }}").unwrap(), [Piece::Expression("{'a': {'b': 1}}")]);
+        assert_eq!(
+            pieces("${{ {'a': {'b': 1}} }}").unwrap(),
+            [Piece::Expression("{'a': {'b': 1}}")]
+        );
         assert_eq!(pieces("${{ '}}' }}").unwrap(), [Piece::Expression("'}}'")]);
-        assert_eq!(pieces(r"${{ '\'}}' }}x").unwrap(), [Piece::Expression(r"'\'}}'"), Piece::Plain("x")]);
+        assert_eq!(
+            pieces(r"${{ '\'}}' }}x").unwrap(),
+            [Piece::Expression(r"'\'}}'"), Piece::Plain("x")]
+        );
         assert_eq!(pieces("${{'${{'}}").unwrap(), [Piece::Expression("'${{'")]);
     }
 

@@ -30,7 +30,9 @@ pub fn render(value: &Value, scope: &Scope) -> Result<Value, TemplateError> {
         Value::String(text) => render_text(text, scope),
         Value::Array(items) => items.iter().map(|item| render(item, scope)).collect(),
         Value::Object(entries) => {
-            let rendered = entries.iter().map(|(key, value)| Ok((key.clone(), render(value, scope)?)));
+            let rendered = entries
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), render(value, scope)?)));
             rendered.collect::<Result<_, _>>().map(Value::Object)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
@@ -91,10 +93,21 @@ mod tests {
     use crate::template::evaluate;
 
     fn scope() -> Scope {
-        let params = BTreeMap::from([("n".to_owned(), json!(360)), ("s".to_owned(), json!("${{ params.n }}")), ("f".to_owned(), json!(0.1))]);
-        let ports = BTreeMap::from([("table".to_owned(), json!({"rows": 3})), ("better".to_owned(), json!(true))]);
+        let params = BTreeMap::from([
+            ("n".to_owned(), json!(360)),
+            ("s".to_owned(), json!("${{ params.n }}")),
+            ("f".to_owned(), json!(0.1)),
+        ]);
+        let ports = BTreeMap::from([
+            ("table".to_owned(), json!({"rows": 3})),
+            ("better".to_owned(), json!(true)),
+        ]);
         let tasks = BTreeMap::from([("my-task".to_owned(), ports)]);
-        Scope { params, tasks, run: json!({"id": "r1", "logical_date": "2024-01-01T00:00:00Z"}) }
+        Scope {
+            params,
+            tasks,
+            run: json!({"id": "r1", "logical_date": "2024-01-01T00:00:00Z"}),
+        }
     }
 
     fn rendered(value: Value) -> Value {
@@ -106,13 +119,19 @@ mod tests {
         assert_eq!(rendered(json!("${{ params.n }}")), json!(360));
         assert_eq!(rendered(json!("${{ params.n / 2 }}")), json!(180.0));
         assert_eq!(rendered(json!("${{ tasks.my-task.table }}")), json!({"rows": 3}));
-        assert_eq!(rendered(json!(["${{ [params.f, none, true] }}"])), json!([[0.1, null, true]]));
+        assert_eq!(
+            rendered(json!(["${{ [params.f, none, true] }}"])),
+            json!([[0.1, null, true]])
+        );
         assert_eq!(rendered(json!("${{ tasks.my-task.table.rows - 1 }}")), json!(2));
     }
 
     #[test]
     fn an_expression_in_a_longer_text_is_written_into_it() {
-        assert_eq!(rendered(json!("above ${{ params.n }} s, ${{ run.id }}")), json!("above 360 s, r1"));
+        assert_eq!(
+            rendered(json!("above ${{ params.n }} s, ${{ run.id }}")),
+            json!("above 360 s, r1")
+        );
         assert_eq!(rendered(json!(" ${{ params.n }}")), json!(" 360"));
         let error = render(&json!("a ${{ none }}"), &scope()).unwrap_err();
         assert!(error.to_string().contains("none, inside a longer text"));
@@ -127,20 +146,40 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_an_error_unless_default_catches_it() {
-        assert_eq!(rendered(json!("${{ tasks.skipped.table | default(none) }}")), Value::Null);
-        assert_eq!(rendered(json!("${{ tasks.my-task.report | default('x') }}")), json!("x"));
-        for source in ["${{ tasks.skipped.table }}", "${{ tasks.skipped.table.rows }}", "${{ tasks.skipped.table and true }}"] {
+        assert_eq!(
+            rendered(json!("${{ tasks.skipped.table | default(none) }}")),
+            Value::Null
+        );
+        assert_eq!(
+            rendered(json!("${{ tasks.my-task.report | default('x') }}")),
+            json!("x")
+        );
+        for source in [
+            "${{ tasks.skipped.table }}",
+            "${{ tasks.skipped.table.rows }}",
+            "${{ tasks.skipped.table and true }}",
+        ] {
             let error = render(&json!(source), &scope()).unwrap_err().to_string();
             assert!(error.contains("task `skipped` left no `table`"), "{error}");
         }
-        assert!(render(&json!("${{ params.m }}"), &scope()).unwrap_err().to_string().contains("-p m="));
+        assert!(
+            render(&json!("${{ params.m }}"), &scope())
+                .unwrap_err()
+                .to_string()
+                .contains("-p m=")
+        );
         assert!(render(&json!("${{ tasks.my-task.table.columns }}"), &scope()).is_err());
         assert!(render(&json!("${{ run.interval_end }}"), &scope()).is_err());
     }
 
     #[test]
     fn results_that_json_cannot_keep_are_errors() {
-        for source in ["1.0 / 0", "170141183460469231731687303715884105727", "range", "[1.0 / 0]"] {
+        for source in [
+            "1.0 / 0",
+            "170141183460469231731687303715884105727",
+            "range",
+            "[1.0 / 0]",
+        ] {
             assert!(evaluate(source, &scope()).is_err(), "{source}");
         }
     }
@@ -148,7 +187,10 @@ mod tests {
     #[test]
     fn when_is_read_with_or_without_its_braces() {
         assert_eq!(evaluate("tasks.my-task.better", &scope()).unwrap(), json!(true));
-        assert_eq!(evaluate("${{ not tasks.my-task.better }}", &scope()).unwrap(), json!(false));
+        assert_eq!(
+            evaluate("${{ not tasks.my-task.better }}", &scope()).unwrap(),
+            json!(false)
+        );
     }
 
     #[test]

@@ -7,8 +7,15 @@ fn problems(text: &str) -> Vec<String> {
     let (_, diagnostics) = ratchet_core::check("f.yaml", text, &registry());
     let shown = diagnostics.problems.iter().map(|problem| {
         let underlined = &text[problem.offset..problem.offset + problem.length];
-        let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-        format!("{} {}:{} [{underlined}] {}{help}", problem.code, problem.line, problem.column, problem.message)
+        let help = problem
+            .help
+            .as_ref()
+            .map(|help| format!(" ({help})"))
+            .unwrap_or_default();
+        format!(
+            "{} {}:{} [{underlined}] {}{help}",
+            problem.code, problem.line, problem.column, problem.message
+        )
     });
     shown.collect()
 }
@@ -33,11 +40,22 @@ macro_rules! expect {
 
 #[test]
 fn syntax() {
-    assert!(one("name: a\n\ttasks: b\n").starts_with("R0001 2:"), "{}", one("name: a\n\ttasks: b\n"));
+    assert!(
+        one("name: a\n\ttasks: b\n").starts_with("R0001 2:"),
+        "{}",
+        one("name: a\n\ttasks: b\n")
+    );
     assert!(one("name: [a\n").starts_with("R0001"), "{}", one("name: [a\n"));
-    assert!(one("a: 1\n---\nb: 2\n").contains("one file holds one DAG"), "{}", one("a: 1\n---\nb: 2\n"));
+    assert!(
+        one("a: 1\n---\nb: 2\n").contains("one file holds one DAG"),
+        "{}",
+        one("a: 1\n---\nb: 2\n")
+    );
     assert!(one("").contains("a DAG file is a mapping"), "{}", one(""));
-    expect!("- a\n", "R0005 1:3 [a] a DAG file is a mapping with `name` and `tasks`, found a list");
+    expect!(
+        "- a\n",
+        "R0005 1:3 [a] a DAG file is a mapping with `name` and `tasks`, found a list"
+    );
 }
 
 #[test]
@@ -51,17 +69,26 @@ fn duplicate_keys() {
 #[test]
 fn unquoted_expressions_in_braces() {
     let expected = "R0023 5:19 [${{ params.x }}] `${{ }}` without quotes inside `{ }` or `[ ]` (quote it: YAML reads its braces as a mapping, so write \"${{ ... }}\")";
-    expect!(task("uses: extract.file\nwith: { from: ${{ params.x }}, limit: 5 }"), expected);
+    expect!(
+        task("uses: extract.file\nwith: { from: ${{ params.x }}, limit: 5 }"),
+        expected
+    );
 }
 
 #[test]
 fn keys() {
-    expect!(task("uses: core.noop\nwiht: {}"), "R0003 5:5 [wiht] unknown key `wiht` (did you mean `with`?)");
+    expect!(
+        task("uses: core.noop\nwiht: {}"),
+        "R0003 5:5 [wiht] unknown key `wiht` (did you mean `with`?)"
+    );
     expect!(
         task("uses: extract.file\nlimit: 5\nwith: { from: x }"),
         "R0003 5:5 [limit] unknown key `limit` (`limit` is configuration of `extract.file`: it goes under `with` of `one`)"
     );
-    expect!(task("with: {}"), "R0004 3:3 [one] `one` lacks the key `uses` (`uses`: Name of the plugin.)");
+    expect!(
+        task("with: {}"),
+        "R0004 3:3 [one] `one` lacks the key `uses` (`uses`: Name of the plugin.)"
+    );
     expect!(
         task("uses: extract.file"),
         "R0004 3:3 [one] `with` of `one` lacks the key `from` (`from`: Where the records are.)"
@@ -76,7 +103,10 @@ fn keys() {
 
 #[test]
 fn types() {
-    expect!(task("uses: extract.file\nwith: { from: [x] }"), "R0005 5:20 [x] `from` takes text, found a list");
+    expect!(
+        task("uses: extract.file\nwith: { from: [x] }"),
+        "R0005 5:20 [x] `from` takes text, found a list"
+    );
     expect!(
         task("uses: extract.file\nwith: { from: true }"),
         "R0005 5:19 [true] `from` takes text, found `true` (in quotes it is text: \"true\")"
@@ -93,10 +123,19 @@ fn types() {
         task("uses: extract.file\nwith: { from: x, null_values: NA }"),
         "R0005 5:35 [NA] `null_values` takes a list, found the text `NA` (put it in brackets: [ ... ])"
     );
-    expect!(task("uses: core.noop\nneeds: one"), "R0005 5:12 [one] `needs` takes a list, found the text `one` (put it in brackets: [ ... ])");
-    expect!(task("uses: core.noop\nwith:"), "R0005 5:9 [] `with` takes a mapping, found nothing");
-    expect!(task("uses: extract.file\nwith: { from: x, limit: 5x${{ run.id }} }").replace("5x${{ run.id }}", "'5${{ run.id }}'"),
-        "R0005 5:29 ['5${{ run.id }}'] `limit` takes a whole number or nothing, found text with an expression inside (make one expression the whole value: it keeps its type then)");
+    expect!(
+        task("uses: core.noop\nneeds: one"),
+        "R0005 5:12 [one] `needs` takes a list, found the text `one` (put it in brackets: [ ... ])"
+    );
+    expect!(
+        task("uses: core.noop\nwith:"),
+        "R0005 5:9 [] `with` takes a mapping, found nothing"
+    );
+    expect!(
+        task("uses: extract.file\nwith: { from: x, limit: 5x${{ run.id }} }")
+            .replace("5x${{ run.id }}", "'5${{ run.id }}'"),
+        "R0005 5:29 ['5${{ run.id }}'] `limit` takes a whole number or nothing, found text with an expression inside (make one expression the whole value: it keeps its type then)"
+    );
 }
 
 #[test]
@@ -105,12 +144,18 @@ fn choices_and_bounds() {
         task("uses: core.noop\ntrigger: all_sucess"),
         "R0006 5:14 [all_sucess] `trigger` cannot be `all_sucess` (did you mean `all_success`?)"
     );
-    expect!(task("uses: core.noop\nretry: { attempts: 0 }"), "R0007 5:24 [0] `attempts` is 0; it is at least 1");
+    expect!(
+        task("uses: core.noop\nretry: { attempts: 0 }"),
+        "R0007 5:24 [0] `attempts` is 0; it is at least 1"
+    );
     expect!(
         task("uses: extract.file\nwith: { from: x, limit: 5000000000 }"),
         "R0007 5:29 [5000000000] `limit` is 5000000000; it is at most 4294967295"
     );
-    expect!(task("uses: extract.file\nwith: { from: x, limit: -1 }"), "R0007 5:29 [-1] `limit` is -1; it is at least 0");
+    expect!(
+        task("uses: extract.file\nwith: { from: x, limit: -1 }"),
+        "R0007 5:29 [-1] `limit` is -1; it is at least 0"
+    );
     expect!(
         task("uses: core.noop\nretry: { initial: 5m, max: 5s }"),
         "R0007 5:32 [5s] the first pause (300s) is longer than the longest (5s) (raise `max` or lower `initial`)"
@@ -119,11 +164,24 @@ fn choices_and_bounds() {
 
 #[test]
 fn numbers_that_json_cannot_keep() {
-    for number in ["123456789012345678901234567890", "1e999", ".inf", "-.inf", ".nan", "-9223372036854775809"] {
-        let text = task(&format!("uses: train.model\nwith: {{ table: '${{{{ tasks.x.table }}}}', target: y, notes: [{number}] }}"))
-            .replace("tasks:\n", "tasks:\n  x: { uses: extract.file, with: { from: y } }\n");
+    for number in [
+        "123456789012345678901234567890",
+        "1e999",
+        ".inf",
+        "-.inf",
+        ".nan",
+        "-9223372036854775809",
+    ] {
+        let text = task(&format!(
+            "uses: train.model\nwith: {{ table: '${{{{ tasks.x.table }}}}', target: y, notes: [{number}] }}"
+        ))
+        .replace("tasks:\n", "tasks:\n  x: { uses: extract.file, with: { from: y } }\n");
         assert!(one(&text).starts_with("R0008 "), "{}", one(&text));
-        assert!(one(&text).contains(&format!("[{number}] {number} cannot be kept")), "{}", one(&text));
+        assert!(
+            one(&text).contains(&format!("[{number}] {number} cannot be kept")),
+            "{}",
+            one(&text)
+        );
     }
 }
 
@@ -135,13 +193,22 @@ fn names() {
     );
     assert!(one("name: a\ntasks:\n  One: { uses: core.noop }\n").starts_with("R0009 3:3 [One] the task id `One`"));
     let declared = problems("name: a\nparams: { a-b: { type: string } }\ntasks:\n  one: { uses: core.noop }\n");
-    assert!(declared[0].starts_with("R0009 2:11 [a-b] the parameter `a-b` is not a name"), "{declared:?}");
+    assert!(
+        declared[0].starts_with("R0009 2:11 [a-b] the parameter `a-b` is not a name"),
+        "{declared:?}"
+    );
 }
 
 #[test]
 fn plugins_tasks_ports_and_parameters() {
-    expect!(task("uses: extract.fil"), "R0010 4:11 [extract.fil] unknown plugin `extract.fil` (did you mean `extract.file`?)");
-    expect!(task("uses: core.noop\nneeds: [on]"), "R0011 5:13 [on] unknown task `on` (did you mean `one`?)");
+    expect!(
+        task("uses: extract.fil"),
+        "R0010 4:11 [extract.fil] unknown plugin `extract.fil` (did you mean `extract.file`?)"
+    );
+    expect!(
+        task("uses: core.noop\nneeds: [on]"),
+        "R0011 5:13 [on] unknown task `on` (did you mean `one`?)"
+    );
     let two = |with: &str| {
         format!("name: a\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one:\n    uses: {with}\n")
     };
@@ -175,85 +242,213 @@ fn plugins_tasks_ports_and_parameters() {
         "R0014 6:24 [params.form] unknown parameter `form` (declare it: params: { form: { type: ... } })"
     );
     let text = "name: a\nparams: { from: { type: integer, default: 5 } }\ntasks:\n  one: { uses: extract.file, with: { from: '${{ params.from }}' } }\n";
-    expect!(text, "R0005 4:44 ['${{ params.from }}'] `params.from` is a whole number, `from` takes text (change the parameter's `type`, or convert: `| string`, `| int`, `| float`)");
+    expect!(
+        text,
+        "R0005 4:44 ['${{ params.from }}'] `params.from` is a whole number, `from` takes text (change the parameter's `type`, or convert: `| string`, `| int`, `| float`)"
+    );
 }
 
 #[test]
 fn expressions() {
     let from = |expression: &str| task(&format!("uses: extract.file\nwith:\n  from: {expression}"));
-    expect!(from("${{ tasks['a'] }}"), "R0015 6:17 [tasks['a']] `tasks` is only read as `tasks.<id>.<port>` (write task and port behind dots: that is what draws the edge)");
-    expect!(from("${{ 1 + }}"), "R0015 6:17 [1 +] not an expression: unexpected end of input, expected expression");
-    expect!(from("${{ 'a"), "R0015 6:13 [${{ 'a] `${{` without its `}}` (close it, and quote the whole value where it holds ` #` or `: `)");
-    expect!(from("${{ run.date }}"), "R0015 6:17 [run.date] `run` has no field `date` (one of `id`, `logical_date`, `interval_start`, `interval_end`)");
-    expect!(task("uses: core.noop\nwhen: params.x"), "R0015 5:11 [params.x] `when` takes one expression (write `${{ params.x }}`)");
-    expect!(task("uses: core.noop\ntimeout: ${{ params.x }}"), "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with` and in `when`; write the value itself)");
+    expect!(
+        from("${{ tasks['a'] }}"),
+        "R0015 6:17 [tasks['a']] `tasks` is only read as `tasks.<id>.<port>` (write task and port behind dots: that is what draws the edge)"
+    );
+    expect!(
+        from("${{ 1 + }}"),
+        "R0015 6:17 [1 +] not an expression: unexpected end of input, expected expression"
+    );
+    expect!(
+        from("${{ 'a"),
+        "R0015 6:13 [${{ 'a] `${{` without its `}}` (close it, and quote the whole value where it holds ` #` or `: `)"
+    );
+    expect!(
+        from("${{ run.date }}"),
+        "R0015 6:17 [run.date] `run` has no field `date` (one of `id`, `logical_date`, `interval_start`, `interval_end`)"
+    );
+    expect!(
+        task("uses: core.noop\nwhen: params.x"),
+        "R0015 5:11 [params.x] `when` takes one expression (write `${{ params.x }}`)"
+    );
+    expect!(
+        task("uses: core.noop\ntimeout: ${{ params.x }}"),
+        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with` and in `when`; write the value itself)"
+    );
     assert_eq!(problems(&task("uses: core.noop\nwhen: false")), Vec::<String>::new());
-    assert_eq!(problems(&from("\"x ${{ run.id }} # ${{ '}}' }}\"")), Vec::<String>::new());
+    assert_eq!(
+        problems(&from("\"x ${{ run.id }} # ${{ '}}' }}\"")),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn cycles() {
     let text = "name: a\ntasks:\n  one: { uses: core.noop, needs: [three] }\n  two: { uses: core.noop, needs: [one] }\n  three: { uses: core.noop, needs: [two] }\n";
-    expect!(text, "R0016 3:35 [three] these tasks wait for each other: `one` after `three` after `two` after `one` (remove one of these references or entries of `needs`)");
+    expect!(
+        text,
+        "R0016 3:35 [three] these tasks wait for each other: `one` after `three` after `two` after `one` (remove one of these references or entries of `needs`)"
+    );
     let text = "name: a\ntasks:\n  one: { uses: quality.gate, with: { table: '${{ tasks.one.table }}' } }\n";
-    expect!(text, "R0016 3:50 [tasks.one.table] task `one` waits for itself (remove the reference or the entry of `needs`)");
+    expect!(
+        text,
+        "R0016 3:50 [tasks.one.table] task `one` waits for itself (remove the reference or the entry of `needs`)"
+    );
 }
 
 #[test]
 fn notations() {
-    let schedule = |schedule: &str| format!("name: a\nschedule: {{ {schedule} }}\ntasks:\n  one: {{ uses: core.noop }}\n");
-    expect!(schedule("cron: '0 2 15 jam *'"), "R0017 2:27 [jam] `jam` is not a month (1 to 12, or `jan` to `dec`)");
-    expect!(schedule("cron: 0 2 15 *"), "R0017 2:19 [0 2 15 *] `0 2 15 *` has 4 fields, a cron line has five (write five: minute, hour, day of month, month, day of week, such as `0 2 15 * *`)");
-    expect!(schedule("cron: '0 2 * * *', timezone: Europe/Londno"), "R0018 2:42 [Europe/Londno] unknown time zone `Europe/Londno` (did you mean `Europe/London`?)");
-    expect!(task("uses: core.noop\ntimeout: 30"), "R0019 5:14 [30] the duration `30` lacks a unit (write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`)");
-    expect!(task("uses: core.noop\nresources: { memory: 4G }"), "R0020 5:26 [4G] `G` is not a unit of memory (write number and unit: `512MiB`, `4GiB`, `1.5GB`)");
+    let schedule =
+        |schedule: &str| format!("name: a\nschedule: {{ {schedule} }}\ntasks:\n  one: {{ uses: core.noop }}\n");
+    expect!(
+        schedule("cron: '0 2 15 jam *'"),
+        "R0017 2:27 [jam] `jam` is not a month (1 to 12, or `jan` to `dec`)"
+    );
+    expect!(
+        schedule("cron: 0 2 15 *"),
+        "R0017 2:19 [0 2 15 *] `0 2 15 *` has 4 fields, a cron line has five (write five: minute, hour, day of month, month, day of week, such as `0 2 15 * *`)"
+    );
+    expect!(
+        schedule("cron: '0 2 * * *', timezone: Europe/Londno"),
+        "R0018 2:42 [Europe/Londno] unknown time zone `Europe/Londno` (did you mean `Europe/London`?)"
+    );
+    expect!(
+        task("uses: core.noop\ntimeout: 30"),
+        "R0019 5:14 [30] the duration `30` lacks a unit (write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`)"
+    );
+    expect!(
+        task("uses: core.noop\nresources: { memory: 4G }"),
+        "R0020 5:26 [4G] `G` is not a unit of memory (write number and unit: `512MiB`, `4GiB`, `1.5GB`)"
+    );
 }
 
 #[test]
 fn parameters() {
     let params = |declaration: &str| {
-        format!("name: a\nparams:\n  x: {{ {declaration} }}\ntasks:\n  one: {{ uses: extract.file, with: {{ from: 'a ${{{{ params.x }}}}' }} }}\n")
+        format!(
+            "name: a\nparams:\n  x: {{ {declaration} }}\ntasks:\n  one: {{ uses: extract.file, with: {{ from: 'a ${{{{ params.x }}}}' }} }}\n"
+        )
     };
-    expect!(params("type: integer, default: few"), "R0021 3:32 [few] the default of `x` takes a whole number, not `few`");
-    expect!(params("type: integer, default: 5, minimum: 6"), "R0021 3:32 [5] the default of `x` is 5; it is at least 6");
-    expect!(params("type: integer, minimum: 6, maximum: 5"), "R0021 3:35 [maximum] the maximum 5 is below the minimum 6");
-    expect!(params("type: string, minimum: 6"), "R0021 3:22 [minimum] `x` is text: `minimum` bounds numbers (remove it, or make the parameter a number)");
-    expect!(params("type: string, choices: [a, b], default: c"), "R0021 3:48 [c] the default of `x` cannot be `c`: one of `a`, `b`");
-    expect!(params("default: 5"), "R0004 3:3 [x] `x` lacks the key `type` (`type`: Type of the value.)");
-    expect!(params("type: text"), "R0006 3:14 [text] `type` cannot be `text` (one of `string`, `integer`, `number`, `boolean`)");
+    expect!(
+        params("type: integer, default: few"),
+        "R0021 3:32 [few] the default of `x` takes a whole number, not `few`"
+    );
+    expect!(
+        params("type: integer, default: 5, minimum: 6"),
+        "R0021 3:32 [5] the default of `x` is 5; it is at least 6"
+    );
+    expect!(
+        params("type: integer, minimum: 6, maximum: 5"),
+        "R0021 3:35 [maximum] the maximum 5 is below the minimum 6"
+    );
+    expect!(
+        params("type: string, minimum: 6"),
+        "R0021 3:22 [minimum] `x` is text: `minimum` bounds numbers (remove it, or make the parameter a number)"
+    );
+    expect!(
+        params("type: string, choices: [a, b], default: c"),
+        "R0021 3:48 [c] the default of `x` cannot be `c`: one of `a`, `b`"
+    );
+    expect!(
+        params("default: 5"),
+        "R0004 3:3 [x] `x` lacks the key `type` (`type`: Type of the value.)"
+    );
+    expect!(
+        params("type: text"),
+        "R0006 3:14 [text] `type` cannot be `text` (one of `string`, `integer`, `number`, `boolean`)"
+    );
 }
 
 #[test]
 fn plugins_judge_what_they_will_see() {
-    expect!(task("uses: extract.file\nwith: { from: '' }"), "R0022 5:19 [''] `extract.file`: the address is empty (name a file)");
+    expect!(
+        task("uses: extract.file\nwith: { from: '' }"),
+        "R0022 5:19 [''] `extract.file`: the address is empty (name a file)"
+    );
     let text = |default: &str, with: &str| {
-        format!("name: a\nparams: {{ s: {{ type: integer{default} }} }}\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one: {{ uses: train.model, with: {{ table: '${{{{ tasks.x.table }}}}', target: y, {with} }} }}\n")
+        format!(
+            "name: a\nparams: {{ s: {{ type: integer{default} }} }}\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one: {{ uses: train.model, with: {{ table: '${{{{ tasks.x.table }}}}', target: y, {with} }} }}\n"
+        )
     };
     let seed = "seed: '${{ params.s }}'";
-    expect!(text(", default: 13", seed), "R0022 5:85 ['${{ params.s }}'] `train.model`: 13 brings no luck");
-    expect!(text(", default: -1", seed), "R0007 5:85 ['${{ params.s }}'] `seed` is -1; it is at least 0 (rendered with the parameters' defaults)");
-    assert_eq!(problems(&text("", seed)), Vec::<String>::new(), "without a default nothing is known yet");
-    assert_eq!(problems(&text(", default: 13", "seed: '${{ params.s + tasks.x.rows }}'")), Vec::<String>::new());
+    expect!(
+        text(", default: 13", seed),
+        "R0022 5:85 ['${{ params.s }}'] `train.model`: 13 brings no luck"
+    );
+    expect!(
+        text(", default: -1", seed),
+        "R0007 5:85 ['${{ params.s }}'] `seed` is -1; it is at least 0 (rendered with the parameters' defaults)"
+    );
+    assert_eq!(
+        problems(&text("", seed)),
+        Vec::<String>::new(),
+        "without a default nothing is known yet"
+    );
+    assert_eq!(
+        problems(&text(", default: 13", "seed: '${{ params.s + tasks.x.rows }}'")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn what_the_defaults_skip_need_not_be_configured() {
+    let text = |when: &str| {
+        format!(
+            "name: a\nparams: {{ from: {{ type: string, default: '' }} }}\ntasks:\n  one: {{ uses: extract.file, when: \"{when}\", with: {{ from: '${{{{ params.from }}}}' }} }}\n"
+        )
+    };
+    assert_eq!(problems(&text("${{ params.from != '' }}")), Vec::<String>::new());
+    assert!(one(&text("${{ params.from == '' }}")).contains("the address is empty"));
+    assert!(one(&text("${{ run.id != '' }}")).contains("the address is empty"));
 }
 
 #[test]
 fn enums_point_to_the_branch_that_is_meant() {
     let text = |candidate: &str| {
-        format!("name: a\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one: {{ uses: train.model, with: {{ table: '${{{{ tasks.x.table }}}}', target: y, candidates: [{candidate}] }} }}\n")
+        format!(
+            "name: a\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one: {{ uses: train.model, with: {{ table: '${{{{ tasks.x.table }}}}', target: y, candidates: [{candidate}] }} }}\n"
+        )
     };
-    assert_eq!(problems(&text("{ kind: boosting, trees: 3 }, { kind: linear, ridge: 0.5 }, { kind: linear }")), Vec::<String>::new());
-    assert!(one(&text("{ kind: boosting }")).contains("lacks the key `trees`"), "{}", one(&text("{ kind: boosting }")));
-    assert!(one(&text("{ kind: boostin, trees: 3 }")).contains("`kind` cannot be `boostin` (did you mean `boosting`?)"));
+    assert_eq!(
+        problems(&text(
+            "{ kind: boosting, trees: 3 }, { kind: linear, ridge: 0.5 }, { kind: linear }"
+        )),
+        Vec::<String>::new()
+    );
+    assert!(
+        one(&text("{ kind: boosting }")).contains("lacks the key `trees`"),
+        "{}",
+        one(&text("{ kind: boosting }"))
+    );
+    assert!(
+        one(&text("{ kind: boostin, trees: 3 }")).contains("`kind` cannot be `boostin` (did you mean `boosting`?)")
+    );
     assert!(one(&text("{ trees: 3 }")).contains("lacks the key `kind` (one of `linear`, `boosting`)"));
     assert!(one(&text("{ kind: linear, tress: 3 }")).contains("unknown key `tress`"));
     let gate = |expect: &str| {
-        format!("name: a\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one: {{ uses: quality.gate, with: {{ table: '${{{{ tasks.x.table }}}}', expect: [{expect}] }} }}\n")
+        format!(
+            "name: a\ntasks:\n  x: {{ uses: extract.file, with: {{ from: y }} }}\n  one: {{ uses: quality.gate, with: {{ table: '${{{{ tasks.x.table }}}}', expect: [{expect}] }} }}\n"
+        )
     };
     assert!(one(&gate("{ null_share: { columns: [a], max: 2 } }")).contains("`max` is 2; it is at most 1"));
-    assert!(one(&gate("{ row_count: { min: 1 }, null_share: { columns: [a], max: 1 } }")).contains("has 2 keys; it has one"));
-    assert!(one(&gate("row_count")).contains("takes a mapping, found the text `row_count`"), "{}", one(&gate("row_count")));
-    assert!(one(&gate("{ row_count: { min: 1 } }], severity: [")).contains("found a list"), "{}", one(&gate("{ row_count: { min: 1 } }], severity: [")));
-    assert!(one(&gate("], severity: fial, expect2: [").replace(", expect2: []", "")).contains("`severity` cannot be `fial` (did you mean `fail`?)"));
+    assert!(
+        one(&gate("{ row_count: { min: 1 }, null_share: { columns: [a], max: 1 } }"))
+            .contains("has 2 keys; it has one")
+    );
+    assert!(
+        one(&gate("row_count")).contains("takes a mapping, found the text `row_count`"),
+        "{}",
+        one(&gate("row_count"))
+    );
+    assert!(
+        one(&gate("{ row_count: { min: 1 } }], severity: [")).contains("found a list"),
+        "{}",
+        one(&gate("{ row_count: { min: 1 } }], severity: ["))
+    );
+    assert!(
+        one(&gate("], severity: fial, expect2: [").replace(", expect2: []", ""))
+            .contains("`severity` cannot be `fial` (did you mean `fail`?)")
+    );
 }
 
 #[test]

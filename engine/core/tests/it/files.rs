@@ -72,7 +72,10 @@ fn a_whole_file_becomes_a_dag() {
     let order: Vec<&str> = dag.tasks.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(order, ["incidents", "gate", "stations", "train", "promote"]);
     let schedule = dag.schedule.as_ref().unwrap();
-    assert_eq!((schedule.cron.as_str(), schedule.timezone.as_str()), ("0 2 15 * *", "Europe/London"));
+    assert_eq!(
+        (schedule.cron.as_str(), schedule.timezone.as_str()),
+        ("0 2 15 * *", "Europe/London")
+    );
     assert_eq!((schedule.on_gap, schedule.catchup), (OnGap::Skip, Catchup::All));
     assert_eq!(dag.max_active_runs, 2);
     assert_eq!(dag.params["version"].default, Some(json!("1.10")));
@@ -81,18 +84,29 @@ fn a_whole_file_becomes_a_dag() {
     assert_eq!(incidents.with["null_values"], json!(["NA", "010", "1.10"]));
     assert_eq!(incidents.timeout, Duration::from_secs(1800));
     assert_eq!(incidents.isolation, Isolation::Inline);
-    let inherited = Retry { attempts: 3, backoff: Backoff::Constant, jitter: false, ..Retry::default() };
+    let inherited = Retry {
+        attempts: 3,
+        backoff: Backoff::Constant,
+        jitter: false,
+        ..Retry::default()
+    };
     assert_eq!(incidents.retry, inherited);
 
     let train = dag.task("train").unwrap();
     assert_eq!(train.trigger, TriggerRule::NoneFailed);
     assert_eq!(train.timeout, Duration::from_secs(5400));
     assert_eq!(train.isolation, Isolation::Process);
-    assert_eq!((train.resources.memory_bytes, train.resources.threads), (Some(4 << 30), Some(2)));
+    assert_eq!(
+        (train.resources.memory_bytes, train.resources.threads),
+        (Some(4 << 30), Some(2))
+    );
     let dependencies: Vec<&str> = train.dependencies.iter().map(String::as_str).collect();
     assert_eq!(dependencies, ["gate", "stations"]);
     assert_eq!(dag.task("promote").unwrap().when.as_deref(), Some("tasks.train.better"));
-    assert_eq!(dag.task("stations").unwrap().with["from"], json!("stations.csv ${#a[@]} {%s} {{ x }}"));
+    assert_eq!(
+        dag.task("stations").unwrap().with["from"],
+        json!("stations.csv ${#a[@]} {%s} {{ x }}")
+    );
 }
 
 #[test]
@@ -139,7 +153,10 @@ tasks:
 "#;
     let diagnostics = ratchet_core::load("dags/broken.yaml", text, &registry()).unwrap_err();
     insta::assert_snapshot!("ten_problems", diagnostics.render(false, 100));
-    insta::assert_snapshot!("ten_problems_json", serde_json::to_string_pretty(&diagnostics.to_json()).unwrap());
+    insta::assert_snapshot!(
+        "ten_problems_json",
+        serde_json::to_string_pretty(&diagnostics.to_json()).unwrap()
+    );
     assert!(diagnostics.render(true, 100).contains("\u{1b}["));
 }
 
@@ -148,11 +165,24 @@ fn parameters_are_bound_and_all_problems_told() {
     let text = "name: a\nparams:\n  rows: { type: integer, minimum: 1, maximum: 10 }\n  share: { type: number, default: 0.5 }\n  quick: { type: boolean, default: false }\n  city: { type: string, choices: [london, paris], default: london }\ntasks:\n  one: { uses: core.noop }\n";
     let dag = ratchet_core::load("a.yaml", text, &registry()).unwrap();
     let given = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     };
     let values = dag.bind(&given(&[("rows", "7"), ("quick", "true")])).unwrap();
-    assert_eq!(json!(values), json!({"rows": 7, "share": 0.5, "quick": true, "city": "london"}));
-    let problems = dag.bind(&given(&[("share", "half"), ("city", "lodnon"), ("quikc", "true"), ("quick", "yes")])).unwrap_err();
+    assert_eq!(
+        json!(values),
+        json!({"rows": 7, "share": 0.5, "quick": true, "city": "london"})
+    );
+    let problems = dag
+        .bind(&given(&[
+            ("share", "half"),
+            ("city", "lodnon"),
+            ("quikc", "true"),
+            ("quick", "yes"),
+        ]))
+        .unwrap_err();
     assert_eq!(
         problems,
         [
@@ -163,6 +193,9 @@ fn parameters_are_bound_and_all_problems_told() {
             "parameter `share` takes a number, not `half`",
         ]
     );
-    assert_eq!(dag.bind(&given(&[("rows", "11")])).unwrap_err(), ["parameter `rows` is 11; it is at most 10"]);
+    assert_eq!(
+        dag.bind(&given(&[("rows", "11")])).unwrap_err(),
+        ["parameter `rows` is 11; it is at most 10"]
+    );
     assert!(dag.bind(&given(&[("rows", "7"), ("share", "inf")])).is_err());
 }

@@ -12,7 +12,12 @@ fn survives(text: &str) -> Vec<Code> {
     assert_eq!(dag.is_none(), diagnostics.has_errors(), "{diagnostics}");
     for problem in &diagnostics.problems {
         assert!(problem.line >= 1 && problem.column >= 1);
-        assert!(diagnostics.text.get(problem.offset..problem.offset + problem.length).is_some());
+        assert!(
+            diagnostics
+                .text
+                .get(problem.offset..problem.offset + problem.length)
+                .is_some()
+        );
     }
     let _ = (diagnostics.render(true, 80), diagnostics.to_json());
     diagnostics.problems.iter().map(|problem| problem.code).collect()
@@ -28,9 +33,14 @@ fn deep_nesting_is_refused() {
         for (open, close) in [("[", "]"), ("{a: ", "}")] {
             let text = with(&format!("{}1{}", open.repeat(depth), close.repeat(depth)));
             let codes = survives(&text);
-            assert!(codes == [Code::TooLarge] || codes == [Code::Syntax], "{codes:?} at {depth}");
+            assert!(
+                codes == [Code::TooLarge] || codes == [Code::Syntax],
+                "{codes:?} at {depth}"
+            );
         }
-        let block: String = (0..depth.min(3_000)).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+        let block: String = (0..depth.min(3_000))
+            .map(|level| format!("{}a:\n", " ".repeat(level)))
+            .collect();
         assert_eq!(survives(&block), [Code::TooLarge]);
     }
     assert!(!survives(&with(&format!("{}1{}", "[".repeat(50), "]".repeat(50)))).contains(&Code::TooLarge));
@@ -61,7 +71,10 @@ fn large_files_are_refused_and_long_texts_are_not() {
 fn ten_thousand_tasks_load() {
     let mut text = "name: a\ntasks:\n  t0: { uses: extract.file, with: { from: x } }\n".to_owned();
     for number in 1..10_000 {
-        text.push_str(&format!("  t{number}: {{ uses: quality.gate, with: {{ table: '${{{{ tasks.t{}.table }}}}' }} }}\n", number - 1));
+        text.push_str(&format!(
+            "  t{number}: {{ uses: quality.gate, with: {{ table: '${{{{ tasks.t{}.table }}}}' }} }}\n",
+            number - 1
+        ));
     }
     let dag = ratchet_core::load("f.yaml", &text, &registry()).unwrap();
     assert_eq!(dag.tasks.len(), 10_000);
@@ -70,12 +83,53 @@ fn ten_thousand_tasks_load() {
 #[test]
 fn odd_yaml_survives() {
     for text in [
-        "? [a, b]\n: c\n", "~: a\n", "1: a\n", "!!binary aGVsbG8=", "name: !!str 5", "name: !foo bar", "name: !!int x", "&a", "*a",
-        "--- |\n", "name: >-\n  a\n  b\ntasks: |\n  x\n", "\u{0}", "name: \"\\x00\"", "%YAML 1.1\n---\nname: a\n", "name: a # ${{",
-        "tasks: {one: {uses: {}}}", "tasks: {one: 5}", "tasks: [one]", "params: [x]", "params: {x: 5}", "schedule: daily",
-        "tasks: {one: {uses: core.noop, with: {<<: {a: 1}}}}", "<<: [{name: a}, {tasks: {}}]", "name: é\ntasks: {ü: {uses: ß}}",
-        "tasks: {\"\": {uses: \"\"}}", "name: '${{ params.x }}'", "a: b: c", "\r\nname: a\r\n", "name:\ttasks", "@", "`", "name: {{ x }}",
-        "name: ${{ x }}", "- ${{ x }}: y", "tasks: {one: {when: ${{ x }} }}", "{", "}", "[", "]", ":", "?", "-", "|", ">", "!", "&", "*",
+        "? [a, b]\n: c\n",
+        "~: a\n",
+        "1: a\n",
+        "!!binary aGVsbG8=",
+        "name: !!str 5",
+        "name: !foo bar",
+        "name: !!int x",
+        "&a",
+        "*a",
+        "--- |\n",
+        "name: >-\n  a\n  b\ntasks: |\n  x\n",
+        "\u{0}",
+        "name: \"\\x00\"",
+        "%YAML 1.1\n---\nname: a\n",
+        "name: a # ${{",
+        "tasks: {one: {uses: {}}}",
+        "tasks: {one: 5}",
+        "tasks: [one]",
+        "params: [x]",
+        "params: {x: 5}",
+        "schedule: daily",
+        "tasks: {one: {uses: core.noop, with: {<<: {a: 1}}}}",
+        "<<: [{name: a}, {tasks: {}}]",
+        "name: é\ntasks: {ü: {uses: ß}}",
+        "tasks: {\"\": {uses: \"\"}}",
+        "name: '${{ params.x }}'",
+        "a: b: c",
+        "\r\nname: a\r\n",
+        "name:\ttasks",
+        "@",
+        "`",
+        "name: {{ x }}",
+        "name: ${{ x }}",
+        "- ${{ x }}: y",
+        "tasks: {one: {when: ${{ x }} }}",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "?",
+        "-",
+        "|",
+        ">",
+        "!",
+        "&",
+        "*",
     ] {
         survives(text);
     }

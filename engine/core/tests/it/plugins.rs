@@ -10,12 +10,21 @@ use serde::Deserialize;
 /// All of them.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
-    registry.add::<Extract>().add::<Gate>().add::<Train>().add::<Promote>().add::<Noop>();
+    registry
+        .add::<Extract>()
+        .add::<Gate>()
+        .add::<Train>()
+        .add::<Promote>()
+        .add::<Noop>();
     registry
 }
 
 fn port(name: &'static str, kind: PortKind) -> Port {
-    Port { name, kind, description: "what it says" }
+    Port {
+        name,
+        kind,
+        description: "what it says",
+    }
 }
 
 macro_rules! plugin {
@@ -68,16 +77,22 @@ pub struct ExtractConfig {
     limit: Option<u32>,
 }
 
-plugin!(Extract, "extract.file", ExtractConfig, vec![port("table", PortKind::Table), port("rows", PortKind::Value)], |config| {
-    if config.from.is_empty() {
-        return vec![ConfigProblem {
-            pointer: "/from".to_owned(),
-            message: "the address is empty".to_owned(),
-            help: Some("name a file".to_owned()),
-        }];
+plugin!(
+    Extract,
+    "extract.file",
+    ExtractConfig,
+    vec![port("table", PortKind::Table), port("rows", PortKind::Value)],
+    |config| {
+        if config.from.is_empty() {
+            return vec![ConfigProblem {
+                pointer: "/from".to_owned(),
+                message: "the address is empty".to_owned(),
+                help: Some("name a file".to_owned()),
+            }];
+        }
+        vec![]
     }
-    vec![]
-});
+);
 
 /// How loud.
 #[derive(Deserialize, JsonSchema)]
@@ -123,7 +138,13 @@ pub struct GateConfig {
     severity: Option<Severity>,
 }
 
-plugin!(Gate, "quality.gate", GateConfig, vec![port("table", PortKind::Table), port("report", PortKind::Report)], |_| vec![]);
+plugin!(
+    Gate,
+    "quality.gate",
+    GateConfig,
+    vec![port("table", PortKind::Table), port("report", PortKind::Report)],
+    |_| vec![]
+);
 
 /// A way to learn.
 #[derive(Deserialize, JsonSchema)]
@@ -166,12 +187,22 @@ pub struct TrainConfig {
     notes: Option<serde_json::Value>,
 }
 
-plugin!(Train, "train.model", TrainConfig, vec![port("model", PortKind::Model), port("better", PortKind::Value)], |config| {
-    match config.seed {
-        Some(13) => vec![ConfigProblem { pointer: "/seed".to_owned(), message: "13 brings no luck".to_owned(), help: None }],
-        _ => vec![],
+plugin!(
+    Train,
+    "train.model",
+    TrainConfig,
+    vec![port("model", PortKind::Model), port("better", PortKind::Value)],
+    |config| {
+        match config.seed {
+            Some(13) => vec![ConfigProblem {
+                pointer: "/seed".to_owned(),
+                message: "13 brings no luck".to_owned(),
+                help: None,
+            }],
+            _ => vec![],
+        }
     }
-});
+);
 
 /// Promotes.
 #[derive(Deserialize, JsonSchema)]

@@ -8,10 +8,25 @@ use crate::plugins::registry;
 fn every_plugin_has_its_configuration_by_uses() {
     let schema = ratchet_core::schema(&registry());
     let task = &schema["properties"]["tasks"]["additionalProperties"];
-    assert_eq!(task["properties"]["uses"]["enum"], json!(["core.noop", "extract.file", "promote.model", "quality.gate", "train.model"]));
+    assert_eq!(
+        task["properties"]["uses"]["enum"],
+        json!([
+            "core.noop",
+            "extract.file",
+            "promote.model",
+            "quality.gate",
+            "train.model"
+        ])
+    );
     assert_eq!(task["allOf"].as_array().unwrap().len(), 5);
-    insta::assert_snapshot!("schema_of_gate", serde_json::to_string_pretty(&schema["$defs"]["quality.gate"]).unwrap());
-    insta::assert_snapshot!("schema_of_expectation", serde_json::to_string_pretty(&schema["$defs"]["quality.gate.Expectation"]).unwrap());
+    insta::assert_snapshot!(
+        "schema_of_gate",
+        serde_json::to_string_pretty(&schema["$defs"]["quality.gate"]).unwrap()
+    );
+    insta::assert_snapshot!(
+        "schema_of_expectation",
+        serde_json::to_string_pretty(&schema["$defs"]["quality.gate.Expectation"]).unwrap()
+    );
 }
 
 #[test]

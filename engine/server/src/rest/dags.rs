@@ -13,7 +13,9 @@ use crate::server::State;
 
 /// The next tick, if the DAG has a schedule that ticks again.
 pub(super) fn next_tick(dag: &Dag) -> Option<Timestamp> {
-    Timetable::new(dag.schedule.as_ref()?).ok()?.next_after(Timestamp::now())
+    Timetable::new(dag.schedule.as_ref()?)
+        .ok()?
+        .next_after(Timestamp::now())
 }
 
 /// All DAG files. `valid` is false where the newest text has problems; then the last good version stays scheduled.

@@ -35,7 +35,10 @@ pub(super) async fn page(extract::State(state): extract::State<Arc<State>>) -> R
             for (alias, holder) in aliases {
                 let manifest = models::get(bucket, model, holder.version).await?;
                 let since = since(&entries, model, alias);
-                let metrics = manifest.as_ref().map(|manifest| metrics_text(&manifest.metrics)).unwrap_or_default();
+                let metrics = manifest
+                    .as_ref()
+                    .map(|manifest| metrics_text(&manifest.metrics))
+                    .unwrap_or_default();
                 let simulated = manifest.is_some_and(|manifest| manifest.lineage.simulated);
                 production.push(InProduction {
                     name: format!("{model}@{}", holder.version),
@@ -43,7 +46,9 @@ pub(super) async fn page(extract::State(state): extract::State<Arc<State>>) -> R
                     metrics,
                     simulated,
                     since: since.map(|entry| instant(entry.at)).unwrap_or_default(),
-                    why: since.map(|entry| format!("{}: {}", entry.actor, entry.reason)).unwrap_or_default(),
+                    why: since
+                        .map(|entry| format!("{}: {}", entry.actor, entry.reason))
+                        .unwrap_or_default(),
                 });
             }
         }
@@ -62,11 +67,18 @@ struct InProduction {
 
 /// The entry that made the present holder of an alias the holder.
 fn since<'a>(entries: &'a [PromotionEntry], model: &str, alias: &str) -> Option<&'a PromotionEntry> {
-    entries.iter().rev().find(|entry| entry.model == model && entry.alias == alias)
+    entries
+        .iter()
+        .rev()
+        .find(|entry| entry.model == model && entry.alias == alias)
 }
 
 fn metrics_text(metrics: &std::collections::BTreeMap<String, f64>) -> String {
-    metrics.iter().map(|(name, value)| format!("{name} {value:.3}")).collect::<Vec<_>>().join(", ")
+    metrics
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.3}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn instant(timestamp: Timestamp) -> String {
@@ -75,7 +87,11 @@ fn instant(timestamp: Timestamp) -> String {
 
 /// Text made safe for the page: nothing in it is read as markup.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 /// A table whose cells are markup already.
@@ -89,7 +105,11 @@ fn table(html: &mut String, title: &str, header: &[&str], rows: &[Vec<String>], 
     let cells = |tag: &str, cells: &mut dyn Iterator<Item = &str>| -> String {
         cells.map(|cell| format!("<{tag}>{cell}</{tag}>")).collect()
     };
-    let _ = write!(html, "<table><thead><tr>{}</tr></thead><tbody>", cells("th", &mut header.iter().copied()));
+    let _ = write!(
+        html,
+        "<table><thead><tr>{}</tr></thead><tbody>",
+        cells("th", &mut header.iter().copied())
+    );
     for row in rows {
         let _ = write!(html, "<tr>{}</tr>", cells("td", &mut row.iter().map(String::as_str)));
     }
@@ -105,17 +125,29 @@ fn render(files: &[DagFile], runs: &[RunRecord], production: &[InProduction]) ->
     let header = ["model", "alias", "holdout", "since", "who and why"];
     table(&mut html, "In production", &header, &rows, "Nothing was promoted yet.");
     let rows: Vec<Vec<String>> = files.iter().map(dag_row).collect();
-    table(&mut html, "DAGs", &["dag", "schedule", "next", "file"], &rows, "The directory holds no DAG file.");
+    table(
+        &mut html,
+        "DAGs",
+        &["dag", "schedule", "next", "file"],
+        &rows,
+        "The directory holds no DAG file.",
+    );
     let rows: Vec<Vec<String>> = runs.iter().map(run_row).collect();
     let header = ["run", "dag", "status", "logical date", "started"];
     table(&mut html, "Runs", &header, &rows, "Nothing ran yet.");
     html.push_str("<p>JSON: <a href=\"/api/v1/dags\">dags</a>, <a href=\"/api/v1/runs\">runs</a>, ");
-    html.push_str("<a href=\"/api/v1/models\">models</a>, <a href=\"/api/v1/promotions\">promotions</a></p></body></html>");
+    html.push_str(
+        "<a href=\"/api/v1/models\">models</a>, <a href=\"/api/v1/promotions\">promotions</a></p></body></html>",
+    );
     html
 }
 
 fn production_row(model: &InProduction) -> Vec<String> {
-    let mark = if model.simulated { " <span class=\"simulated\">SIMULATED</span>" } else { "" };
+    let mark = if model.simulated {
+        " <span class=\"simulated\">SIMULATED</span>"
+    } else {
+        ""
+    };
     vec![
         format!("<code>{}</code>{mark}", escaped(&model.name)),
         escaped(&model.alias),
@@ -128,11 +160,17 @@ fn production_row(model: &InProduction) -> Vec<String> {
 fn dag_row(file: &DagFile) -> Vec<String> {
     let dag = file.dag.as_deref();
     let name = dag.map(|dag| escaped(&dag.name)).unwrap_or_else(|| "-".to_owned());
-    let broken = if file.problems.is_null() { "" } else { " <span class=\"failed\">the file has problems</span>" };
+    let broken = if file.problems.is_null() {
+        ""
+    } else {
+        " <span class=\"failed\">the file has problems</span>"
+    };
     let schedule = dag.and_then(|dag| dag.schedule.as_ref());
     vec![
         format!("<code>{name}</code>{broken}"),
-        schedule.map(|schedule| escaped(&format!("{} {}", schedule.cron, schedule.timezone))).unwrap_or_default(),
+        schedule
+            .map(|schedule| escaped(&format!("{} {}", schedule.cron, schedule.timezone)))
+            .unwrap_or_default(),
         dag.and_then(next_tick).map(instant).unwrap_or_default(),
         escaped(&file.path.to_string_lossy()),
     ]
@@ -165,7 +203,10 @@ mod tests {
         };
         let html = render(&[], &[], &[model]);
         assert!(!html.contains("<script"), "{html}");
-        assert!(html.contains("eve: &lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; more"), "{html}");
+        assert!(
+            html.contains("eve: &lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; more"),
+            "{html}"
+        );
         assert!(html.contains("SIMULATED"), "{html}");
     }
 }

@@ -72,7 +72,10 @@ impl Agenda {
                     Catchup::All => true,
                 };
             if wanted {
-                self.waiting.push_back(Waiting { tick, caught_up: missed });
+                self.waiting.push_back(Waiting {
+                    tick,
+                    caught_up: missed,
+                });
             }
         }
     }
@@ -84,7 +87,9 @@ impl Agenda {
 
     /// What to do now, with so many runs active. Asked again after each decision until it is [`Decision::Wait`].
     pub(super) fn decide(&mut self, active: usize) -> Decision {
-        let Some(next) = self.waiting.front() else { return Decision::Wait };
+        let Some(next) = self.waiting.front() else {
+            return Decision::Wait;
+        };
         let (tick, caught_up) = (next.tick, next.caught_up);
         if active < self.most_active {
             self.waiting.pop_front();
@@ -176,7 +181,11 @@ mod tests {
             let mut agenda = agenda(Catchup::Latest, overlap, "01T00:00");
             agenda.advance(tick);
             assert_eq!(agenda.decide(1), expected, "{overlap:?}");
-            let after = if overlap == Overlap::Skip { Decision::Wait } else { Decision::Start(tick) };
+            let after = if overlap == Overlap::Skip {
+                Decision::Wait
+            } else {
+                Decision::Start(tick)
+            };
             assert_eq!(agenda.decide(0), after, "{overlap:?}");
         }
     }

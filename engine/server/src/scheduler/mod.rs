@@ -1,7 +1,7 @@
 //! Runs DAGs at the ticks of their schedules.
 
 mod agenda;
+mod follow;
 mod progress;
-mod scheduler;
 
-pub(crate) use scheduler::Scheduler;
+pub(crate) use follow::Scheduler;

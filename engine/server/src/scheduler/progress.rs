@@ -42,7 +42,13 @@ impl Progress {
         match self.followed.get(dag) {
             Some(followed) if followed.schedule == text => followed.until,
             _ => {
-                self.followed.insert(dag.to_owned(), Followed { schedule: text, until: now });
+                self.followed.insert(
+                    dag.to_owned(),
+                    Followed {
+                        schedule: text,
+                        until: now,
+                    },
+                );
                 self.write();
                 now
             }
@@ -92,7 +98,10 @@ mod tests {
     fn a_schedule_goes_on_where_it_was_left_and_an_edited_one_begins_anew() {
         let home = tempfile::tempdir().unwrap();
         let instant = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(Progress::open(home.path()).begin("a", &schedule("0 1 * * *"), instant(100)), instant(100));
+        assert_eq!(
+            Progress::open(home.path()).begin("a", &schedule("0 1 * * *"), instant(100)),
+            instant(100)
+        );
         let mut again = Progress::open(home.path());
         assert_eq!(again.begin("a", &schedule("0 1 * * *"), instant(200)), instant(100));
         again.decided("a", instant(150));

@@ -33,10 +33,17 @@ async fn what_is_not_there_is_a_problem_document() {
         ("/api/v1/runs?limits=1", 400),
     ] {
         let (seen, kind, text) = service.get(path).await;
-        assert_eq!((seen, kind.as_str()), (status, "application/problem+json"), "{path}: {text}");
+        assert_eq!(
+            (seen, kind.as_str()),
+            (status, "application/problem+json"),
+            "{path}: {text}"
+        );
         let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(problem["status"], json!(status));
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{path}: {text}");
+        assert!(
+            problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            "{path}: {text}"
+        );
     }
     service.stop().await;
 }
@@ -47,15 +54,27 @@ async fn a_file_that_breaks_keeps_its_last_good_version_and_shows_its_problems()
     let service = Service::start(home.path()).await;
     let file = home.path().join("dags/daily.yaml");
     std::fs::write(&file, DAG).unwrap();
-    let good = service.wait_for("/api/v1/dags", |answer| answer["dags"][0]["valid"] == json!(true)).await;
-    assert_eq!((&good["dags"][0]["name"], &good["dags"][0]["tasks"]), (&json!("daily"), &json!(["only"])));
+    let good = service
+        .wait_for("/api/v1/dags", |answer| answer["dags"][0]["valid"] == json!(true))
+        .await;
+    assert_eq!(
+        (&good["dags"][0]["name"], &good["dags"][0]["tasks"]),
+        (&json!("daily"), &json!(["only"]))
+    );
     assert!(good["dags"][0]["next"].is_string(), "{good}");
     std::fs::write(&file, DAG.replace("test.nothing", "test.nothin")).unwrap();
-    let broken = service.wait_for("/api/v1/dags", |answer| answer["dags"][0]["valid"] == json!(false)).await;
+    let broken = service
+        .wait_for("/api/v1/dags", |answer| answer["dags"][0]["valid"] == json!(false))
+        .await;
     assert_eq!(broken["dags"][0]["name"], json!("daily"));
-    assert!(broken["dags"][0]["problems"].to_string().contains("test.nothin"), "{broken}");
+    assert!(
+        broken["dags"][0]["problems"].to_string().contains("test.nothin"),
+        "{broken}"
+    );
     std::fs::remove_file(&file).unwrap();
-    service.wait_for("/api/v1/dags", |answer| answer["dags"] == json!([])).await;
+    service
+        .wait_for("/api/v1/dags", |answer| answer["dags"] == json!([]))
+        .await;
     service.stop().await;
 }
 
@@ -65,10 +84,15 @@ async fn the_page_shows_the_dag_and_runs_no_script() {
     std::fs::create_dir(home.path().join("dags")).unwrap();
     std::fs::write(home.path().join("dags/daily.yaml"), DAG).unwrap();
     let service = Service::start(home.path()).await;
-    service.wait_for("/api/v1/dags", |answer| answer["dags"] != json!([])).await;
+    service
+        .wait_for("/api/v1/dags", |answer| answer["dags"] != json!([]))
+        .await;
     let (status, kind, page) = service.get("/").await;
     assert_eq!((status, kind.as_str()), (200, "text/html; charset=utf-8"));
-    assert!(page.contains("daily") && page.contains("0 2 * * * Europe/London"), "{page}");
+    assert!(
+        page.contains("daily") && page.contains("0 2 * * * Europe/London"),
+        "{page}"
+    );
     assert!(!page.contains("<script"), "{page}");
     service.stop().await;
 }

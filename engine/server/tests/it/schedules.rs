@@ -27,7 +27,10 @@ fn all_succeeded(answer: &Value, count: usize) -> bool {
 
 fn logical_dates(answer: &Value) -> Vec<Timestamp> {
     let runs = answer["runs"].as_array().unwrap();
-    let mut dates: Vec<Timestamp> = runs.iter().map(|run| run["logical_date"].as_str().unwrap().parse().unwrap()).collect();
+    let mut dates: Vec<Timestamp> = runs
+        .iter()
+        .map(|run| run["logical_date"].as_str().unwrap().parse().unwrap())
+        .collect();
     dates.sort();
     dates
 }
@@ -37,12 +40,25 @@ async fn the_newest_missed_tick_is_caught_up_once_and_not_again_after_a_restart(
     let home = tempfile::tempdir().unwrap();
     left_behind(home.path(), "latest", 5);
     let service = Service::start(home.path()).await;
-    let answer = service.wait_for("/api/v1/runs", |answer| all_succeeded(answer, 1)).await;
+    let answer = service
+        .wait_for("/api/v1/runs", |answer| all_succeeded(answer, 1))
+        .await;
     let run = &answer["runs"][0];
-    assert_eq!((&run["trigger"], &run["actor"]), (&json!("schedule"), &json!("scheduler")));
-    let [date] = logical_dates(&answer)[..] else { panic!("{answer}") };
-    assert!(date <= Timestamp::now() && date > Timestamp::now() - 61.minutes(), "{date}");
-    assert_eq!(run["interval_start"].as_str().unwrap().parse::<Timestamp>().unwrap(), date - 1.hour());
+    assert_eq!(
+        (&run["trigger"], &run["actor"]),
+        (&json!("schedule"), &json!("scheduler"))
+    );
+    let [date] = logical_dates(&answer)[..] else {
+        panic!("{answer}")
+    };
+    assert!(
+        date <= Timestamp::now() && date > Timestamp::now() - 61.minutes(),
+        "{date}"
+    );
+    assert_eq!(
+        run["interval_start"].as_str().unwrap().parse::<Timestamp>().unwrap(),
+        date - 1.hour()
+    );
     service.stop().await;
     let service = Service::start(home.path()).await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
@@ -69,11 +85,16 @@ async fn all_missed_ticks_are_caught_up_by_two_schedulers_with_one_run_each() {
 async fn an_edited_schedule_fires_nothing_old() {
     let home = tempfile::tempdir().unwrap();
     left_behind(home.path(), "all", 48);
-    let edited = std::fs::read_to_string(home.path().join("dags/hourly.yaml")).unwrap().replace("0 * *", "1 * *");
+    let edited = std::fs::read_to_string(home.path().join("dags/hourly.yaml"))
+        .unwrap()
+        .replace("0 * *", "1 * *");
     std::fs::write(home.path().join("dags/hourly.yaml"), edited).unwrap();
     let service = Service::start(home.path()).await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let dates = logical_dates(&service.json("/api/v1/runs").await);
-    assert!(dates.iter().all(|date| *date > Timestamp::now() - 1.minute()), "{dates:?}");
+    assert!(
+        dates.iter().all(|date| *date > Timestamp::now() - 1.minute()),
+        "{dates:?}"
+    );
     service.stop().await;
 }

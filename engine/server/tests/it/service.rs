@@ -59,18 +59,33 @@ impl Service {
         };
         let engine = Engine::open(options).await.unwrap();
         std::fs::create_dir_all(home.join("dags")).unwrap();
-        let options = ServerOptions { engine, registry, dag_directory: home.join("dags"), home: home.to_owned() };
-        let server = Server::bind(options, SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let options = ServerOptions {
+            engine,
+            registry,
+            dag_directory: home.join("dags"),
+            home: home.to_owned(),
+        };
+        let server = Server::bind(options, SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap();
         let address = server.address();
         let (stop, stopped) = watch::channel(false);
-        Self { address, stop, task: tokio::spawn(server.run(stopped)) }
+        Self {
+            address,
+            stop,
+            task: tokio::spawn(server.run(stopped)),
+        }
     }
 
     /// Status, content type and text of an answer.
     pub async fn get(&self, path: &str) -> (u16, String, String) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response = client.get(format!("http://{}{path}", self.address)).send().await.unwrap();
+        let response = client
+            .get(format!("http://{}{path}", self.address))
+            .send()
+            .await
+            .unwrap();
         let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
         (response.status().as_u16(), kind, response.text().await.unwrap())
     }

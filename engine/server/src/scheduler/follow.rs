@@ -108,11 +108,21 @@ impl Scheduler {
             return;
         };
         let now = Timestamp::now();
-        if self.followed.get(&dag.name).is_none_or(|followed| followed.schedule != *schedule) {
+        if self
+            .followed
+            .get(&dag.name)
+            .is_none_or(|followed| followed.schedule != *schedule)
+        {
             let since = self.progress.begin(&dag.name, schedule, now);
             match Agenda::new(schedule, dag.max_active_runs as usize, since) {
                 Ok(agenda) => {
-                    self.followed.insert(dag.name.clone(), Followed { schedule: schedule.clone(), agenda });
+                    self.followed.insert(
+                        dag.name.clone(),
+                        Followed {
+                            schedule: schedule.clone(),
+                            agenda,
+                        },
+                    );
                 }
                 Err(error) => {
                     tracing::error!(dag = dag.name, %error, "the schedule cannot be followed");
@@ -125,7 +135,9 @@ impl Scheduler {
         }
         loop {
             let active = self.active.values().filter(|active| active.dag == dag.name).count();
-            let Some(followed) = self.followed.get_mut(&dag.name) else { return };
+            let Some(followed) = self.followed.get_mut(&dag.name) else {
+                return;
+            };
             match followed.agenda.decide(active) {
                 Decision::Wait => return,
                 Decision::Drop(tick) => {
@@ -157,7 +169,9 @@ impl Scheduler {
     }
 
     async fn start(&mut self, dag: &Arc<Dag>, tick: Timestamp) -> Result<(), Refusal> {
-        let params = dag.bind(&BTreeMap::new()).map_err(|problems| Refusal::ForGood(problems.join("; ")))?;
+        let params = dag
+            .bind(&BTreeMap::new())
+            .map_err(|problems| Refusal::ForGood(problems.join("; ")))?;
         let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), Some(tick), tick)
             .map_err(|error| Refusal::ForGood(error.to_string()))?;
         let new = NewRun {

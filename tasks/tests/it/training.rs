@@ -1,0 +1,222 @@
+//! `train.model`, `compare.champion` and `promote.model` as a DAG uses them.
+
+use polars::prelude::{Column, DataFrame, NamedFrom, Series};
+use ratchet_artifacts::Bucket;
+use ratchet_core::plugin::{Model, Output, Table};
+use ratchet_tasks::table::{self, About};
+use serde_json::{Value, json};
+
+use crate::support::{Stage, shipped_task};
+
+const TRAIN_UNTIL: &str = "2024-03-01";
+
+/// Vehicles of a small simulated table.
+async fn vehicles(stage: &Stage) -> Table {
+    let mut with = shipped_task("incidents");
+    with["from"] = json!("simulated://lfb?rows=6000&seed=2&days=90");
+    let incidents = stage.table("extract.file", with).await;
+    let mut with = shipped_task("vehicles");
+    with["tables"]["incidents"] = serde_json::to_value(&incidents).unwrap();
+    stage.table("transform.sql", with).await
+}
+
+fn configuration(table: &Table) -> Value {
+    json!({
+        "model": "times",
+        "table": table,
+        "target": {"regression": {"column": "AttendanceSeconds", "transform": "square_root", "answer": "seconds"}},
+        "predict_at": "dispatch",
+        "time": "TimestampOfCall",
+        "train_until": TRAIN_UNTIL,
+        "holdout_until": "2024-03-31",
+        "features": [
+            {"calendar": {"field": "TimestampOfCall", "parts": ["hour", "weekday"]}},
+            {"number": {"fields": ["Easting_rounded", "Northing_rounded", "PumpOrder"]}},
+            {"distance": {"x": "Easting_rounded", "y": "Northing_rounded", "place": "DeployedFromStation", "own": "IncidentStationGround"}},
+            {"target_mean": {"fields": [["PropertyType"], ["DeployedFromStation"]]}},
+        ],
+        "candidates": [{"linear": {}}, {"boosting": {"trees": 60}}],
+        "slices": {"field": "DeployedFromStation", "margin": 60},
+    })
+}
+
+async fn train(stage: &Stage, with: Value) -> Model {
+    let outputs = stage
+        .run("train.model", with)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    match outputs.ports.get("model") {
+        Some(Output::Model(model)) => (**model).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn refusal(stage: &Stage, with: Value) -> String {
+    let error = stage.run("train.model", with).await.unwrap_err();
+    assert!(!error.retryable, "{error}");
+    error.to_string()
+}
+
+async fn changed(stage: &Stage, table: &Table, change: impl FnOnce(&mut DataFrame)) -> Table {
+    let bucket = Bucket::open(&stage.context.bucket_url).await.unwrap();
+    let mut frame = table::read(&bucket, table).await.unwrap();
+    change(&mut frame);
+    table::write(&bucket, frame, About::inherited([table])).await.unwrap()
+}
+
+fn replace(frame: &mut DataFrame, name: &str, values: impl Fn(usize, Option<i64>, &str) -> Option<i64>) {
+    let times = frame.column("TimestampOfCall").unwrap().str().unwrap().clone();
+    let before = frame.column(name).unwrap().i64().unwrap().clone();
+    let after: Vec<Option<i64>> = (0..frame.height())
+        .map(|row| values(row, before.get(row), times.get(row).unwrap()))
+        .collect();
+    frame
+        .replace(name, Column::from(Series::new(name.into(), after)))
+        .unwrap();
+}
+
+/// Residuals, calibration, slice risks, the choice of the candidate: none of it has seen the holdout.
+#[tokio::test]
+async fn what_happens_in_the_holdout_changes_no_bit_of_the_bundle() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let doubled = changed(&stage, &table, |frame| {
+        replace(frame, "AttendanceSeconds", |_, value, time| {
+            value.map(|value| if time >= TRAIN_UNTIL { value * 2 } else { value })
+        });
+    })
+    .await;
+    let (model, other) = (
+        train(&stage, configuration(&table)).await,
+        train(&stage, configuration(&doubled)).await,
+    );
+    assert_eq!(model.bundle, other.bundle);
+    assert!(
+        other.metrics["mae"] > 1.5 * model.metrics["mae"],
+        "the holdout did change"
+    );
+}
+
+#[tokio::test]
+async fn a_second_training_gives_the_same_bytes_and_another_seed_others() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let first = train(&stage, configuration(&table)).await;
+    assert_eq!(first, train(&stage, configuration(&table)).await);
+    let mut with = configuration(&table);
+    with["seed"] = json!(8);
+    assert_ne!(first.bundle, train(&stage, with).await.bundle);
+}
+
+#[tokio::test]
+async fn every_candidate_stands_in_the_report_and_the_best_was_chosen() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let mut with = configuration(&table);
+    with["candidates"] = json!([{"linear": {}}, {"tree": {}}, {"boosting": {"trees": 60}}]);
+    let model = train(&stage, with).await;
+    let candidates = model.report["candidates"].as_array().unwrap();
+    let mae = |candidate: &Value| candidate["validation"]["mae"].as_f64().unwrap();
+    assert_eq!(candidates.len(), 3);
+    let best = candidates.iter().min_by(|a, b| mae(a).total_cmp(&mae(b))).unwrap();
+    assert_eq!(best["candidate"], model.report["chosen"]);
+    assert!(model.simulated);
+}
+
+#[tokio::test]
+async fn unusable_tables_are_refused_in_one_message() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+
+    let mut with = configuration(&table);
+    with["features"][1]["number"]["fields"] = json!(["Easting_round"]);
+    let said = refusal(&stage, with).await;
+    assert!(
+        said.contains("`Easting_round`") && said.contains("`Easting_rounded`"),
+        "{said}"
+    );
+
+    let mut with = configuration(&table);
+    with["features"][1]["number"]["fields"] = json!(["PropertyType"]);
+    let said = refusal(&stage, with).await;
+    assert!(said.contains("`PropertyType`") && said.contains("number"), "{said}");
+
+    let mut with = configuration(&table);
+    with["predict_at"] = json!("call");
+    let said = refusal(&stage, with).await;
+    assert!(
+        said.contains("`DeployedFromStation`") && said.contains("`dispatch`") && said.contains("`PumpOrder`"),
+        "all at once: {said}"
+    );
+
+    let mut with = configuration(&table);
+    with["train_until"] = json!("2031-01-01");
+    let said = refusal(&stage, with).await;
+    assert!(said.contains("the rows run from 2024-01-01"), "{said}");
+
+    let empty = changed(&stage, &table, |frame| {
+        replace(frame, "AttendanceSeconds", |_, _, _| None)
+    })
+    .await;
+    let said = refusal(&stage, configuration(&empty)).await;
+    assert!(said.contains("no row has a value in `AttendanceSeconds`"), "{said}");
+
+    let mut with = configuration(&table);
+    with["target"] = json!({"binary": {"column": "AttendanceSeconds", "above": 100_000.0, "answer": "late"}});
+    let said = refusal(&stage, with).await;
+    assert!(said.contains("one class only"), "{said}");
+
+    let mut with = configuration(&table);
+    with["slices"]["field"] = json!("IncGeo_BoroughName");
+    let said = refusal(&stage, with).await;
+    assert!(said.contains("`IncGeo_BoroughName`"), "{said}");
+}
+
+#[tokio::test]
+async fn constant_and_empty_features_are_no_harm() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let flat = changed(&stage, &table, |frame| {
+        replace(frame, "Easting_rounded", |_, _, _| Some(1));
+        replace(frame, "PumpOrder", |_, _, _| None);
+    })
+    .await;
+    let model = train(&stage, configuration(&flat)).await;
+    assert!(model.metrics["mae"].is_finite());
+}
+
+/// The first challenger has to beat the mean; a version that is not registered yet cannot be promoted, and a
+/// comparison of another challenger is not taken.
+#[tokio::test]
+async fn without_a_champion_the_mean_has_to_be_beaten() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let mut model = train(&stage, configuration(&table)).await;
+    let with = json!({"challenger": model, "table": table});
+    let outputs = stage.run("compare.champion", with).await.unwrap();
+    let Some(Output::Value(comparison)) = outputs.ports.get("comparison") else {
+        panic!("no comparison")
+    };
+    assert_eq!(comparison["verdict"], "better", "{comparison:#}");
+    assert_eq!(comparison["champion"], Value::Null);
+    assert_eq!(comparison["opponent"], "the mean of the training rows");
+    assert_eq!(comparison["effect"]["rows"], json!(model.rows.holdout));
+
+    let error = stage
+        .run("promote.model", json!({"model": model, "comparison": comparison}))
+        .await
+        .unwrap_err();
+    assert!(error.message.contains("no version yet"), "{error}");
+    model.version = Some(1);
+    let outputs = stage
+        .run("promote.model", json!({"model": model, "comparison": comparison}))
+        .await
+        .unwrap();
+    assert_eq!(outputs.promotions[0].expected_champion, None);
+    model.bundle.sha256 = "0".repeat(64);
+    let error = stage
+        .run("promote.model", json!({"model": model, "comparison": comparison}))
+        .await
+        .unwrap_err();
+    assert!(error.message.contains("not of `times`"), "{error}");
+}
