@@ -193,6 +193,7 @@ async fn register_model(
             parameters: model.parameters.clone(),
             report: model.report.clone(),
             lineage: Lineage {
+                source: model.source.clone(),
                 simulated: model.simulated,
                 ..lineage(origin, inputs)
             },

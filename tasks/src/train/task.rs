@@ -86,6 +86,7 @@ impl Plugin for TrainModel {
             metrics: trained.metrics,
             rows: trained.rows,
             inputs: tables.map(table_name).collect(),
+            source: config.table.source.clone(),
             simulated: config.table.simulated,
             parameters: parameters(&config),
             report: trained.report,

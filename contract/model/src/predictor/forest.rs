@@ -133,48 +133,26 @@ impl Forest {
 
     /// The base score plus the value of each tree's leaf, in tree order.
     pub fn score(&self, features: &[f64]) -> f64 {
-        let mut sum = self.base;
-        for root in &self.roots {
-            let mut position = *root as usize;
-            loop {
-                let node = self.nodes[position];
-                if node.feature == LEAF {
-                    sum += node.number;
-                    break;
-                }
-                let value = features[node.feature as usize];
-                let left = if value.is_nan() {
-                    node.right & MISSING_LEFT != 0
-                } else {
-                    value < node.number
-                };
-                position = if left {
-                    position + 1
-                } else {
-                    (node.right & !MISSING_LEFT) as usize
-                };
-            }
-        }
-        sum
+        let leaves = self.roots.iter().map(|root| self.nodes[self.descend(*root as usize, features)].number);
+        leaves.fold(self.base, |sum, value| sum + value)
     }
 
     /// The position of the leaf that a row ends in, for a forest of one tree.
     pub fn leaf(&self, features: &[f64]) -> usize {
-        let mut position = self.roots.first().map_or(0, |root| *root as usize);
-        while let Some(node) = self.nodes.get(position).filter(|node| node.feature != LEAF) {
+        self.roots.first().map_or(0, |root| self.descend(*root as usize, features))
+    }
+
+    /// The leaf below a node that a row ends in.
+    fn descend(&self, mut position: usize, features: &[f64]) -> usize {
+        loop {
+            let node = self.nodes[position];
+            if node.feature == LEAF {
+                return position;
+            }
             let value = features[node.feature as usize];
-            let left = if value.is_nan() {
-                node.right & MISSING_LEFT != 0
-            } else {
-                value < node.number
-            };
-            position = if left {
-                position + 1
-            } else {
-                (node.right & !MISSING_LEFT) as usize
-            };
+            let left = if value.is_nan() { node.right & MISSING_LEFT != 0 } else { value < node.number };
+            position = if left { position + 1 } else { (node.right & !MISSING_LEFT) as usize };
         }
-        position
     }
 
     /// Replaces the values of leaves by position.

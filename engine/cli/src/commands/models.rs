@@ -245,21 +245,19 @@ fn page(manifest: &ModelManifest, held: &[&str]) -> String {
     format!("{facts}\n\n{metrics}{candidates}")
 }
 
-/// The candidates of the report: an array of objects with a `name` and numbers, or objects of numbers, beside it.
+/// The candidates of the training report with their metrics on the validation rows; the chosen one is marked.
 fn candidates(report: &Value) -> Listing {
-    let mut listing = Listing::new(&["candidate", "validation"]);
+    let mut listing = Listing::new(&["candidate", "chosen", "validation"]);
     for candidate in report["candidates"].as_array().into_iter().flatten() {
-        let Some(name) = candidate["name"].as_str() else {
-            continue;
-        };
-        let metrics: BTreeMap<String, f64> = candidate["metrics"]
-            .as_object()
-            .or(candidate.as_object())
-            .into_iter()
-            .flatten()
-            .filter_map(|(metric, value)| Some((metric.clone(), value.as_f64()?)))
-            .collect();
-        listing.row([name.to_owned(), describe::metrics(&metrics, 4)]);
+        let metrics = candidate["validation"].as_object().into_iter().flatten();
+        let metrics: BTreeMap<String, f64> =
+            metrics.filter_map(|(metric, value)| Some((metric.clone(), value.as_f64()?))).collect();
+        let chosen = candidate["candidate"] == report["chosen"];
+        listing.row([
+            candidate["candidate"].as_str().unwrap_or("-").to_owned(),
+            if chosen { "yes" } else { "" }.to_owned(),
+            describe::metrics(&metrics, 4),
+        ]);
     }
     listing
 }

@@ -213,6 +213,7 @@ mod tests {
             parameters: Value::Null,
             report: Value::Null,
             inputs: Vec::new(),
+            source: String::new(),
             simulated: true,
         }))
     }

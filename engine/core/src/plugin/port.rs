@@ -148,6 +148,9 @@ pub struct Model {
     pub report: serde_json::Value,
     /// `name@version` (or the digest where unregistered) of each table that went in.
     pub inputs: Vec<String>,
+    /// Where the training rows come from: the address of the extract.
+    #[serde(default)]
+    pub source: String,
     /// True if it was trained on simulated rows.
     pub simulated: bool,
 }

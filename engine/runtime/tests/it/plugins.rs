@@ -343,6 +343,7 @@ impl Plugin for MakeModel {
             parameters: json!({}),
             report: json!({}),
             inputs: Vec::new(),
+            source: String::new(),
             simulated: config.table.simulated,
         };
         Ok(Outputs::default().with("model", Output::Model(Box::new(model))))
