@@ -73,17 +73,6 @@ pub struct Target {
     pub answer: String,
 }
 
-impl TargetKind {
-    /// The word for it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            TargetKind::Regression { .. } => "regression",
-            TargetKind::Binary { .. } => "binary",
-            TargetKind::Ordinal { .. } => "ordinal",
-        }
-    }
-}
-
 impl Target {
     /// The truth of a row as the answer would say it: the number, 0 or 1, or the class. NaN stays NaN.
     pub fn truth(&self, value: f64) -> f64 {
@@ -98,6 +87,18 @@ impl Target {
                 value.round().clamp(*first as f64, *last as f64)
             }
         }
+    }
+
+    /// True if both ask the same of the same column, so that their answers can be compared: the same limit, the same
+    /// classes. How a model was trained (scale, weights of classes) does not matter.
+    pub fn asks_the_same(&self, other: &Target) -> bool {
+        let same_kind = match (&self.kind, &other.kind) {
+            (TargetKind::Regression { .. }, TargetKind::Regression { .. }) => true,
+            (TargetKind::Binary { above }, TargetKind::Binary { above: others }) => above == others,
+            (TargetKind::Ordinal { classes, .. }, TargetKind::Ordinal { classes: others, .. }) => classes == others,
+            _ => false,
+        };
+        same_kind && self.column == other.column
     }
 
     /// How many predictors it takes: one, or one per cut between classes.
@@ -158,6 +159,17 @@ mod tests {
         }
         assert!(Transform::SquareRoot.forward(-1.0).is_nan());
         assert!(Transform::Logarithm.forward(0.0).is_nan());
+    }
+
+    #[test]
+    fn another_limit_is_another_question() {
+        let target = |above| Target {
+            column: "seconds".to_owned(),
+            kind: TargetKind::Binary { above },
+            answer: "late".to_owned(),
+        };
+        assert!(target(360.0).asks_the_same(&target(360.0)));
+        assert!(!target(360.0).asks_the_same(&target(420.0)));
     }
 
     #[test]

@@ -283,12 +283,23 @@ fn compare(
     let predictions = challenger.predict(&own.rows.select(&rows));
     let (opponent, other_predictions, other_metrics) = match (champion, others) {
         (Some(champion), Some(others)) => {
-            if champion.bundle.content().target.kind.name() != content.target.kind.name() {
-                return Err(unreadable(
-                    &content.name,
-                    "the champion",
-                    "it answers another kind of question than the challenger",
+            if !champion.bundle.content().target.asks_the_same(&content.target) {
+                let message = format!(
+                    "the champion {}@{} answers another question than the challenger",
+                    content.name, champion.version
+                );
+                return Err(TaskError::permanent(message).with_help(
+                    "with another target it is another model: give it another name, or promote it by hand with `ratchet models promote`",
                 ));
+            }
+            if others.time != own.time {
+                let message = format!(
+                    "the champion {}@{} goes by another time column",
+                    content.name, champion.version
+                );
+                return Err(
+                    TaskError::permanent(message).with_help("promote the challenger by hand: `ratchet models promote`")
+                );
             }
             let predictions = champion.bundle.predict(&others.rows.select(&rows));
             let metrics = accuracy_metrics(&champion.bundle, &predictions, &truth);

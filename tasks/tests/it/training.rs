@@ -1,7 +1,9 @@
 //! `train.model`, `compare.champion` and `promote.model` as a DAG uses them.
 
+use std::collections::BTreeMap;
+
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
-use ratchet_artifacts::Bucket;
+use ratchet_artifacts::{Bucket, Expected, Lineage, NewPromotion, PromotionLog, models};
 use ratchet_core::plugin::{Model, Output, Table};
 use ratchet_tasks::table::{self, About};
 use serde_json::{Value, json};
@@ -219,4 +221,110 @@ async fn without_a_champion_the_mean_has_to_be_beaten() {
         .await
         .unwrap_err();
     assert!(error.message.contains("not of `times`"), "{error}");
+}
+
+/// Registers a model and puts it into production, as the engine does when a run completes.
+async fn promote(stage: &Stage, model: &Model) {
+    let bucket = Bucket::open(&stage.context.bucket_url).await.unwrap();
+    let new = models::NewModel {
+        name: model.name.clone(),
+        bundle: table::to_blob_ref(&model.bundle),
+        metrics: model.metrics.clone(),
+        rows: BTreeMap::new(),
+        parameters: model.parameters.clone(),
+        report: Value::Null,
+        lineage: Lineage::default(),
+        key: format!("run/{}", model.bundle.sha256),
+    };
+    let manifest = models::register(&bucket, new).await.unwrap();
+    let promotion = NewPromotion {
+        model: model.name.clone(),
+        version: manifest.version,
+        digest: model.bundle.sha256.clone(),
+        alias: "champion".to_owned(),
+        expected: Expected::Any,
+        actor: "test".to_owned(),
+        reason: "test".to_owned(),
+        comparison: Value::Null,
+        key: format!("promotion/{}", model.bundle.sha256),
+        attended: true,
+    };
+    PromotionLog::new(bucket).promote(promotion).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_champion_that_answers_another_question_is_not_compared() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let above = |seconds: f64| {
+        let mut with = configuration(&table);
+        with["target"] = json!({"binary": {"column": "AttendanceSeconds", "above": seconds, "answer": "late"}});
+        with["slices"] = Value::Null;
+        with
+    };
+    promote(&stage, &train(&stage, above(360.0)).await).await;
+    let challenger = train(&stage, above(420.0)).await;
+    let with = json!({"challenger": challenger, "table": table});
+    let error = stage.run("compare.champion", with).await.unwrap_err();
+    assert!(
+        error.message.contains("the champion times@1 answers another question"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_older_month_does_not_replace_a_newer_one() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    promote(&stage, &train(&stage, configuration(&table)).await).await;
+    let mut with = configuration(&table);
+    with["train_until"] = json!("2024-02-10");
+    let mut challenger = train(&stage, with).await;
+    challenger.version = Some(2);
+    let outputs = stage
+        .run("compare.champion", json!({"challenger": challenger, "table": table}))
+        .await
+        .unwrap();
+    let Some(Output::Value(comparison)) = outputs.ports.get("comparison") else {
+        panic!("no comparison")
+    };
+    assert!(
+        comparison["rows_left_out"].as_u64().unwrap() > 0,
+        "rows that trained the champion do not judge it"
+    );
+    let error = stage
+        .run("promote.model", json!({"model": challenger, "comparison": comparison}))
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("2024-02-10") && error.message.contains("2024-03-01"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_another_model_has_is_refused_before_promotion() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let mut with = configuration(&table);
+    with["route"] = json!("/predict/time_pump");
+    promote(&stage, &train(&stage, with.clone()).await).await;
+    with["model"] = json!("other");
+    let mut challenger = train(&stage, with).await;
+    challenger.version = Some(1);
+    let outputs = stage
+        .run("compare.champion", json!({"challenger": challenger, "table": table}))
+        .await
+        .unwrap();
+    let Some(Output::Value(comparison)) = outputs.ports.get("comparison") else {
+        panic!("no comparison")
+    };
+    let error = stage
+        .run("promote.model", json!({"model": challenger, "comparison": comparison}))
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("/predict/time_pump") && error.message.contains("`times`"),
+        "{error}"
+    );
 }

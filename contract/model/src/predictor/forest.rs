@@ -133,13 +133,18 @@ impl Forest {
 
     /// The base score plus the value of each tree's leaf, in tree order.
     pub fn score(&self, features: &[f64]) -> f64 {
-        let leaves = self.roots.iter().map(|root| self.nodes[self.descend(*root as usize, features)].number);
+        let leaves = self
+            .roots
+            .iter()
+            .map(|root| self.nodes[self.descend(*root as usize, features)].number);
         leaves.fold(self.base, |sum, value| sum + value)
     }
 
     /// The position of the leaf that a row ends in, for a forest of one tree.
     pub fn leaf(&self, features: &[f64]) -> usize {
-        self.roots.first().map_or(0, |root| self.descend(*root as usize, features))
+        self.roots
+            .first()
+            .map_or(0, |root| self.descend(*root as usize, features))
     }
 
     /// The leaf below a node that a row ends in.
@@ -150,8 +155,16 @@ impl Forest {
                 return position;
             }
             let value = features[node.feature as usize];
-            let left = if value.is_nan() { node.right & MISSING_LEFT != 0 } else { value < node.number };
-            position = if left { position + 1 } else { (node.right & !MISSING_LEFT) as usize };
+            let left = if value.is_nan() {
+                node.right & MISSING_LEFT != 0
+            } else {
+                value < node.number
+            };
+            position = if left {
+                position + 1
+            } else {
+                (node.right & !MISSING_LEFT) as usize
+            };
         }
     }
 

@@ -250,8 +250,9 @@ fn candidates(report: &Value) -> Listing {
     let mut listing = Listing::new(&["candidate", "chosen", "validation"]);
     for candidate in report["candidates"].as_array().into_iter().flatten() {
         let metrics = candidate["validation"].as_object().into_iter().flatten();
-        let metrics: BTreeMap<String, f64> =
-            metrics.filter_map(|(metric, value)| Some((metric.clone(), value.as_f64()?))).collect();
+        let metrics: BTreeMap<String, f64> = metrics
+            .filter_map(|(metric, value)| Some((metric.clone(), value.as_f64()?)))
+            .collect();
         let chosen = candidate["candidate"] == report["chosen"];
         listing.row([
             candidate["candidate"].as_str().unwrap_or("-").to_owned(),
