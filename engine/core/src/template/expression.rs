@@ -264,11 +264,11 @@ impl<'a> Scanner<'a> {
         self.previous = previous;
     }
 
+    /// Where the bytes that belong end. Works on bytes: `start` may lie within a letter that takes several.
     fn end_of(&self, start: usize, belongs: impl Fn(u8) -> bool) -> usize {
-        self.source[start..]
-            .bytes()
-            .position(|byte| !belongs(byte))
-            .map_or(self.source.len(), |length| start + length)
+        let rest = self.source.as_bytes().get(start..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !belongs(*byte)).unwrap_or(rest.len());
+        start + length
     }
 
     fn name(&mut self) -> Result<(), TemplateError> {
@@ -295,7 +295,7 @@ impl<'a> Scanner<'a> {
     fn member(&mut self, end: usize, root: &str) -> Result<(), TemplateError> {
         let bytes = self.source.as_bytes();
         let name_start = end + 1;
-        let name_end = self.end_of(name_start.min(self.source.len()), is_name);
+        let name_end = self.end_of(name_start, is_name);
         if bytes.get(end) != Some(&b'.') || name_end <= name_start {
             return Err(
                 TemplateError::new(self.source, format!("`{root}` is only read as `{root}.<name>`"))
@@ -384,6 +384,20 @@ mod tests {
 
     fn refused(source: &str) -> String {
         Expression::parse(source).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn letters_of_several_bytes_right_behind_a_root_are_refused() {
+        for source in [
+            "params\u{1ee67}",
+            "run\u{1ee67}.id",
+            "tasks\u{1ee67}",
+            "params.\u{1ee67}",
+            "tasks.a.\u{1ee67}",
+            "params",
+        ] {
+            assert!(refused(source).contains("is only read as"), "{source}");
+        }
     }
 
     #[test]
