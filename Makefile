@@ -1,6 +1,7 @@
 # make demo   build, run the example on built-in records, start both services, ask for a prediction
 #             (make demo ARGS=--once stops there)
 # make test   install what the tests need and run them all
+# make soak   kill the engine two hundred times instead of twenty, with runs under way
 # make lint   formatting and clippy
 #
 # Set CARGO_TARGET_DIR to share compiled dependencies between checkouts.
@@ -11,7 +12,7 @@ ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST_TOOLS := $(CURDIR)/.venv
 
-.PHONY: demo test lint test-tools clean-demo
+.PHONY: demo test soak lint test-tools clean-demo
 
 demo:
 	$(CARGO) build -p ratchet-cli -p ratchet-api
@@ -24,6 +25,9 @@ test: test-tools
 	$(CARGO) build -p ratchet-cli
 	$(CARGO) build -p ratchet-api
 	RATCHET_TEST_TOOLS=$(TEST_TOOLS)/bin $(CARGO) test -p ratchet-tests
+
+soak:
+	RATCHET_CRASH_KILLS=200 $(CARGO) test -p ratchet-runtime --test it crash:: -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -129,8 +129,46 @@ pub struct Run {
     /// the schedule, or now]
     #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
     pub logical_date: Option<jiff::Timestamp>,
+    /// Show what would run, in which order and with which configuration, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run these tasks alone; what they come after is taken from the newest run in which it succeeded
+    #[arg(long, value_name = "TASK", value_delimiter = ',', conflicts_with = "until")]
+    pub only: Vec<String>,
+    /// Run these tasks and all that they come after, and nothing else
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub until: Vec<String>,
     #[command(flatten)]
     pub listing: Listing,
+}
+
+/// What `runs retry` takes.
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// Id of a run that has ended, or the beginning of it
+    pub run: String,
+    /// Run this task again and what comes after it, also where it succeeded
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub from: Vec<String>,
+    /// Run only the tasks of --from, not what comes after them
+    #[arg(long, requires = "from")]
+    pub only_task: bool,
+    /// Another value of a parameter; what reads it is run again, and what comes after that
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    pub params: Vec<(String, String)>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+/// What a task can be marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mark {
+    /// Its outputs are those that it left, if any
+    Succeeded,
+    /// A retry runs it again
+    Failed,
+    /// A retry leaves it out
+    Skipped,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +251,44 @@ pub enum Runs {
         run: String,
         #[command(flatten)]
         listing: Listing,
+    },
+    /// End a run, whoever drives it
+    Cancel {
+        /// Its id, or the beginning of it
+        run: String,
+    },
+    /// Take over runs whose engine was killed; finished tasks stay finished
+    Resume {
+        /// Its id, or the beginning of it
+        #[arg(required_unless_present = "all")]
+        run: Option<String>,
+        /// All that nobody drives
+        #[arg(long, conflicts_with = "run")]
+        all: bool,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Repeat an ended run as a new one that keeps what succeeded
+    Retry(Retry),
+    /// The same, but leave the new run to `ratchet serve` or `runs resume`
+    Clear {
+        /// Id of a run that has ended, or the beginning of it
+        run: String,
+        /// The tasks to run again, with what comes after them
+        #[arg(required = true)]
+        tasks: Vec<String>,
+        /// Not what comes after them
+        #[arg(long)]
+        only_task: bool,
+    },
+    /// Correct by hand what a task of an ended run came to
+    Mark {
+        /// Id of a run that has ended, or the beginning of it
+        run: String,
+        /// The task
+        task: String,
+        /// What it came to
+        state: Mark,
     },
     /// What the tasks of a run said
     Logs {

@@ -100,6 +100,10 @@ impl From<EngineError> for Failure {
             EngineError::UnknownRun { .. }
             | EngineError::UnknownTask { .. }
             | EngineError::Ended { .. }
+            | EngineError::Unfinished { .. }
+            | EngineError::NothingToDo { .. }
+            | EngineError::Needed { .. }
+            | EngineError::Params { .. }
             | EngineError::Dag { .. } => Self::input(error.to_string()),
             other => Self::service(other.to_string()),
         }

@@ -2,6 +2,7 @@
 //!
 //!     plugin_worker task-worker             run one task, as the engine asks
 //!     plugin_worker drive HOME FILE         run a DAG file
+//!     plugin_worker resume HOME             take over every run that nobody drives
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,23 +25,22 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        ["resume", home] => match resume(Path::new(home)).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
         _ => ExitCode::from(2),
     }
 }
 
 async fn drive(home: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let registry = Arc::new(plugins::registry());
+    let engine = open(home).await?;
     let text = std::fs::read_to_string(file)?;
-    let dag = ratchet_core::load(&file.display().to_string(), &text, &registry).map_err(|error| error.to_string())?;
-    let engine = Engine::open(EngineOptions {
-        home: home.to_owned(),
-        bucket_url: home.join("bucket").display().to_string(),
-        working_directory: std::env::current_dir()?,
-        worker: std::env::current_exe()?,
-        slots: 4,
-        registry,
-    })
-    .await?;
+    let dag = ratchet_core::load(&file.display().to_string(), &text, &plugins::registry())
+        .map_err(|error| error.to_string())?;
     let now = jiff::Timestamp::now();
     let run = engine
         .create_run(NewRun {
@@ -56,4 +56,28 @@ async fn drive(home: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error
     let (_stay, cancel) = tokio::sync::watch::channel(false);
     engine.execute(&run, observer, cancel).await?;
     Ok(())
+}
+
+async fn resume(home: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let engine = open(home).await?;
+    let (_stay, cancel) = tokio::sync::watch::channel(false);
+    let runs = engine.store().unattended_runs().await?;
+    let driven = runs.iter().map(|run| {
+        let (observer, _) = tokio::sync::mpsc::unbounded_channel();
+        engine.execute(run, observer, cancel.clone())
+    });
+    futures::future::try_join_all(driven).await?;
+    Ok(())
+}
+
+async fn open(home: &Path) -> Result<Engine, Box<dyn std::error::Error>> {
+    Ok(Engine::open(EngineOptions {
+        home: home.to_owned(),
+        bucket_url: home.join("bucket").display().to_string(),
+        working_directory: std::env::current_dir()?,
+        worker: std::env::current_exe()?,
+        slots: 4,
+        registry: Arc::new(plugins::registry()),
+    })
+    .await?)
 }

@@ -15,9 +15,10 @@ use crate::complete::{Completed, Origin, complete};
 use crate::engine::Inner;
 use crate::event::RunEvent;
 use crate::executor::{Ending, Execution, execute};
-use crate::logs::{Recorder, attempt_directory, log_path};
+use crate::logs::{Recorder, attempt_directory, log_path, metrics_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{AttemptOutcome, Failure};
+use crate::store::AttemptName;
 
 /// How often a completion is tried again by itself before the whole attempt is.
 const COMPLETIONS: u32 = 3;
@@ -74,7 +75,12 @@ pub(crate) async fn run_attempt(
     stop: watch::Receiver<bool>,
 ) -> Finished {
     let started = Instant::now();
-    let log = Arc::new(Recorder::new(&request.task, request.attempt, observer));
+    let name = AttemptName {
+        run: request.run.id.clone(),
+        task: request.task.clone(),
+        attempt: request.attempt,
+    };
+    let log = Arc::new(Recorder::new(name, engine.journal.clone(), observer));
     let (verdict, completed) = match engine.temporary_directory(&request) {
         Err(error) => {
             let failure = Failure {
@@ -97,6 +103,7 @@ pub(crate) async fn run_attempt(
                 worker: &engine.options.worker,
                 isolation: spec.isolation,
                 timeout: spec.timeout,
+                memory: spec.resources.memory_bytes,
                 log: &log,
                 stop,
             };
@@ -246,10 +253,17 @@ async fn leave_documents(engine: &Inner, request: &AttemptRequest, log: &Recorde
             log.engine(LogLevel::Warn, format!("outputs.json cannot be written: {error}"));
         }
     }
-    let path = log_path(&request.run.id, &request.task, request.attempt);
-    if let Err(error) = engine.bucket.create(&path, Bytes::from(log.to_ndjson())).await {
-        tracing::warn!("the log {path} cannot be written: {error}");
+    let (run, task, attempt) = (&request.run.id, &request.task, request.attempt);
+    let mut documents = vec![(log_path(run, task, attempt), log.to_ndjson())];
+    documents.extend(log.metrics().map(|points| (metrics_path(run, task, attempt), points)));
+    for (path, content) in documents {
+        if let Err(error) = engine.bucket.create(&path, Bytes::from(content)).await {
+            // The database keeps the lines; whoever asks for them finds them there.
+            tracing::warn!("{path} cannot be written: {error}");
+            return;
+        }
     }
+    log.moved();
 }
 
 /// A plain file name beside the engine's own documents.
@@ -257,7 +271,7 @@ fn report_name(file_name: &str) -> String {
     let name = file_name.rsplit('/').next().unwrap_or_default();
     match name {
         "" | "." | ".." => "report".to_owned(),
-        "log.ndjson" | "outputs.json" => format!("report-{name}"),
+        "log.ndjson" | "metrics.ndjson" | "outputs.json" => format!("report-{name}"),
         name => name.to_owned(),
     }
 }

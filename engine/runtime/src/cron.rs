@@ -1,209 +1,18 @@
-//! Five fields -> civil times -> instants.
-//!
-//! The fields are read as Python's `croniter` reads them: 0 and 7 are Sunday, names are accepted, a range may go
-//! round (`22-2`, `fri-mon`), and where day-of-month and day-of-week are both restricted (anything but `*`), a day
-//! that either of them names counts. Two of its readings are refused instead: a step wider than its field (`*/61`)
-//! and seconds or years as a sixth and seventh field.
+//! Civil times -> instants: when a schedule ticks.
 //!
 //! Where the hours are fixed, a tick is a civil time: one that does not exist is shifted or skipped and one that comes
 //! twice ticks once, as the schedule says. Where the hour is `*` or a step of it, ticks follow elapsed time: 23 and 25
-//! of `0 * * * *` on the days when the clocks change.
+//! of `0 * * * *` on the days when the clocks change. How the five fields are read, [`Cron`] says.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use ratchet_core::spec::{OnGap, OnOverlap, Schedule};
+use ratchet_core::spec::{Cron, OnGap, OnOverlap, Schedule};
 
 /// A schedule that cannot be read. A lower-case fragment with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CronError(String);
-
-/// The five fields, each a set of numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cron {
-    minutes: u64,
-    hours: u64,
-    days: u64,
-    months: u64,
-    weekdays: u64,
-    day_restricted: bool,
-    weekday_restricted: bool,
-    follows_elapsed_time: bool,
-}
-
-struct Field {
-    name: &'static str,
-    least: u32,
-    greatest: u32,
-    names: &'static [&'static str],
-}
-
-const MONTHS: [&str; 12] = [
-    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
-];
-const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
-const FIELDS: [Field; 5] = [
-    Field {
-        name: "minute",
-        least: 0,
-        greatest: 59,
-        names: &[],
-    },
-    Field {
-        name: "hour",
-        least: 0,
-        greatest: 23,
-        names: &[],
-    },
-    Field {
-        name: "day of month",
-        least: 1,
-        greatest: 31,
-        names: &[],
-    },
-    Field {
-        name: "month",
-        least: 1,
-        greatest: 12,
-        names: &MONTHS,
-    },
-    Field {
-        name: "day of week",
-        least: 0,
-        greatest: 7,
-        names: &WEEKDAYS,
-    },
-];
-
-impl Field {
-    fn number(&self, text: &str) -> Result<u32, CronError> {
-        let lower = text.to_ascii_lowercase();
-        if let Some(position) = self.names.iter().position(|name| *name == lower) {
-            return Ok(position as u32 + if self.greatest == 12 { 1 } else { 0 });
-        }
-        text.parse::<u32>()
-            .ok()
-            .filter(|number| (self.least..=self.greatest).contains(number))
-            .ok_or_else(|| {
-                CronError(format!(
-                    "`{text}` is not a {} ({} to {})",
-                    self.name, self.least, self.greatest
-                ))
-            })
-    }
-
-    /// The set that one field names.
-    fn read(&self, text: &str) -> Result<u64, CronError> {
-        // Sunday is 0; the 7 of a range's end is folded below.
-        let span_end = if self.greatest == 7 { 6 } else { self.greatest };
-        let mut set = 0;
-        for part in text.split(',') {
-            let (range, step) = match part.split_once('/') {
-                Some((range, step)) => (range, Some(self.step(step)?)),
-                None => (part, None),
-            };
-            let (first, last) = match range.split_once('-') {
-                _ if range == "*" => (self.least, span_end),
-                Some((first, last)) => (self.number(first)?, self.number(last)?),
-                // `5/15` starts at 5 and goes on to the end of the field.
-                None => {
-                    let first = self.number(range)?;
-                    (first, if step.is_some() { span_end.max(first) } else { first })
-                }
-            };
-            let numbers: Vec<u32> = if first <= last {
-                (first..=last).collect()
-            } else {
-                (first..=span_end).chain(self.least..=last).collect()
-            };
-            for number in numbers.into_iter().step_by(step.unwrap_or(1) as usize) {
-                set |= 1_u64 << if self.greatest == 7 { number % 7 } else { number };
-            }
-        }
-        Ok(set)
-    }
-
-    fn step(&self, text: &str) -> Result<u32, CronError> {
-        let span = self.greatest - self.least + if self.greatest == 7 { 0 } else { 1 };
-        text.parse::<u32>()
-            .ok()
-            .filter(|step| (1..=span).contains(step))
-            .ok_or_else(|| CronError(format!("`/{text}` is not a step of the {} (1 to {span})", self.name)))
-    }
-}
-
-fn everything(text: &str) -> bool {
-    text.split(',').any(|part| part == "*")
-}
-
-impl Cron {
-    /// Reads five fields, or one of `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`, `@yearly`, `@annually`.
-    ///
-    /// # Errors
-    ///
-    /// Names the field, what stands there and what may stand there.
-    pub fn parse(text: &str) -> Result<Self, CronError> {
-        let text = match text.trim() {
-            "@hourly" => "0 * * * *",
-            "@daily" | "@midnight" => "0 0 * * *",
-            "@weekly" => "0 0 * * 0",
-            "@monthly" => "0 0 1 * *",
-            "@yearly" | "@annually" => "0 0 1 1 *",
-            other => other,
-        };
-        // `?` is how some write "any day".
-        let fields: Vec<&str> = text
-            .split_whitespace()
-            .map(|field| if field == "?" { "*" } else { field })
-            .collect();
-        let [minute, hour, day, month, weekday] = fields.as_slice() else {
-            return Err(CronError(format!(
-                "`{text}` has {} fields; write five: minute, hour, day of month, month, day of week",
-                fields.len()
-            )));
-        };
-        let read = |index: usize, text: &str| FIELDS[index].read(text);
-        Ok(Self {
-            minutes: read(0, minute)?,
-            hours: read(1, hour)?,
-            days: read(2, day)?,
-            months: read(3, month)?,
-            weekdays: read(4, weekday)?,
-            day_restricted: !everything(day),
-            weekday_restricted: !everything(weekday),
-            follows_elapsed_time: hour.split(',').any(|part| part == "*" || part.starts_with("*/")),
-        })
-    }
-
-    /// True if the day has ticks at all.
-    pub fn names_date(&self, date: Date) -> bool {
-        if self.months & (1 << date.month()) == 0 {
-            return false;
-        }
-        let day = self.days & (1 << date.day()) != 0;
-        let weekday = self.weekdays & (1 << date.weekday().to_sunday_zero_offset()) != 0;
-        if self.day_restricted && self.weekday_restricted {
-            day || weekday
-        } else {
-            day && weekday
-        }
-    }
-
-    /// The civil times of one day, ascending. Empty if the day has none.
-    pub fn civil_times(&self, date: Date) -> impl Iterator<Item = DateTime> {
-        let hours = if self.names_date(date) { self.hours } else { 0 };
-        let minutes = self.minutes;
-        (0_i8..24)
-            .filter(move |hour| hours & (1 << hour) != 0)
-            .flat_map(move |hour| {
-                (0_i8..60)
-                    .filter(move |minute| minutes & (1 << minute) != 0)
-                    .map(move |minute| date.at(hour, minute, 0, 0))
-            })
-    }
-}
 
 /// A schedule ready to be asked for its ticks.
 #[derive(Clone, Debug)]
@@ -232,7 +41,7 @@ impl Timetable {
             ))
         })?;
         Ok(Self {
-            cron: Cron::parse(&schedule.cron)?,
+            cron: Cron::parse(&schedule.cron).map_err(|problem| CronError(problem.to_string()))?,
             timezone,
             on_gap: schedule.on_gap,
             on_overlap: schedule.on_overlap,
@@ -285,7 +94,7 @@ impl Timetable {
             let offsets = self.timezone.to_ambiguous_timestamp(civil).offset();
             let chosen = match offsets {
                 AmbiguousOffset::Unambiguous { offset } => [Some(offset), None],
-                AmbiguousOffset::Fold { before, after } if self.cron.follows_elapsed_time => {
+                AmbiguousOffset::Fold { before, after } if self.cron.follows_elapsed_time() => {
                     [Some(before), Some(after)]
                 }
                 AmbiguousOffset::Fold { before, after } => match self.on_overlap {
@@ -293,7 +102,7 @@ impl Timetable {
                     OnOverlap::Last => [Some(after), None],
                 },
                 AmbiguousOffset::Gap { before, .. } => {
-                    if !self.cron.follows_elapsed_time && self.on_gap == OnGap::Shift {
+                    if !self.cron.follows_elapsed_time() && self.on_gap == OnGap::Shift {
                         ticks.extend(
                             before
                                 .to_timestamp(civil)
@@ -599,14 +408,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_names_the_field_and_its_values() {
-        let message = |cron: &str| Cron::parse(cron).unwrap_err().to_string();
+        let message = |cron: &str| Timetable::new(&schedule_of(cron)).unwrap_err().to_string();
         assert_eq!(message("60 * * * *"), "`60` is not a minute (0 to 59)");
-        assert_eq!(message("0 0 * foo *"), "`foo` is not a month (1 to 12)");
+        assert_eq!(
+            message("0 0 * foo *"),
+            "`foo` is not a month (1 to 12, or `jan` to `dec`)"
+        );
         assert_eq!(message("*/61 * * * *"), "`/61` is not a step of the minute (1 to 60)");
         assert_eq!(message("*/0 * * * *"), "`/0` is not a step of the minute (1 to 60)");
         assert_eq!(
             message("0 0 * *"),
-            "`0 0 * *` has 4 fields; write five: minute, hour, day of month, month, day of week"
+            "`0 0 * *` has 4 fields, a cron line has five (write five: minute, hour, day of month, month, day of week, such \
+             as `0 2 15 * *`)"
         );
         let schedule = Schedule {
             timezone: "Europe/Londn".to_owned(),

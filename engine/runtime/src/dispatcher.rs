@@ -1,6 +1,8 @@
 //! One loop a run: everything that happens becomes an event of the state machine, what the event changes is written,
 //! and only then it has an effect.
 
+mod takeover;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +23,24 @@ use crate::attempt::{Finished, Verdict, run_attempt};
 use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
-use crate::executor::{end_descendants, turned_on};
+use crate::executor::turned_on;
 use crate::prepare::{Prepared, prepare};
-use crate::protocol::{AttemptRequest, PROTOCOL, mark};
+use crate::protocol::{AttemptRequest, PROTOCOL};
 use crate::record::{AttemptOutcome, RunRecord};
 use crate::seed::seed;
 use crate::store::{AttemptEnd, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
-const LEASE: SignedDuration = SignedDuration::from_secs(15);
+const LEASE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How often it gives one.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// How often it looks whether somebody asked for the run's end.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Why tasks of a cancelled run did not start.
+const CANCELLED: &str = "the run was cancelled before it started";
 
 /// Drives one run.
 pub(crate) struct Dispatcher {
@@ -140,6 +148,7 @@ impl Dispatcher {
         let driven = self.run_loop().await;
         // Whatever still runs after an error ends here: its outcome could not be recorded.
         self.attempts.shutdown().await;
+        self.engine.journal.flush().await;
         let released = self.engine.store.release(&self.run.id, &self.owner).await;
         driven.and(released.map_err(EngineError::from))
     }
@@ -148,6 +157,8 @@ impl Dispatcher {
         self.begin().await?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cancel = self.cancel.clone();
         // Kept over the turns of the loop, so that this run does not lose its place in the queue for a slot.
         let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
@@ -181,55 +192,21 @@ impl Dispatcher {
                         self.step(Event::RetryDue { task }, Detail::default()).await?;
                     }
                 }
-                () = turned_on(&mut cancel), if !self.state.is_cancelling() => self.cancel_run().await?,
+                () = turned_on(&mut cancel), if !self.state.is_cancelling() => {
+                    // Kept first: whoever takes the run over cancels it, too.
+                    self.engine.store.ask_to_cancel(&self.run.id, &self.run.actor).await?;
+                    self.cancel_run().await?;
+                }
+                _ = look.tick(), if !self.state.is_cancelling() => {
+                    if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() {
+                        self.cancel_run().await?;
+                    }
+                }
                 _ = heartbeat.tick() => {
                     self.engine.store.renew(&self.run.id, &self.owner, Timestamp::now() + LEASE).await?;
                 }
             }
         }
-    }
-
-    /// Begins, or goes on after another process: its attempts are lost, and what they left running is ended.
-    async fn begin(&mut self) -> Result<(), EngineError> {
-        let first = RunEvent::RunStarted {
-            run: self.run.id.clone(),
-            dag: self.run.dag.clone(),
-        };
-        for place in 0..self.state.tasks().len() {
-            let task = &self.state.tasks()[place];
-            let attempt = task.attempts;
-            match task.state {
-                TaskState::Ready => self.ready.push_back(place),
-                TaskState::WaitingRetry => {
-                    self.retries.entry(place).or_insert_with(Instant::now);
-                }
-                TaskState::Running => {
-                    end_descendants(mark(&self.run.id, &task.id, attempt)).await;
-                    self.engine
-                        .remove_temporary_directories(&self.run.id, &task.id, attempt);
-                    let ended_attempt = Some(AttemptEnd {
-                        position: place,
-                        attempt,
-                        outcome: AttemptOutcome::Lost,
-                        error: None,
-                    });
-                    let detail = Detail {
-                        ended_attempt,
-                        ..Detail::default()
-                    };
-                    self.step(Event::Lost { task: place, attempt }, detail).await?;
-                }
-                _ => {}
-            }
-        }
-        self.step(
-            Event::Begin,
-            Detail {
-                first: Some(first),
-                ..Detail::default()
-            },
-        )
-        .await
     }
 
     /// Looks at what became ready: a false `when` skips it, a configuration that cannot be rendered fails it, the
@@ -354,7 +331,7 @@ impl Dispatcher {
     async fn cancel_run(&mut self) -> Result<(), EngineError> {
         self.queue.clear();
         self.retries.clear();
-        let reason = "the run was cancelled before it started".to_owned();
+        let reason = CANCELLED.to_owned();
         self.step(Event::Cancelled { reason }, Detail::default()).await?;
         self.stop.send_replace(true);
         Ok(())

@@ -9,13 +9,15 @@ use ratchet_core::state::RunStatus;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::beginning::Beginning;
 use crate::dispatcher::Dispatcher;
 use crate::error::EngineError;
 use crate::event::RunEvent;
+use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
-use crate::store::Store;
+use crate::store::{AttemptName, SayingKind, Store};
 
 /// What an engine needs to know.
 #[derive(Clone)]
@@ -37,7 +39,7 @@ pub struct EngineOptions {
 /// Creates runs and drives them. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
@@ -45,6 +47,7 @@ pub(crate) struct Inner {
     pub store: Store,
     pub bucket: Bucket,
     pub slots: Arc<Semaphore>,
+    pub journal: Journal,
 }
 
 impl Inner {
@@ -95,6 +98,7 @@ impl Engine {
         options.working_directory = working_directory;
         let store = Store::open(&options.home.join("engine.sqlite")).await?;
         let bucket = Bucket::open(&options.bucket_url).await?;
+        let journal = Journal::start(store.clone());
         let slots = Arc::new(Semaphore::new(options.slots.max(1)));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -102,6 +106,7 @@ impl Engine {
                 store,
                 bucket,
                 slots,
+                journal,
             }),
         })
     }
@@ -112,7 +117,21 @@ impl Engine {
     ///
     /// If the database refuses.
     pub async fn create_run(&self, new: NewRun) -> Result<String, EngineError> {
-        Ok(self.inner.store.create_run(&new).await?)
+        self.create_run_from(new, &Beginning::default()).await
+    }
+
+    /// The same for a run that begins with what another one finished.
+    ///
+    /// # Errors
+    ///
+    /// If no task is left to run, or the database refuses.
+    pub async fn create_run_from(&self, new: NewRun, beginning: &Beginning) -> Result<String, EngineError> {
+        // A run without an open task would never come to its end.
+        if new.dag.tasks.iter().all(|task| beginning.kept.contains_key(&task.id)) {
+            let run = beginning.retry_of.clone().unwrap_or_else(|| new.dag.name.clone());
+            return Err(EngineError::NothingToDo { run });
+        }
+        Ok(self.inner.store.create_run(&new, beginning).await?)
     }
 
     /// Drives a run to its end: from its beginning, or from where a process that is gone left it. `observer` is told
@@ -144,7 +163,7 @@ impl Engine {
         self.run(&id).await
     }
 
-    /// The log lines of a run's ended attempts, or of one task's: by task in DAG order, then attempt, then time.
+    /// The log lines of a run's attempts, also of those under way, or of one task's: by task in DAG order, then attempt, then time.
     ///
     /// # Errors
     ///
@@ -168,9 +187,19 @@ impl Engine {
                 continue;
             }
             let path = log_path(&record.id, &attempt.task, attempt.attempt);
-            if let Some(text) = self.inner.bucket.get(&path).await? {
-                lines.extend(from_ndjson(&text, &attempt.task, attempt.attempt));
+            // Under way, or ended while the bucket refused its log.
+            let kept = AttemptName {
+                run: record.id.clone(),
+                task: attempt.task.clone(),
+                attempt: attempt.attempt,
+            };
+            let mut text = self.inner.store.said(&kept, SayingKind::Log).await?;
+            if attempt.outcome.is_some()
+                && let Some(whole) = self.inner.bucket.get(&path).await?
+            {
+                text = whole.to_vec();
             }
+            lines.extend(from_ndjson(&text, &attempt.task, attempt.attempt));
         }
         Ok(lines)
     }

@@ -105,6 +105,42 @@ pub enum EngineError {
         /// How it ended.
         status: ratchet_core::state::RunStatus,
     },
+    /// The run is not over.
+    #[error(
+        "run {run} has not ended; `ratchet runs cancel {run}` ends it, `ratchet runs resume {run}` takes it over if its engine is gone"
+    )]
+    Unfinished {
+        /// The run.
+        run: String,
+    },
+    /// A retry would run nothing.
+    #[error("run {run} has nothing to run again: all its tasks succeeded; name the task to begin with by --from")]
+    NothingToDo {
+        /// The run.
+        run: String,
+    },
+    /// A task that is left out is needed.
+    #[error(
+        "task `{task}` comes after `{needed}`, which is left out and has not succeeded in any run of `{dag}`; name `{needed}` too, or run everything up to the task with --until {task}"
+    )]
+    Needed {
+        /// The DAG.
+        dag: String,
+        /// The task that shall run.
+        task: String,
+        /// What it comes after.
+        needed: String,
+    },
+    /// Values of parameters do not fit.
+    #[error(
+        "the parameters of run {run} cannot be changed so: {message}; give each as NAME=VALUE of its declared type"
+    )]
+    Params {
+        /// The run.
+        run: String,
+        /// All problems.
+        message: String,
+    },
     /// The run's own DAG text does not load any more.
     #[error("the DAG text of run {run} cannot be read by this version: {message}")]
     Dag {

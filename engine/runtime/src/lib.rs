@@ -19,12 +19,17 @@
 //! over after the lease ended: finished tasks stay finished, attempts that were under way are run again, and a late
 //! write of the former owner is refused.
 //!
+//! What an attempt says goes to the database as it comes and to the bucket when the attempt ends. A wish to cancel is
+//! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
+//! finished ([`Engine::retry`]).
+//!
 //! # A user's own binary
 //!
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
 //! first argument is [`WORKER_SUBCOMMAND`].
 
 mod attempt;
+mod beginning;
 mod complete;
 pub mod cron;
 mod dispatcher;
@@ -32,7 +37,9 @@ mod engine;
 mod error;
 mod event;
 mod executor;
+mod journal;
 mod logs;
+mod operations;
 mod prepare;
 mod protocol;
 mod record;
@@ -40,6 +47,7 @@ mod seed;
 mod store;
 mod worker;
 
+pub use beginning::{Beginning, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
@@ -47,7 +55,7 @@ pub use logs::{LogLine, LogStream};
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
 };
-pub use store::Store;
+pub use store::{Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

@@ -1,6 +1,7 @@
 //! The log of an attempt: `runs/<run>/<task>/<attempt>/log.ndjson`.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ratchet_core::plugin::{LogLevel, TaskMessage};
@@ -8,9 +9,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::event::RunEvent;
+use crate::journal::Journal;
+use crate::store::{AttemptName, Saying, SayingKind};
 
 /// At most so many bytes of messages are kept of one attempt; the rest is counted.
 const KEPT_BYTES: usize = 8 << 20;
+
+/// At most so many points of curves are kept of one attempt.
+const KEPT_METRICS: usize = 100_000;
+
+/// Progress is kept at most this often.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where a line comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,15 +55,20 @@ pub(crate) fn log_path(run: &str, task: &str, attempt: u32) -> String {
     format!("{}/log.ndjson", attempt_directory(run, task, attempt))
 }
 
+/// Where the points of an attempt's curves stand in the bucket.
+pub(crate) fn metrics_path(run: &str, task: &str, attempt: u32) -> String {
+    format!("{}/metrics.ndjson", attempt_directory(run, task, attempt))
+}
+
 /// Where an attempt's documents stand in the bucket.
 pub(crate) fn attempt_directory(run: &str, task: &str, attempt: u32) -> String {
     format!("runs/{run}/{task}/{attempt}")
 }
 
-/// Takes what an attempt says: hands it to the observer at once and keeps the lines.
+/// Takes what an attempt says: hands it to the observer at once, to the database soon, and keeps the lines.
 pub(crate) struct Recorder {
-    task: String,
-    attempt: u32,
+    name: AttemptName,
+    journal: Journal,
     observer: mpsc::UnboundedSender<RunEvent>,
     kept: Mutex<Kept>,
 }
@@ -64,13 +78,17 @@ struct Kept {
     lines: Vec<LogLine>,
     bytes: usize,
     dropped: u64,
+    metrics: Vec<String>,
+    /// Number of the last saying that went to the database.
+    number: i64,
+    progress_at: Option<Instant>,
 }
 
 impl Recorder {
-    pub(crate) fn new(task: &str, attempt: u32, observer: mpsc::UnboundedSender<RunEvent>) -> Self {
+    pub(crate) fn new(name: AttemptName, journal: Journal, observer: mpsc::UnboundedSender<RunEvent>) -> Self {
         Self {
-            task: task.to_owned(),
-            attempt,
+            name,
+            journal,
             observer,
             kept: Mutex::default(),
         }
@@ -78,23 +96,84 @@ impl Recorder {
 
     /// What the task says.
     pub(crate) fn message(&self, message: TaskMessage) {
-        let task = self.task.clone();
+        let task = self.name.task.clone();
         let event = match message {
             TaskMessage::Log { level, message } => return self.line(level, LogStream::Task, message),
-            TaskMessage::Progress { fraction, message } => RunEvent::TaskProgress {
-                task,
-                fraction,
-                message,
-            },
-            TaskMessage::Metric { name, value, step } => RunEvent::TaskMetric {
-                task,
-                name,
-                value,
-                step,
-            },
+            TaskMessage::Progress { fraction, ref message } => {
+                let event = RunEvent::TaskProgress {
+                    task,
+                    fraction,
+                    message: message.clone(),
+                };
+                self.keep_progress(&TaskMessage::Progress {
+                    fraction,
+                    message: message.clone(),
+                });
+                event
+            }
+            TaskMessage::Metric { ref name, value, step } => {
+                let event = RunEvent::TaskMetric {
+                    task,
+                    name: name.clone(),
+                    value,
+                    step,
+                };
+                self.keep_metric(&event);
+                event
+            }
         };
         // Nobody has to listen.
         let _ = self.observer.send(event);
+    }
+
+    fn keep_progress(&self, message: &TaskMessage) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.progress_at.is_some_and(|at| at.elapsed() < PROGRESS_PAUSE) {
+            return;
+        }
+        kept.progress_at = Some(Instant::now());
+        self.say(0, SayingKind::Progress, serde_json::to_string(message));
+    }
+
+    fn keep_metric(&self, point: &RunEvent) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(json) = serde_json::to_string(point) else { return };
+        if kept.metrics.len() < KEPT_METRICS {
+            kept.number += 1;
+            self.say(kept.number, SayingKind::Metric, Ok(json.clone()));
+            kept.metrics.push(json);
+        }
+    }
+
+    fn say(&self, number: i64, kind: SayingKind, body: serde_json::Result<String>) {
+        let Ok(body) = body else { return };
+        let AttemptName { run, task, attempt } = self.name.clone();
+        self.journal.say(Saying {
+            run,
+            task,
+            attempt,
+            number,
+            kind,
+            body,
+        });
+    }
+
+    /// The points of its curves, as they are stored; none if it had none.
+    pub(crate) fn metrics(&self) -> Option<Vec<u8>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = kept.metrics.iter().flat_map(|line| [line.as_bytes(), b"\n"]);
+        (!kept.metrics.is_empty()).then(|| lines.flatten().copied().collect())
+    }
+
+    /// Its documents stand in the bucket now.
+    pub(crate) fn moved(&self) {
+        let said = {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.number > 0 || kept.progress_at.is_some()
+        };
+        if said {
+            self.journal.moved(self.name.clone());
+        }
     }
 
     /// What the process printed.
@@ -114,7 +193,7 @@ impl Recorder {
 
     fn line(&self, level: LogLevel, stream: LogStream, message: String) {
         let _ = self.observer.send(RunEvent::TaskLog {
-            task: self.task.clone(),
+            task: self.name.task.clone(),
             level,
             message: message.clone(),
         });
@@ -129,14 +208,19 @@ impl Recorder {
             return;
         }
         kept.bytes += message.len();
-        kept.lines.push(self.stamp(level, stream, message));
+        kept.number += 1;
+        let line = self.stamp(level, stream, message);
+        if let Some(saying) = Saying::line(&self.name.run, kept.number, &line) {
+            self.journal.say(saying);
+        }
+        kept.lines.push(line);
     }
 
     fn stamp(&self, level: LogLevel, stream: LogStream, message: String) -> LogLine {
         LogLine {
             time: Timestamp::now(),
-            task: self.task.clone(),
-            attempt: self.attempt,
+            task: self.name.task.clone(),
+            attempt: self.name.attempt,
             level,
             stream,
             message,
@@ -186,10 +270,19 @@ pub(crate) fn from_ndjson(text: &[u8], task: &str, attempt: u32) -> Vec<LogLine>
 mod tests {
     use super::*;
 
+    fn recorder(attempt: u32, observer: mpsc::UnboundedSender<RunEvent>) -> Recorder {
+        let name = AttemptName {
+            run: "run".to_owned(),
+            task: "train".to_owned(),
+            attempt,
+        };
+        Recorder::new(name, Journal::silent(), observer)
+    }
+
     #[test]
     fn lines_come_back_in_order_and_reach_the_observer() {
         let (observer, mut heard) = mpsc::unbounded_channel();
-        let recorder = Recorder::new("train", 2, observer);
+        let recorder = recorder(2, observer);
         recorder.message(TaskMessage::Log {
             level: LogLevel::Warn,
             message: "one \"quoted\"\nbroken".to_owned(),
@@ -213,7 +306,7 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_counted_and_the_end_is_kept() {
         let (observer, _) = mpsc::unbounded_channel();
-        let recorder = Recorder::new("train", 1, observer);
+        let recorder = recorder(1, observer);
         for _ in 0..10 {
             recorder.output(&"x".repeat(1 << 20));
         }

@@ -82,6 +82,9 @@ pub struct RunRecord {
     pub dag_text: String,
     /// The DAG file's name as it was given.
     pub file_name: String,
+    /// The run that it repeats, whose finished tasks it kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
 }
 
 /// Why a task failed, for people.

@@ -7,6 +7,8 @@ mod demo;
 mod dispatch;
 mod files;
 mod models;
+mod operate;
+mod plan;
 mod run;
 mod runs;
 mod schema;

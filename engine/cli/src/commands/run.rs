@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use ratchet_core::plugin::Registry;
 use ratchet_core::spec::Dag;
 use ratchet_runtime::cron::interval_of;
-use ratchet_runtime::{Engine, NewRun, RunRecord, RunStatus, RunTrigger, TaskRecord};
+use ratchet_runtime::{Beginning, Engine, NewRun, RunRecord, RunStatus, RunTrigger, TaskRecord, until};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use super::{files, shutdown};
+use super::{files, plan, shutdown};
 use crate::arguments::{Format, Run};
 use crate::display::json::RunDocument;
 use crate::display::progress::Progress;
@@ -24,9 +24,31 @@ use crate::settings::{self, Settings};
 pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
     let dag = files::load(&arguments.file, &registry)?;
     let params = bind(&dag, &arguments.params)?;
+    let everything = arguments.only.is_empty() && arguments.until.is_empty();
+    if arguments.dry_run && everything {
+        let whole = Beginning::default();
+        return plan::show(&dag, params, arguments.logical_date, &whole, arguments.listing.format);
+    }
     let engine = settings.open_engine(registry).await?;
+    let beginning = if everything {
+        Beginning::default()
+    } else {
+        let mut chosen = until(&dag, &arguments.until)?;
+        chosen.extend(arguments.only);
+        engine.only(&dag, &chosen).await?
+    };
+    if arguments.dry_run {
+        return plan::show(
+            &dag,
+            params,
+            arguments.logical_date,
+            &beginning,
+            arguments.listing.format,
+        );
+    }
     let cancel = shutdown::listen("cancelling the run; once more ends it at once")?;
-    let (run, tasks) = drive(&engine, dag, params, arguments.logical_date, settings, cancel).await?;
+    let id = create(&engine, dag, params, arguments.logical_date, &beginning).await?;
+    let (run, tasks) = follow(&engine, &id, settings, cancel).await?;
     match arguments.listing.format {
         Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
         Format::Text => output::line(&format!("\n{}", report::closing(&run, &tasks))),
@@ -78,13 +100,19 @@ pub async fn drive(
     settings: &Settings,
     cancel: watch::Receiver<bool>,
 ) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
+    let id = create(engine, dag, params, logical_date, &Beginning::default()).await?;
+    follow(engine, &id, settings, cancel).await
+}
+
+async fn create(
+    engine: &Engine,
+    dag: Dag,
+    params: BTreeMap<String, Value>,
+    logical_date: Option<Timestamp>,
+    beginning: &Beginning,
+) -> Result<String, Failure> {
     let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
         .map_err(|error| Failure::input(error.to_string()))?;
-    let mut progress = Progress::new(
-        dag.tasks.iter().map(|task| task.id.as_str()),
-        settings.quiet,
-        settings.verbose,
-    );
     let new = NewRun {
         dag,
         params,
@@ -93,9 +121,28 @@ pub async fn drive(
         trigger: RunTrigger::Manual,
         actor: settings::actor(),
     };
-    let id = engine.create_run(new).await?;
+    Ok(engine.create_run_from(new, beginning).await?)
+}
+
+/// Drives a run that is recorded to its end, with progress on stderr.
+///
+/// # Errors
+///
+/// The engine could not do it. A run that failed is none.
+pub async fn follow(
+    engine: &Engine,
+    id: &str,
+    settings: &Settings,
+    cancel: watch::Receiver<bool>,
+) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
+    let tasks = engine.store().tasks(id).await?;
+    let mut progress = Progress::new(
+        tasks.iter().map(|task| task.id.as_str()),
+        settings.quiet,
+        settings.verbose,
+    );
     let (sender, mut events) = mpsc::unbounded_channel();
-    let mut execution = pin!(engine.execute(&id, sender, cancel));
+    let mut execution = pin!(engine.execute(id, sender, cancel));
     let run = loop {
         tokio::select! {
             biased;
@@ -106,6 +153,6 @@ pub async fn drive(
     while let Ok(event) = events.try_recv() {
         progress.show(&event);
     }
-    let tasks = engine.store().tasks(&id).await?;
+    let tasks = engine.store().tasks(id).await?;
     Ok((run, tasks))
 }

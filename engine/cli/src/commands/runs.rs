@@ -1,4 +1,4 @@
-//! `ratchet runs list | show | logs`.
+//! `ratchet runs list | show | logs`; what changes runs stands in `operate`.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use ratchet_core::plugin::{LogLevel, Registry};
 use ratchet_runtime::{Engine, RunRecord, RunTrigger};
 use serde_json::{Value, json};
 
+use super::operate;
 use crate::arguments::{Format, Runs};
 use crate::display::json::RunDocument;
 use crate::display::table::Listing;
@@ -25,8 +26,24 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
                 Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
                 Format::Text => output::line(&format!("{}\n\n{}", header(&run), report::closing(&run, &tasks))),
             }
+            if listing.format == Format::Text {
+                for progress in engine.store().progress(&run.id).await? {
+                    let percent = progress.fraction.clamp(0.0, 1.0) * 100.0;
+                    output::line(&format!("{}  {percent:.0} %  {}", progress.task, progress.message));
+                }
+            }
             Ok(())
         }
+        Runs::Cancel { run } => operate::cancel(&engine, &run).await,
+        Runs::Resume {
+            run,
+            all: false,
+            listing,
+        } => operate::resume(&engine, &run.unwrap_or_default(), settings, listing.format).await,
+        Runs::Resume { listing, .. } => operate::resume_all(&engine, listing.format).await,
+        Runs::Retry(arguments) => operate::retry(&engine, arguments, settings).await,
+        Runs::Clear { run, tasks, only_task } => operate::clear(&engine, &run, tasks, only_task).await,
+        Runs::Mark { run, task, state } => operate::mark(&engine, &run, &task, state).await,
         Runs::Logs { run, task, listing } => {
             let run = find(&engine, &run).await?;
             let lines = engine.logs(&run.id, task.as_deref()).await?;
@@ -88,7 +105,7 @@ fn trigger(trigger: RunTrigger) -> &'static str {
 }
 
 fn header(run: &RunRecord) -> String {
-    table::facts(&[
+    let mut facts = vec![
         ("run", run.id.clone()),
         ("dag", run.dag.clone()),
         ("file", run.file_name.clone()),
@@ -104,13 +121,15 @@ fn header(run: &RunRecord) -> String {
             ),
         ),
         ("params", report::params(&run.params)),
-    ])
+    ];
+    facts.extend(run.retry_of.clone().map(|run| ("retry of", run)));
+    table::facts(&facts)
 }
 
 fn summary(run: &RunRecord) -> Value {
     json!({
         "run": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "logical_date": run.logical_date, "interval_start": run.interval_start, "created_at": run.created_at,
-        "finished_at": run.finished_at, "params": run.params,
+        "finished_at": run.finished_at, "params": run.params, "retry_of": run.retry_of,
     })
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod listings;
+mod operations;
 mod program;
 mod run;
 mod settings;

@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
-use super::cron;
 use crate::diagnostics::{Code, did_you_mean};
-use crate::spec::{parse_duration, parse_size};
+use crate::spec::{Cron, CronProblem, parse_duration, parse_size};
 use crate::template::{Expression, has_expression, whole_expression};
 use crate::yaml::Span;
 
@@ -19,13 +18,22 @@ pub(crate) struct FormatProblem {
     pub(crate) help: Option<String>,
 }
 
+fn bad_cron(problem: CronProblem) -> FormatProblem {
+    FormatProblem {
+        code: Code::BadCron,
+        part: problem.part,
+        message: problem.message,
+        help: Some(problem.help),
+    }
+}
+
 /// Checks a text. Unknown formats fit everything.
 pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
     match format {
         "name" => name(text, "the name", "-"),
         "task-id" => name(text, "the task id", "-_"),
         "parameter-name" => name(text, "the parameter", "_"),
-        "cron" => cron::check(text),
+        "cron" => Cron::check(text).map(drop).map_err(bad_cron),
         "timezone" => timezone(text),
         "duration" => parse_duration(text).map(drop).map_err(|message| {
             problem(Code::BadDuration, message).help("write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`")

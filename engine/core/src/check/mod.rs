@@ -4,7 +4,6 @@ mod bounds;
 mod build;
 mod choice;
 mod configuration;
-mod cron;
 mod format;
 mod known;
 mod load;

@@ -1,6 +1,7 @@
 //! What a DAG file says, as types: one file per thing that is written in YAML.
 
 mod bind;
+mod cron;
 mod dag;
 mod duration;
 mod params;
@@ -10,6 +11,7 @@ mod size;
 mod task;
 mod trigger_rule;
 
+pub use cron::{Cron, CronProblem};
 pub use dag::{Dag, Defaults};
 pub use duration::parse_duration;
 pub use params::{Param, ParamType};

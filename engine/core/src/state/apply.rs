@@ -8,6 +8,9 @@ use super::run::{Run, Task};
 use super::{RunStatus, SkipCause, TaskState};
 use crate::spec::TriggerRule;
 
+/// How many attempts of a task may be lost in a row, each with the engine that ran it, before the task fails.
+pub const MAX_LOSSES: u32 = 10;
+
 /// Applies an event: O(successors of the tasks that end by it), except for [`Event::Begin`] and [`Event::Cancelled`],
 /// which look at every task. A refused event changes nothing.
 pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
@@ -45,6 +48,7 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
             let cancelling = run.cancelling;
             let failed = expect_attempt(run, task, attempt)?;
             failed.failures += 1;
+            failed.losses = 0;
             if retryable && failed.failures < failed.max_attempts && !cancelling {
                 set(run, task, TaskState::WaitingRetry, &mut changes);
             } else {
@@ -69,7 +73,13 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
                 lost.reason = Some("the run was cancelled while it was running".to_owned());
                 end(run, task, TaskState::Cancelled, &mut changes);
             } else {
-                set(run, task, TaskState::Ready, &mut changes);
+                lost.losses += 1;
+                let given_up = lost.losses >= MAX_LOSSES;
+                if given_up {
+                    end(run, task, TaskState::Failed, &mut changes);
+                } else {
+                    set(run, task, TaskState::Ready, &mut changes);
+                }
             }
         }
         Event::RetryDue { task } => {

@@ -48,7 +48,8 @@ pub enum Event {
         /// Number of the attempt.
         attempt: u32,
     },
-    /// Whoever drove the attempt is gone. It is run again and does not count as a failure.
+    /// Whoever drove the attempt is gone. It is run again and does not count as a failure, but one that was lost
+    /// [`MAX_LOSSES`](super::MAX_LOSSES) times in a row is given up: it may be what ends its engine.
     Lost {
         /// The task.
         task: usize,

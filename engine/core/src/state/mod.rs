@@ -11,7 +11,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use apply::apply;
+pub use apply::{MAX_LOSSES, apply};
 pub use event::{Changes, Event, IllegalEvent};
 pub use rule::{Decision, Upstream, decide};
 pub use run::{Run, Snapshot, Task, TaskPlan};

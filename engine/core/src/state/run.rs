@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub attempts: u32,
     /// How many of them failed.
     pub failures: u32,
+    /// How many of the last ones were lost, one after the other.
+    pub losses: u32,
 }
 
 /// A task of a run.
@@ -49,6 +51,8 @@ pub struct Task {
     pub attempts: u32,
     /// How many of them failed.
     pub failures: u32,
+    /// How many of the last ones were lost, one after the other.
+    pub losses: u32,
     pub(super) max_attempts: u32,
     pub(super) trigger: TriggerRule,
     pub(super) successors: Vec<usize>,
@@ -66,6 +70,7 @@ impl Task {
             reason: self.reason.clone(),
             attempts: self.attempts,
             failures: self.failures,
+            losses: self.losses,
         }
     }
 }
@@ -117,6 +122,7 @@ impl Run {
                 reason: None,
                 attempts: 0,
                 failures: 0,
+                losses: 0,
                 max_attempts: plan.max_attempts.max(1),
                 trigger: plan.trigger,
                 successors: Vec::new(),
@@ -146,6 +152,7 @@ impl Run {
             task.reason = snapshot.reason;
             task.attempts = snapshot.attempts;
             task.failures = snapshot.failures;
+            task.losses = snapshot.losses;
             if task.state.is_end() {
                 self.note_end(place);
             }

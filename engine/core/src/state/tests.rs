@@ -142,6 +142,39 @@ fn a_lost_attempt_is_run_again_and_is_no_failure() {
 }
 
 #[test]
+fn a_task_that_is_lost_again_and_again_is_given_up_and_a_failure_in_between_starts_the_count_anew() {
+    let plans = [
+        plan("a", &[], TriggerRule::AllSuccess, 3),
+        plan("b", &["a"], TriggerRule::AllSuccess, 1),
+    ];
+    let mut run = Run::from_plans(plans).unwrap();
+    apply(&mut run, Event::Begin).unwrap();
+    let lose = |run: &mut Run| {
+        apply(run, Event::Started { task: 0 }).unwrap();
+        let attempt = run.tasks()[0].attempts;
+        apply(run, Event::Lost { task: 0, attempt }).unwrap()
+    };
+    for _ in 1..MAX_LOSSES {
+        assert_eq!(lose(&mut run).tasks, [(0, TaskState::Ready)]);
+    }
+    apply(&mut run, Event::Started { task: 0 }).unwrap();
+    let attempt = run.tasks()[0].attempts;
+    let failed = Event::Failed {
+        task: 0,
+        attempt,
+        retryable: true,
+    };
+    apply(&mut run, failed).unwrap();
+    apply(&mut run, Event::RetryDue { task: 0 }).unwrap();
+    for _ in 1..MAX_LOSSES {
+        assert_eq!(lose(&mut run).tasks, [(0, TaskState::Ready)]);
+    }
+    let changes = lose(&mut run);
+    assert_eq!(changes.ended, Some(RunStatus::Failed));
+    assert_eq!(states(&run), [TaskState::Failed, TaskState::Skipped]);
+}
+
+#[test]
 fn cancelling_ends_what_waits_and_lets_a_running_attempt_be_stopped() {
     let mut run = chain();
     apply(&mut run, Event::Begin).unwrap();

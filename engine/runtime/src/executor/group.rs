@@ -47,14 +47,19 @@ pub(crate) async fn end_descendants(mark: String) {
     let _ = tokio::task::spawn_blocking(end).await;
 }
 
-fn marked(mark: &str) -> Vec<Pid> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let wanted = format!("{MARK}={mark}");
-    processes
+/// The ids of all processes that can be seen.
+pub(super) fn processes() -> impl Iterator<Item = Pid> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .map(Pid::from_raw)
+}
+
+/// The processes that carry the mark, but for this one.
+pub(super) fn marked(mark: &str) -> Vec<Pid> {
+    let wanted = format!("{MARK}={mark}");
+    processes()
         .filter(|process| *process != getpid())
         .filter(|process| {
             // Processes of other users and those that just ended cannot be read; neither is ours.

@@ -2,6 +2,7 @@
 
 mod group;
 mod inline;
+mod memory;
 mod process;
 
 pub(crate) use group::end_descendants;
@@ -38,6 +39,8 @@ pub(crate) struct Execution<'a> {
     pub worker: &'a Path,
     pub isolation: Isolation,
     pub timeout: Duration,
+    /// Limit in bytes.
+    pub memory: Option<u64>,
     pub log: &'a Arc<Recorder>,
     /// Turns true when the run is cancelled.
     pub stop: watch::Receiver<bool>,
@@ -45,7 +48,12 @@ pub(crate) struct Execution<'a> {
 
 /// Runs an attempt to its end. Dropping the future ends the attempt.
 pub(crate) async fn execute(request: AttemptRequest, execution: Execution<'_>) -> Ending {
-    match execution.isolation {
+    // Memory is a property of a process: a task with a limit gets one of its own.
+    let isolation = match execution.memory {
+        Some(_) => Isolation::Process,
+        None => execution.isolation,
+    };
+    match isolation {
         Isolation::Process => process::execute(request, execution).await,
         Isolation::Inline => inline::execute(request, execution).await,
     }

@@ -11,6 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 use super::group::{Group, end_descendants};
+use super::memory;
 use super::{Ending, Execution, GRACE, timed_out, turned_on};
 use crate::logs::Recorder;
 use crate::protocol::{AttemptRequest, MARK, Order, Said};
@@ -43,12 +44,16 @@ pub(super) async fn execute(request: AttemptRequest, execution: Execution<'_>) -
     };
     let mut printed = tokio::spawn(capture(stderr, Arc::clone(execution.log)));
     let mut stop = execution.stop.clone();
+    let (limit, leader) = (execution.memory.unwrap_or(u64::MAX), child.id());
     let answer = {
         let mut answer = pin!(listen(stdout, execution.log));
         tokio::select! {
             said = &mut answer => Ok(said),
             () = tell(&mut stdin, &line, &mut stop) => Err(Ending::Cancelled),
             () = tokio::time::sleep(execution.timeout) => Err(Ending::TimedOut(timed_out(&request, execution.timeout))),
+            used = memory::exceeded(limit, leader, request.mark()), if execution.memory.is_some() => {
+                Err(Ending::Failed(too_large(&request, used, limit)))
+            }
         }
     };
     // The group is ended before its leader is waited for: afterwards the id could belong to others. A worker that
@@ -84,6 +89,20 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
         command.env(variable, request.threads.to_string());
     }
     command.spawn()
+}
+
+/// A retry would need as much.
+fn too_large(request: &AttemptRequest, used: u64, limit: u64) -> TaskError {
+    TaskError::permanent(format!(
+        "attempt {} was ended because it used {} of memory; its limit is {}",
+        request.attempt,
+        memory::show(used),
+        memory::show(limit)
+    ))
+    .with_help(format!(
+        "raise `resources.memory` of task `{}`, or let it take less at once",
+        request.task
+    ))
 }
 
 fn cannot_start(execution: &Execution<'_>, error: &std::io::Error) -> TaskError {

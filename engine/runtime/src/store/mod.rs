@@ -1,8 +1,12 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
 mod open;
+mod operate;
 mod read;
+mod said;
 mod write;
 
 pub use open::Store;
+pub use said::TaskProgress;
+pub(crate) use said::{AttemptName, Saying, SayingKind};
 pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition};

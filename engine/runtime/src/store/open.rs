@@ -13,7 +13,10 @@ const BUSY: Duration = Duration::from_secs(30);
 
 /// Steps of the schema; number n brings it to version n. Never edited once released. The statements are those that
 /// SQLite and Postgres both understand.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_runs.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_runs.sql"),
+    include_str!("migrations/0002_operations.sql"),
+];
 
 /// The metadata database. Cheap to clone. Reading needs no run to be driven, and several processes may share it.
 #[derive(Clone)]
@@ -116,7 +119,7 @@ mod tests {
             .await
             .unwrap();
         let message = Store::open(&path).await.err().unwrap().to_string();
-        assert!(message.contains("schema 99, this program knows 1"), "{message}");
+        assert!(message.contains("schema 99, this program knows 2"), "{message}");
     }
 
     #[tokio::test]

@@ -163,6 +163,7 @@ fn run_record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
         finished_at: optional_instant(row, what, "finished_at")?,
         dag_text: text(row, what, "dag_text")?,
         file_name: text(row, what, "file_name")?,
+        retry_of: optional(row, what, "retry_of")?,
     })
 }
 
@@ -186,6 +187,7 @@ fn stored_task(row: &SqliteRow) -> Result<StoredTask, StoreError> {
             reason,
             attempts,
             failures: number(row, what, "failures")?,
+            losses: number(row, what, "losses")?,
         },
         retry_at: optional_instant(row, what, "retry_at")?,
         record: TaskRecord {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, Snapshot, TaskState};
 use serde::Serialize;
@@ -10,9 +10,13 @@ use sqlx::{Sqlite, Transaction as Sql};
 use uuid::Uuid;
 
 use super::open::{Store, query};
+use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
 use crate::event::RunEvent;
 use crate::record::{AttemptOutcome, Failure, NewRun, PromotionOutcome};
+
+/// How long a new run is left to whoever made it.
+const UNCLAIMED: SignedDuration = SignedDuration::from_secs(3);
 
 /// One step of a run: what an event changed, written as a whole or not at all.
 #[derive(Debug, Default)]
@@ -55,13 +59,14 @@ pub(crate) struct AttemptEnd {
 
 impl Store {
     /// Records a run and its tasks. For a tick that has its run already, returns that run's id and changes nothing.
-    pub(crate) async fn create_run(&self, new: &NewRun) -> Result<String, StoreError> {
+    pub(crate) async fn create_run(&self, new: &NewRun, beginning: &Beginning) -> Result<String, StoreError> {
         let failed = query("create a run");
         let id = Uuid::now_v7().to_string();
         let mut transaction = self.begin("create a run").await?;
         let created: Option<String> = sqlx::query_scalar(
             "INSERT INTO runs (id, dag, status, started_by, actor, params, logical_date, interval_start, created_at, \
-             dag_text, file_name, version, lease_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0) \
+             dag_text, file_name, retry_of, version, lease_until) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13) \
              ON CONFLICT (dag, logical_date) WHERE started_by = 'schedule' DO NOTHING RETURNING id",
         )
         .bind(&id)
@@ -75,6 +80,9 @@ impl Store {
         .bind(Timestamp::now().to_string())
         .bind(&new.dag.text)
         .bind(&new.dag.file_name)
+        .bind(&beginning.retry_of)
+        // Whoever made it is about to drive it.
+        .bind((Timestamp::now() + UNCLAIMED).as_millisecond())
         .fetch_optional(&mut *transaction)
         .await
         .map_err(&failed)?;
@@ -89,15 +97,20 @@ impl Store {
             .map_err(&failed);
         }
         for (position, task) in (0_i64..).zip(&new.dag.tasks) {
+            let kept = beginning.kept.get(&task.id);
             sqlx::query(
-                "INSERT INTO tasks (run_id, position, id, uses, state, attempts, failures, outputs, promotions) \
-                 VALUES ($1, $2, $3, $4, $5, 0, 0, '{}', '[]')",
+                "INSERT INTO tasks (run_id, position, id, uses, state, skip_cause, reason, attempts, failures, \
+                 finished_at, outputs, promotions) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, '[]')",
             )
             .bind(&id)
             .bind(position)
             .bind(&task.id)
             .bind(&task.uses)
-            .bind(TaskState::Pending.name())
+            .bind(kept.map_or(TaskState::Pending, |kept| kept.state).name())
+            .bind(kept.and_then(KeptTask::skip_cause).map(|cause| cause.name()))
+            .bind(kept.map(|kept| &kept.reason))
+            .bind(kept.map(|_| Timestamp::now().to_string()))
+            .bind(to_json(&kept.map(|kept| &kept.outputs).unwrap_or(&BTreeMap::new()))?)
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
@@ -211,20 +224,31 @@ impl Store {
                 return Err(lost());
             }
         }
-        for event in &step.events {
-            sqlx::query(
-                "INSERT INTO events (run_id, number, at, body) \
-                 SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3 FROM events WHERE run_id = $1",
-            )
-            .bind(run)
-            .bind(&at)
-            .bind(to_json(&event.without_outputs())?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        }
+        add_events(&mut transaction, run, &at, &step.events).await?;
         transaction.commit().await.map_err(&failed)
     }
+}
+
+/// Appends events to those of the run, whose row the transaction holds.
+pub(super) async fn add_events(
+    transaction: &mut Sql<'_, Sqlite>,
+    run: &str,
+    at: &str,
+    events: &[RunEvent],
+) -> Result<(), StoreError> {
+    for event in events {
+        sqlx::query(
+            "INSERT INTO events (run_id, number, at, body) \
+             SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3 FROM events WHERE run_id = $1",
+        )
+        .bind(run)
+        .bind(at)
+        .bind(to_json(&event.without_outputs())?)
+        .execute(&mut **transaction)
+        .await
+        .map_err(query("record the events of a run"))?;
+    }
+    Ok(())
 }
 
 async fn write_task(
@@ -241,7 +265,7 @@ async fn write_task(
         result,
     } = change;
     let written = sqlx::query(
-        "UPDATE tasks SET state = $3, skip_cause = $4, reason = $5, attempts = $6, failures = $7, retry_at = $8, \
+        "UPDATE tasks SET state = $3, skip_cause = $4, reason = $5, attempts = $6, failures = $7, losses = $12, retry_at = $8, \
          started_at = CASE WHEN $9 THEN $10 ELSE started_at END, \
          finished_at = CASE WHEN $11 THEN $10 ELSE finished_at END \
          WHERE run_id = $1 AND position = $2 AND attempts <= $6",
@@ -257,6 +281,7 @@ async fn write_task(
     .bind(snapshot.state == TaskState::Running)
     .bind(at)
     .bind(snapshot.state.is_end())
+    .bind(i64::from(snapshot.losses))
     .execute(&mut **transaction)
     .await
     .map_err(&failed)?;
@@ -279,7 +304,7 @@ async fn write_task(
     Ok(())
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged {
         what: "a value to write".to_owned(),
         message: error.to_string(),

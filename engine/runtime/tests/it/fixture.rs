@@ -69,9 +69,10 @@ impl Fixture {
 
     pub async fn create(&self, text: &str) -> String {
         let now = Timestamp::now();
+        let dag = dag(text);
         let new = NewRun {
-            dag: dag(text),
-            params: Default::default(),
+            params: dag.bind(&Default::default()).unwrap(),
+            dag,
             logical_date: now,
             interval_start: now,
             trigger: RunTrigger::Manual,

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod completion;
+mod crash;
 mod fixture;
 mod lifecycle;
+mod operations;
 mod plugins;
 mod processes;
 mod recovery;

@@ -28,7 +28,9 @@ pub fn registry() -> Registry {
         .add::<MakeTable>()
         .add::<MakeModel>()
         .add::<Promote>()
-        .add::<Panic>();
+        .add::<Panic>()
+        .add::<Hog>()
+        .add::<Talk>();
     registry
 }
 
@@ -313,10 +315,17 @@ struct MakeModel;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MakeModelConfig {
+    /// Its name.
+    #[serde(default = "test_model")]
+    name: String,
     /// Content of its bundle.
     content: String,
     /// What it is trained with.
     table: Table,
+}
+
+fn test_model() -> String {
+    "test-model".to_owned()
 }
 
 #[async_trait]
@@ -331,7 +340,7 @@ impl Plugin for MakeModel {
 
     async fn run(config: MakeModelConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let model = Model {
-            name: "test-model".to_owned(),
+            name: config.name,
             version: None,
             bundle: put(context, config.content).await?,
             metrics: [("mae".to_owned(), 1.5)].into(),
@@ -388,5 +397,67 @@ impl Plugin for Promote {
             promotions: vec![request],
             ..Outputs::default()
         })
+    }
+}
+
+/// Takes memory and holds it.
+struct Hog;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HogConfig {
+    /// How much.
+    mebibytes: usize,
+}
+
+#[async_trait]
+impl Plugin for Hog {
+    type Config = HogConfig;
+    const NAME: &'static str = "test.hog";
+    const SUMMARY: &'static str = "takes memory";
+    const ISOLATION: Isolation = Isolation::Inline;
+
+    fn outputs() -> Vec<Port> {
+        port("value", PortKind::Value)
+    }
+
+    async fn run(config: HogConfig, _context: &TaskContext) -> Result<Outputs, TaskError> {
+        let mut taken: Vec<u8> = Vec::new();
+        for _ in 0..config.mebibytes {
+            // Not zeros: pages that were never written are no memory.
+            taken.extend((0..1 << 20).map(|place: usize| place as u8 | 1));
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let sum: u64 = taken.iter().map(|byte| u64::from(*byte)).sum();
+        Ok(Outputs::default().with("value", Output::Value(json!(sum))))
+    }
+}
+
+/// Says something and goes on.
+struct Talk;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TalkConfig {
+    /// How long it goes on.
+    seconds: f64,
+}
+
+#[async_trait]
+impl Plugin for Talk {
+    type Config = TalkConfig;
+    const NAME: &'static str = "test.talk";
+    const SUMMARY: &'static str = "talks";
+
+    fn outputs() -> Vec<Port> {
+        port("value", PortKind::Value)
+    }
+
+    async fn run(config: TalkConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+        context.info("first words");
+        context.progress(0.25, "a quarter");
+        context.metric("loss", 0.5, 1);
+        tokio::time::sleep(Duration::from_secs_f64(config.seconds)).await;
+        Ok(Outputs::default().with("value", Output::Value(json!("talked"))))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ratchet_core::spec::{Dag, Schedule};
 use ratchet_runtime::cron::interval_of;
-use ratchet_runtime::{Engine, EngineError, NewRun, RunStatus, RunTrigger};
+use ratchet_runtime::{Engine, EngineError, NewRun, RunTrigger};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -19,18 +19,9 @@ use crate::directory::DagDirectory;
 /// How often the clock is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many looks lie between two searches for runs that nobody drives.
-const LOOKS_BETWEEN_SEARCHES: u32 = 5;
-/// How many of the newest runs are searched.
-const SEARCHED: u32 = 1_000;
+const LOOKS_BETWEEN_SEARCHES: u32 = 2;
 /// Who started a scheduled run.
 const ACTOR: &str = "scheduler";
-
-/// A run that this process drives, or tries to.
-struct Active {
-    dag: String,
-    cancel: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
 
 /// Why a tick became no run.
 enum Refusal {
@@ -51,7 +42,8 @@ pub(crate) struct Scheduler {
     directory: Arc<DagDirectory>,
     progress: Progress,
     followed: BTreeMap<String, Followed>,
-    active: BTreeMap<String, Active>,
+    /// The runs that this process drives, or tries to.
+    active: BTreeMap<String, JoinHandle<()>>,
 }
 
 impl Scheduler {
@@ -73,7 +65,7 @@ impl Scheduler {
         let mut look = 0_u32;
         loop {
             interval.tick().await;
-            self.active.retain(|_, active| !active.task.is_finished());
+            self.active.retain(|_, driving| !driving.is_finished());
             if look.is_multiple_of(LOOKS_BETWEEN_SEARCHES) {
                 self.take_over().await;
             }
@@ -88,16 +80,28 @@ impl Scheduler {
 
     /// Drives runs that a former process left behind. While another one holds the lease, the engine refuses.
     async fn take_over(&mut self) {
-        let runs = match self.engine.store().list_runs(None, SEARCHED).await {
+        let runs = match self.engine.store().unattended_runs().await {
             Ok(runs) => runs,
             Err(error) => {
                 tracing::error!(%error, "runs left behind were not searched");
                 return;
             }
         };
-        for run in runs {
-            if run.status == RunStatus::Running && !self.active.contains_key(&run.id) {
-                self.drive(run.id, run.dag);
+        for id in runs {
+            if self.active.contains_key(&id) {
+                continue;
+            }
+            self.drive(id);
+        }
+    }
+
+    /// How many runs of a DAG have not ended, whoever drives them: this process, another one, or nobody just now.
+    async fn unfinished(&self, dag: &str) -> Option<Vec<String>> {
+        match self.engine.store().unfinished_runs(Some(dag)).await {
+            Ok(runs) => Some(runs),
+            Err(error) => {
+                tracing::error!(dag, %error, "active runs were not counted; no tick is decided now");
+                None
             }
         }
     }
@@ -134,7 +138,10 @@ impl Scheduler {
             followed.agenda.advance(now);
         }
         loop {
-            let active = self.active.values().filter(|active| active.dag == dag.name).count();
+            let Some(unfinished) = self.unfinished(&dag.name).await else {
+                return;
+            };
+            let active = unfinished.len();
             let Some(followed) = self.followed.get_mut(&dag.name) else {
                 return;
             };
@@ -145,8 +152,11 @@ impl Scheduler {
                     self.progress.decided(&dag.name, tick);
                 }
                 Decision::CancelActive => {
-                    for active in self.active.values().filter(|active| active.dag == dag.name) {
-                        let _ = active.cancel.send(true);
+                    for run in unfinished {
+                        // It may have ended meanwhile.
+                        if let Err(error) = self.engine.ask_to_cancel(&run, ACTOR).await {
+                            tracing::debug!(run, %error, "not cancelled");
+                        }
                     }
                     return;
                 }
@@ -184,18 +194,19 @@ impl Scheduler {
         };
         let run = self.engine.create_run(new).await.map_err(Refusal::ForNow)?;
         tracing::info!(dag = dag.name, %tick, run, "started");
-        self.drive(run, dag.name.clone());
+        self.drive(run);
         Ok(())
     }
 
-    fn drive(&mut self, run: String, dag: String) {
-        let (cancel, cancelled) = watch::channel(false);
+    fn drive(&mut self, run: String) {
+        // Who wants its end asks the store.
+        let (_, never) = watch::channel(false);
         let engine = self.engine.clone();
         let id = run.clone();
         let task = tokio::spawn(async move {
             // Nobody listens: what happens is in the store.
             let (events, _) = mpsc::unbounded_channel();
-            match engine.execute(&id, events, cancelled).await {
+            match engine.execute(&id, events, never).await {
                 Ok(record) => tracing::info!(run = id, status = %record.status, "ended"),
                 // Ended meanwhile, or driven by another process.
                 Err(error @ (EngineError::Ended { .. } | EngineError::Store(_))) => {
@@ -204,6 +215,6 @@ impl Scheduler {
                 Err(error) => tracing::error!(run = id, %error, "the run could not be driven"),
             }
         });
-        self.active.insert(run, Active { dag, cancel, task });
+        self.active.insert(run, task);
     }
 }

@@ -1,11 +1,14 @@
 //! Ticks become runs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
+use ratchet_core::plugin::Registry;
+use ratchet_runtime::{Engine, EngineOptions, NewRun, RunTrigger};
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use crate::service::{Nothing, Service};
 
 /// An hourly DAG that was followed until `hours` hours ago.
 fn left_behind(home: &Path, catchup: &str, hours: i64) {
@@ -96,5 +99,51 @@ async fn an_edited_schedule_fires_nothing_old() {
         dates.iter().all(|date| *date > Timestamp::now() - 1.minute()),
         "{dates:?}"
     );
+    service.stop().await;
+}
+
+/// Nobody drives the manual run in its first seconds: it is left to the process that made it. It counts all the same.
+#[tokio::test]
+async fn a_run_of_another_process_counts_for_the_most_active_runs() {
+    let home = tempfile::tempdir().unwrap();
+    left_behind(home.path(), "all", 3);
+    let mut registry = Registry::default();
+    registry.add::<Nothing>();
+    let registry = Arc::new(registry);
+    let file = home.path().join("dags/hourly.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let dag = ratchet_core::load("hourly.yaml", &text, &registry).unwrap();
+    let engine = Engine::open(EngineOptions {
+        home: home.path().to_owned(),
+        bucket_url: home.path().join("bucket").to_string_lossy().into_owned(),
+        working_directory: home.path().to_owned(),
+        worker: std::env::current_exe().unwrap(),
+        slots: 1,
+        registry,
+    })
+    .await
+    .unwrap();
+    let now = Timestamp::now();
+    let manual = NewRun {
+        dag,
+        params: Default::default(),
+        logical_date: now,
+        interval_start: now,
+        trigger: RunTrigger::Manual,
+        actor: "ada".to_owned(),
+    };
+    let manual = engine.create_run(manual).await.unwrap();
+    let service = Service::start(home.path()).await;
+    service
+        .wait_for("/api/v1/runs", |answer| all_succeeded(answer, 4))
+        .await;
+    let freed = engine.run(&manual).await.unwrap().finished_at.unwrap();
+    for run in engine.store().list_runs(None, 100).await.unwrap() {
+        assert!(
+            run.id == manual || run.created_at >= freed,
+            "{} began while another was active",
+            run.logical_date
+        );
+    }
     service.stop().await;
 }

@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Does nothing.
-struct Nothing;
+pub struct Nothing;
 
 /// No configuration.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NothingConfig {}
+pub struct NothingConfig {}
 
 #[async_trait::async_trait]
 impl Plugin for Nothing {

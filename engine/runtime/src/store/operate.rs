@@ -1,0 +1,152 @@
+//! What people and other processes ask of runs: end one, find those that nobody drives, correct what a task came to.
+
+use jiff::Timestamp;
+use ratchet_core::state::{RunStatus, SkipCause, TaskState};
+
+use super::open::{Store, query};
+use super::write::{add_events, to_json};
+use crate::error::StoreError;
+use crate::event::RunEvent;
+use crate::record::TaskRecord;
+
+impl Store {
+    /// Asks for the end of a run. Whoever drives it looks every half second; if nobody does, the next one who takes it
+    /// finds the wish. The first who asked is kept. False if the run has ended.
+    pub async fn ask_to_cancel(&self, run: &str, actor: &str) -> Result<bool, StoreError> {
+        let failed = query("ask for the end of a run");
+        let mut transaction = self.begin("ask for the end of a run").await?;
+        let asked = sqlx::query(
+            "UPDATE runs SET cancel_asked_at = COALESCE(cancel_asked_at, $2), \
+             cancel_asked_by = COALESCE(cancel_asked_by, $3) WHERE id = $1 AND status = 'running'",
+        )
+        .bind(run)
+        .bind(Timestamp::now().to_string())
+        .bind(actor)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(asked.rows_affected() == 1)
+    }
+
+    /// Who asked for the end of the run, if anybody did.
+    pub(crate) async fn cancel_asked_by(&self, run: &str) -> Result<Option<String>, StoreError> {
+        let asked: Option<Option<String>> = sqlx::query_scalar("SELECT cancel_asked_by FROM runs WHERE id = $1")
+            .bind(run)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(query("look whether a run shall end"))?;
+        Ok(asked.flatten())
+    }
+
+    /// The runs that have not ended and that nobody drives, oldest first: their engine is gone, or gave them back.
+    pub async fn unattended_runs(&self) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("SELECT id FROM runs WHERE status = 'running' AND lease_until < $1 ORDER BY id")
+            .bind(Timestamp::now().as_millisecond())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(query("find runs that nobody drives"))
+    }
+
+    /// The runs that have not ended, oldest first; of one DAG, if one is named.
+    pub async fn unfinished_runs(&self, dag: Option<&str>) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar("SELECT id FROM runs WHERE status = 'running' AND ($1 IS NULL OR dag = $1) ORDER BY id")
+            .bind(dag)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(query("find runs that have not ended"))
+    }
+
+    /// The newest time that a task of a DAG succeeded, with the id of its run.
+    pub(crate) async fn newest_success(
+        &self,
+        dag: &str,
+        task: &str,
+    ) -> Result<Option<(String, TaskRecord)>, StoreError> {
+        let run: Option<String> = sqlx::query_scalar(
+            "SELECT runs.id FROM runs JOIN tasks ON tasks.run_id = runs.id \
+             WHERE runs.dag = $1 AND tasks.id = $2 AND tasks.state = 'succeeded' ORDER BY runs.id DESC LIMIT 1",
+        )
+        .bind(dag)
+        .bind(task)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(query("find where a task succeeded"))?;
+        let Some(run) = run else { return Ok(None) };
+        let mut tasks = self.tasks(&run).await?;
+        tasks.retain(|one| one.id == task);
+        Ok(tasks.pop().map(|task| (run, task)))
+    }
+
+    /// Corrects what a task of an ended run came to, and with it how the run ended. Its outputs stay. None if the run
+    /// has not ended.
+    pub(crate) async fn mark_task(
+        &self,
+        run: &str,
+        task: &str,
+        state: TaskState,
+        reason: &str,
+    ) -> Result<Option<RunStatus>, StoreError> {
+        let failed = query("correct a task");
+        let mut transaction = self.begin("correct a task").await?;
+        // The lock that puts all events of a run in one order.
+        let locked = sqlx::query("UPDATE runs SET version = version + 1 WHERE id = $1 AND status <> 'running'")
+            .bind(run)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        if locked.rows_affected() != 1 {
+            return Ok(None);
+        }
+        let now = Timestamp::now().to_string();
+        let cause = (state == TaskState::Skipped).then(|| SkipCause::Condition.name());
+        let error = (state == TaskState::Failed).then(|| crate::record::Failure {
+            message: reason.to_owned(),
+            help: None,
+        });
+        sqlx::query(
+            "UPDATE tasks SET state = $3, skip_cause = $4, reason = $5, error = $6, finished_at = $7 \
+             WHERE run_id = $1 AND id = $2",
+        )
+        .bind(run)
+        .bind(task)
+        .bind(state.name())
+        .bind(cause)
+        .bind(reason)
+        .bind(error.as_ref().map(to_json).transpose()?)
+        .bind(&now)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        let states: Vec<String> = sqlx::query_scalar("SELECT state FROM tasks WHERE run_id = $1")
+            .bind(run)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        let any = |state: TaskState| states.iter().any(|name| name == state.name());
+        let status = if any(TaskState::Cancelled) {
+            RunStatus::Cancelled
+        } else if any(TaskState::Failed) {
+            RunStatus::Failed
+        } else {
+            RunStatus::Succeeded
+        };
+        sqlx::query("UPDATE runs SET status = $2 WHERE id = $1")
+            .bind(run)
+            .bind(status.name())
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        let marked = RunEvent::TaskEnded {
+            task: task.to_owned(),
+            state,
+            seconds: None,
+            reason: Some(reason.to_owned()),
+            error,
+            outputs: Default::default(),
+        };
+        add_events(&mut transaction, run, &now, &[marked, RunEvent::RunEnded { status }]).await?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(Some(status))
+    }
+}
