@@ -67,9 +67,17 @@ pub enum Command {
     /// Kinds of tasks (`uses`)
     #[command(subcommand)]
     Tasks(Tasks),
-    /// People and programs that may ask for predictions
+    /// People who may ask for predictions, or more
     #[command(subcommand)]
     Users(Users),
+    /// Keys with which programs ask instead of people
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Who changed what, when and from where
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Get a token of a service for `--server`. The password is read from RATCHET_PASSWORD or stdin
+    Login(Login),
     /// Print the JSON Schema of DAG files
     Schema(Schema),
     /// Print the completions of a shell
@@ -97,6 +105,24 @@ pub struct Listing {
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// Where the answer comes from.
+#[derive(Clone, Debug, Args)]
+pub struct Remote {
+    /// Ask the service at this address instead of the home directory; `ratchet login` first
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Login {
+    /// Address of `ratchet serve`, such as http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    pub server: String,
+    /// Name to log in with [default: the system's user name]
+    #[arg(long, short)]
+    pub user: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -138,7 +164,7 @@ pub struct Serve {
     /// Directory of DAG files
     #[arg(long, env = "RATCHET_DAGS", default_value = "dags", value_name = "DIR")]
     pub dags: PathBuf,
-    /// Address to listen on. There is no log-in yet: keep it on loopback or behind a proxy
+    /// Address to listen on. There is no TLS: from other machines, let a proxy stand before it
     #[arg(
         long,
         env = "RATCHET_LISTEN",
@@ -155,6 +181,27 @@ pub enum Dags {
         /// The directory
         #[arg(long, env = "RATCHET_DAGS", default_value = "dags", value_name = "DIR")]
         dags: PathBuf,
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Start a run on a service and say which; without a service, `ratchet run FILE` does it
+    Trigger {
+        /// Name of the DAG
+        name: String,
+        /// Value of a parameter
+        #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
+        params: Vec<(String, String)>,
+        /// The instant that the run stands for [default: the newest tick of the schedule, or now]
+        #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
+        logical_date: Option<jiff::Timestamp>,
+        /// The same key is the same run, however often it is asked for
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+        /// Address of the service; `ratchet login` first
+        #[arg(long, value_name = "URL")]
+        server: String,
         #[command(flatten)]
         listing: Listing,
     },
@@ -205,12 +252,16 @@ pub enum Runs {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
     /// One run and its tasks
     Show {
         /// Its id, or the beginning of it
         run: String,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
@@ -220,6 +271,8 @@ pub enum Runs {
         run: String,
         /// Only this task
         task: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
@@ -246,12 +299,16 @@ pub enum Models {
     /// The newest version of each and the one in production
     List {
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
     /// One version: metrics, rows, candidates, where it comes from
     Show {
         /// NAME, or NAME@VERSION
         model: Reference,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
@@ -266,6 +323,8 @@ pub enum Models {
         #[arg(long)]
         reason: String,
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
     /// Put the version before the current one back; the current one is barred from unattended promotion
@@ -278,6 +337,8 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
@@ -321,6 +382,50 @@ pub enum Users {
     Remove {
         /// Name to log in with
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key. It is printed once
+    Add {
+        /// What the key is for
+        name: String,
+        /// What its bearer may do
+        #[arg(long, default_value_t = Role::User, value_name = "user|operator|admin")]
+        role: Role,
+        /// How long it lasts
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// All keys, also those that ended
+    List {
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// End a key
+    Revoke {
+        /// What the key is for
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// The newest entries
+    List {
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Check that no entry was altered, removed or put in between; exit status 1 if one was
+    Verify {
+        #[command(flatten)]
+        listing: Listing,
     },
 }
 

@@ -4,6 +4,7 @@
 
 mod listings;
 mod program;
+mod remote;
 mod run;
 mod settings;
 mod usage;
