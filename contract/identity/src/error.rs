@@ -63,6 +63,23 @@ pub enum Error {
         /// Time until the next attempt is looked at, in whole seconds, at least one.
         retry_after: Duration,
     },
+    /// The name of a key does not follow the rules.
+    #[error(
+        "key name {0:?} is not usable: write 1 to 64 letters, digits or . - _ @ +, and begin with a letter or digit"
+    )]
+    KeyName(String),
+    /// A key of this name is in use.
+    #[error("key {0:?} exists already; choose another name, or revoke the key first")]
+    KeyExists(String),
+    /// No key of this name is in use.
+    #[error("there is no key {0:?} that is in use")]
+    KeyUnknown(String),
+    /// The lifetime of a key is out of bounds.
+    #[error("a key cannot last {0} days; give 1 to {longest}", longest = crate::api_key::LONGEST_DAYS)]
+    KeyLifetime(u32),
+    /// The audit log holds something that this crate never writes.
+    #[error("entry {0} of the audit log cannot be read; restore the users' database from a copy")]
+    AuditDamaged(i64),
     /// The token is not one of ours, has expired, or its user is gone.
     #[error("the token is not valid: {0}")]
     Token(&'static str),

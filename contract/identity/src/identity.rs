@@ -9,13 +9,15 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::api_key::{self, RememberedKeys};
+use crate::audit::{self, Act, Actor};
 use crate::error::Error;
 use crate::password;
 use crate::role::Role;
 use crate::secret;
 use crate::store::{Store, StoredUser};
 use crate::throttle::Throttle;
-use crate::token::{IssuedToken, LIFETIME, Signer};
+use crate::token::{Audience, IssuedToken, LIFETIME, Signer};
 use crate::user::{User, check_username};
 
 /// How long a token's user is remembered before the database is asked again: a removed user gets in for this long at most.
@@ -32,19 +34,22 @@ pub enum Administrator {
     Present,
 }
 
-/// Users, passwords and tokens of one home. A clone shares everything.
+/// Users, passwords, tokens, keys and the audit log of one home. A clone shares everything.
 #[derive(Clone)]
 pub struct Identity {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
+    audience: Audience,
+    pub(crate) actor: Arc<Actor>,
 }
 
-struct Inner {
-    store: Store,
+pub(crate) struct Inner {
+    pub(crate) store: Store,
     signer: Signer,
     throttle: Throttle,
     /// Each hash takes 19 MiB and a core: a burst of logins waits here instead of taking the machine.
     hashing: Semaphore,
     callers: Mutex<HashMap<Uuid, (Instant, User)>>,
+    pub(crate) keys: RememberedKeys,
 }
 
 impl Identity {
@@ -79,8 +84,29 @@ impl Identity {
                 throttle: Throttle::default(),
                 hashing: Semaphore::new(cores),
                 callers: Mutex::default(),
+                keys: RememberedKeys::default(),
             }),
+            audience: Audience::Api,
+            actor: Arc::new(Actor::program()),
         })
+    }
+
+    /// The same, issuing and accepting tokens for another service than the prediction API.
+    #[must_use]
+    pub fn for_audience(&self, audience: Audience) -> Identity {
+        Identity {
+            audience,
+            ..self.clone()
+        }
+    }
+
+    /// The same, naming `actor` in the audit log for whatever it changes.
+    #[must_use]
+    pub fn acting(&self, actor: Actor) -> Identity {
+        Identity {
+            actor: Arc::new(actor),
+            ..self.clone()
+        }
     }
 
     /// Adds a user.
@@ -91,6 +117,8 @@ impl Identity {
         let stored = self.new_user(username, password, role).await?;
         let mut transaction = self.inner.store.write().await?;
         self.inner.store.insert(&mut transaction, &stored).await?;
+        let act = Act::done("user.add", format!("{username} as {role}"));
+        audit::append(&mut transaction, &self.actor, &act).await?;
         transaction.commit().await?;
         Ok(stored.user)
     }
@@ -106,6 +134,8 @@ impl Identity {
             return Ok(Administrator::Present);
         }
         self.inner.store.insert(&mut transaction, &stored).await?;
+        let act = Act::done("user.add", format!("{username} as {}", Role::Admin));
+        audit::append(&mut transaction, &self.actor, &act).await?;
         transaction.commit().await?;
         Ok(Administrator::Added(stored.user))
     }
@@ -123,7 +153,10 @@ impl Identity {
     /// # Errors
     /// [`Error::Unknown`], or the database's.
     pub async fn remove(&self, username: &str) -> Result<(), Error> {
-        self.inner.store.remove(username).await?;
+        let mut transaction = self.inner.store.write().await?;
+        self.inner.store.remove(&mut transaction, username).await?;
+        audit::append(&mut transaction, &self.actor, &Act::done("user.remove", username)).await?;
+        transaction.commit().await?;
         self.forget_callers();
         Ok(())
     }
@@ -133,7 +166,14 @@ impl Identity {
     /// # Errors
     /// [`Error::Unknown`], or the database's.
     pub async fn set_disabled(&self, username: &str, disabled: bool) -> Result<(), Error> {
-        self.inner.store.set_disabled(username, disabled).await?;
+        let mut transaction = self.inner.store.write().await?;
+        self.inner
+            .store
+            .set_disabled(&mut transaction, username, disabled)
+            .await?;
+        let action = if disabled { "user.disable" } else { "user.enable" };
+        audit::append(&mut transaction, &self.actor, &Act::done(action, username)).await?;
+        transaction.commit().await?;
         self.forget_callers();
         Ok(())
     }
@@ -179,15 +219,18 @@ impl Identity {
     /// # Errors
     /// [`Error::Internal`] if it cannot be signed.
     pub fn issue_token(&self, user: &User) -> Result<IssuedToken, Error> {
-        self.inner.signer.issue(user, Timestamp::now(), LIFETIME)
+        self.inner.signer.issue(user, self.audience, Timestamp::now(), LIFETIME)
     }
 
-    /// The user that a bearer token names, as the user is now.
+    /// The user that a bearer token names, as the user is now; for an API key, a user of the key's role named `key:NAME`.
     ///
     /// # Errors
     /// [`Error::Token`] with the reason, or the database's.
     pub async fn verify_token(&self, token: &str) -> Result<User, Error> {
-        let claims = self.inner.signer.verify(token)?;
+        if token.starts_with(api_key::PREFIX) {
+            return self.verify_key(token).await;
+        }
+        let claims = self.inner.signer.verify(token, self.audience)?;
         let user = match self.remembered(claims.sub) {
             Some(user) => user,
             None => {
@@ -265,204 +308,4 @@ impl Identity {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    async fn opened() -> (tempfile::TempDir, Identity) {
-        let home = tempfile::tempdir().unwrap();
-        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
-        (home, identity)
-    }
-
-    #[tokio::test]
-    async fn a_user_logs_in_and_the_token_names_the_user() {
-        let (_home, identity) = opened().await;
-        let added = identity.add_user("ada", "correct horse", Role::Operator).await.unwrap();
-        let user = identity.verify_password("ada", "correct horse").await.unwrap();
-        assert_eq!(user, added);
-        let issued = identity.issue_token(&user).unwrap();
-        assert_eq!(issued.expires_in, Duration::from_secs(3600));
-        assert_eq!(identity.verify_token(&issued.token).await.unwrap(), added);
-    }
-
-    #[tokio::test]
-    async fn users_survive_a_restart_and_so_do_their_tokens() {
-        let (home, identity) = opened().await;
-        let user = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
-        let token = identity.issue_token(&user).unwrap().token;
-        identity.close().await;
-        let again = Identity::open_with_secret(home.path(), None).await.unwrap();
-        assert_eq!(again.verify_token(&token).await.unwrap(), user);
-        let other_secret = Identity::open_with_secret(home.path(), Some(&"x".repeat(32)))
-            .await
-            .unwrap();
-        assert!(matches!(other_secret.verify_token(&token).await, Err(Error::Token(_))));
-    }
-
-    #[tokio::test]
-    async fn wrong_unknown_and_disabled_are_told_in_the_same_words() {
-        let (_home, identity) = opened().await;
-        identity.add_user("ada", "correct horse", Role::User).await.unwrap();
-        identity.add_user("bob", "correct horse", Role::User).await.unwrap();
-        identity.set_disabled("bob", true).await.unwrap();
-        for (username, password) in [
-            ("ada", "wrong horse"),
-            ("eve", "correct horse"),
-            ("bob", "correct horse"),
-            ("no such\nname", "correct horse"),
-            ("ada", &"x".repeat(5000)),
-        ] {
-            let problem = identity.verify_password(username, password).await.unwrap_err();
-            assert_eq!(
-                problem.to_string(),
-                "the username or the password is wrong",
-                "{username:?}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn guesses_sent_at_once_are_throttled_like_guesses_in_a_row() {
-        let (_home, identity) = opened().await;
-        identity.add_user("ada", "correct horse", Role::User).await.unwrap();
-        let guesses = (0..12).map(|number| {
-            let identity = identity.clone();
-            tokio::spawn(async move { identity.verify_password("ada", &format!("guess {number}")).await })
-        });
-        let (mut wrong, mut throttled) = (0, 0);
-        for guess in guesses.collect::<Vec<_>>() {
-            match guess.await.unwrap() {
-                Err(Error::WrongCredentials) => wrong += 1,
-                Err(Error::Throttled { retry_after }) => {
-                    assert!(retry_after <= Duration::from_secs(60) && retry_after >= Duration::from_secs(1));
-                    throttled += 1;
-                }
-                other => assert!(other.is_err(), "a guess got in"),
-            }
-        }
-        assert_eq!((wrong, throttled), (5, 7));
-        assert!(matches!(
-            identity.verify_password("ada", "correct horse").await,
-            Err(Error::Throttled { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn logins_of_one_user_at_once_all_succeed() {
-        let (_home, identity) = opened().await;
-        identity.add_user("ada", "correct horse", Role::User).await.unwrap();
-        let logins = (0..8).map(|_| {
-            let identity = identity.clone();
-            tokio::spawn(async move { identity.verify_password("ada", "correct horse").await.is_ok() })
-        });
-        for login in logins.collect::<Vec<_>>() {
-            assert!(login.await.unwrap());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_removed_user_is_out_and_a_namesake_does_not_inherit_the_token() {
-        let (_home, identity) = opened().await;
-        let first = identity.add_user("ada", "correct horse", Role::Admin).await.unwrap();
-        let token = identity.issue_token(&first).unwrap().token;
-        identity.verify_token(&token).await.unwrap();
-        identity.remove("ada").await.unwrap();
-        identity.add_user("ada", "battery staple", Role::User).await.unwrap();
-        assert!(matches!(identity.verify_token(&token).await, Err(Error::Token(_))));
-        assert!(matches!(identity.remove("eve").await, Err(Error::Unknown(_))));
-    }
-
-    #[tokio::test]
-    async fn a_removal_by_another_process_ends_the_token_after_the_memory() {
-        let (home, identity) = opened().await;
-        let user = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
-        let token = identity.issue_token(&user).unwrap().token;
-        identity.verify_token(&token).await.unwrap();
-        Identity::open_with_secret(home.path(), None)
-            .await
-            .unwrap()
-            .remove("ada")
-            .await
-            .unwrap();
-        tokio::time::sleep(CALLER_MEMORY + Duration::from_millis(50)).await;
-        assert!(matches!(identity.verify_token(&token).await, Err(Error::Token(_))));
-    }
-
-    #[tokio::test]
-    async fn names_are_unique_and_checked_and_listed_in_order() {
-        let (_home, identity) = opened().await;
-        for name in ["bob", "ada"] {
-            identity.add_user(name, "correct horse", Role::User).await.unwrap();
-        }
-        assert!(matches!(
-            identity.add_user("ada", "correct horse", Role::User).await,
-            Err(Error::Exists(name)) if name == "ada"
-        ));
-        assert!(matches!(
-            identity.add_user("no name", "correct horse", Role::User).await,
-            Err(Error::Username(_))
-        ));
-        assert!(matches!(
-            identity.add_user("eve", "short", Role::User).await,
-            Err(Error::PasswordRule(_))
-        ));
-        let names: Vec<_> = identity
-            .list()
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|user| user.username)
-            .collect();
-        assert_eq!(names, ["ada", "bob"]);
-    }
-
-    #[tokio::test]
-    async fn processes_that_start_together_make_one_administrator() {
-        let home = tempfile::tempdir().unwrap();
-        let starts = (0..4).map(|number| {
-            let path = home.path().to_owned();
-            tokio::spawn(async move {
-                let identity = Identity::open_with_secret(&path, None).await.unwrap();
-                identity
-                    .ensure_administrator(&format!("root{number}"), "correct horse")
-                    .await
-                    .unwrap()
-            })
-        });
-        let mut added = 0;
-        for start in starts.collect::<Vec<_>>() {
-            added += usize::from(matches!(start.await.unwrap(), Administrator::Added(_)));
-        }
-        assert_eq!(added, 1);
-    }
-
-    #[tokio::test]
-    async fn an_ordinary_user_is_not_raised_by_the_environment() {
-        let (_home, identity) = opened().await;
-        identity.add_user("ada", "correct horse", Role::User).await.unwrap();
-        assert!(matches!(
-            identity.ensure_administrator("ada", "battery staple").await,
-            Err(Error::Exists(_))
-        ));
-        assert_eq!(identity.list().await.unwrap()[0].role, Role::User);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_no_database_is_named_with_the_remedy() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(
-            home.path().join("identity.sqlite"),
-            "this is no database, it is a letter to a friend",
-        )
-        .unwrap();
-        let problem = Identity::open_with_secret(home.path(), None)
-            .await
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            problem.contains("identity.sqlite") && problem.contains("RATCHET_HOME"),
-            "{problem}"
-        );
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Who may ask: users, roles, passwords and bearer tokens.
+//! Who may ask: users, roles, passwords, bearer tokens, API keys; and who changed what.
 //!
 //! [`Identity::open`] opens `identity.sqlite` in a Ratchet home and creates it on first use. The engine's command line adds and
 //! removes users there; the prediction API checks passwords, issues tokens and checks them again on each request:
@@ -26,8 +26,15 @@
 //! - A token is an HS256 JWT ([`token`]) signed with `RATCHET_JWT_SECRET` or, without it, with a random secret that is kept in the
 //!   home ([`secret`]). A user who was removed or disabled, or whose role changed, is met as they are now, at most
 //!   [`identity::CALLER_MEMORY`] later, whatever the token says.
+//! - A token is for one service: the engine refuses what was issued by the prediction API, and the other way round
+//!   ([`Identity::for_audience`]).
+//! - Programs use API keys ([`api_key`]): 256 random bits, shown once, kept as SHA-256, with a role and an end. Both services take them.
+//! - Every change is an entry of the audit log ([`audit`]), written in the same transaction. Each entry holds the hash of the one
+//!   before it, so that an altered history shows.
 //! - Every write begins IMMEDIATE, so that two processes on one home take turns instead of failing.
 
+pub mod api_key;
+pub mod audit;
 pub mod error;
 pub mod identity;
 pub mod password;
@@ -38,8 +45,10 @@ pub mod throttle;
 pub mod token;
 pub mod user;
 
+pub use api_key::{ApiKey, NewKey};
+pub use audit::{Act, Actor, AuditCheck, AuditEntry};
 pub use error::Error;
 pub use identity::{Administrator, Identity};
 pub use role::Role;
-pub use token::IssuedToken;
+pub use token::{Audience, IssuedToken};
 pub use user::User;

@@ -1,4 +1,4 @@
-//! `identity.sqlite`: the table of users, and its layout over time.
+//! `identity.sqlite`: its layout over time, and the table of users.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,14 +15,39 @@ use crate::role::Role;
 use crate::user::User;
 
 /// Every layout there was, oldest first. Only ever append.
-const MIGRATIONS: [&str; 1] = ["CREATE TABLE users (
+const MIGRATIONS: [&str; 4] = [
+    "CREATE TABLE users (
     id TEXT NOT NULL PRIMARY KEY,
     username TEXT NOT NULL UNIQUE,
     role TEXT NOT NULL CHECK (role IN ('user', 'operator', 'admin')),
     password_hash TEXT NOT NULL,
     created_at TEXT NOT NULL,
     disabled INTEGER NOT NULL DEFAULT 0
-) STRICT"];
+) STRICT",
+    "CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL CHECK (role IN ('user', 'operator', 'admin')),
+    sha256 TEXT NOT NULL UNIQUE,
+    created_at TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    revoked_at TEXT
+) STRICT",
+    // A revoked key stays for the record and gives its name free.
+    "CREATE UNIQUE INDEX api_keys_in_use ON api_keys (name) WHERE revoked_at IS NULL",
+    "CREATE TABLE audit (
+    number INTEGER NOT NULL PRIMARY KEY,
+    at TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT",
+];
 
 const COLUMNS: &str = "id, username, role, created_at, disabled, password_hash";
 
@@ -37,7 +62,7 @@ pub(crate) struct StoredUser {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    pool: SqlitePool,
+    pub(crate) pool: SqlitePool,
 }
 
 impl Store {
@@ -143,13 +168,15 @@ impl Store {
         Ok(row.try_get::<i64, _>(0)? != 0)
     }
 
-    pub(crate) async fn remove(&self, username: &str) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
+    pub(crate) async fn remove(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        username: &str,
+    ) -> Result<(), Error> {
         let removed = sqlx::query("DELETE FROM users WHERE username = $1")
             .bind(username)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await?;
-        transaction.commit().await?;
         if removed.rows_affected() == 0 {
             Err(Error::Unknown(username.to_owned()))
         } else {
@@ -157,14 +184,17 @@ impl Store {
         }
     }
 
-    pub(crate) async fn set_disabled(&self, username: &str, disabled: bool) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
+    pub(crate) async fn set_disabled(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        username: &str,
+        disabled: bool,
+    ) -> Result<(), Error> {
         let changed = sqlx::query("UPDATE users SET disabled = $1 WHERE username = $2")
             .bind(disabled)
             .bind(username)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await?;
-        transaction.commit().await?;
         if changed.rows_affected() == 0 {
             Err(Error::Unknown(username.to_owned()))
         } else {

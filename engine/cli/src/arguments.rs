@@ -1,11 +1,15 @@
 //! What can be typed: clap types alone.
 
+mod access;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ratchet_identity::Role;
+
+pub use access::{Audit, Keys, Login, Remote};
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
 ///
@@ -67,9 +71,17 @@ pub enum Command {
     /// Kinds of tasks (`uses`)
     #[command(subcommand)]
     Tasks(Tasks),
-    /// People and programs that may ask for predictions
+    /// People who may ask for predictions, or more
     #[command(subcommand)]
     Users(Users),
+    /// Keys with which programs ask instead of people
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Who changed what, when and from where
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Get a token of a service for `--server`. The password is read from RATCHET_PASSWORD or stdin
+    Login(Login),
     /// Print the JSON Schema of DAG files
     Schema(Schema),
     /// Print the completions of a shell
@@ -176,7 +188,7 @@ pub struct Serve {
     /// Directory of DAG files
     #[arg(long, env = "RATCHET_DAGS", default_value = "dags", value_name = "DIR")]
     pub dags: PathBuf,
-    /// Address to listen on. There is no log-in yet: keep it on loopback or behind a proxy
+    /// Address to listen on. There is no TLS: from other machines, let a proxy stand before it
     #[arg(
         long,
         env = "RATCHET_LISTEN",
@@ -193,6 +205,27 @@ pub enum Dags {
         /// The directory
         #[arg(long, env = "RATCHET_DAGS", default_value = "dags", value_name = "DIR")]
         dags: PathBuf,
+        #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Start a run on a service and say which; without a service, `ratchet run FILE` does it
+    Trigger {
+        /// Name of the DAG
+        name: String,
+        /// Value of a parameter
+        #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
+        params: Vec<(String, String)>,
+        /// The instant that the run stands for [default: the newest tick of the schedule, or now]
+        #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
+        logical_date: Option<jiff::Timestamp>,
+        /// The same key is the same run, however often it is asked for
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+        /// Address of the service; `ratchet login` first
+        #[arg(long, value_name = "URL")]
+        server: String,
         #[command(flatten)]
         listing: Listing,
     },
@@ -243,12 +276,16 @@ pub enum Runs {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
     /// One run and its tasks
     Show {
         /// Its id, or the beginning of it
         run: String,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
@@ -297,6 +334,8 @@ pub enum Runs {
         /// Only this task
         task: Option<String>,
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
 }
@@ -322,12 +361,16 @@ pub enum Models {
     /// The newest version of each and the one in production
     List {
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
     /// One version: metrics, rows, candidates, where it comes from
     Show {
         /// NAME, or NAME@VERSION
         model: Reference,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
@@ -342,6 +385,8 @@ pub enum Models {
         #[arg(long)]
         reason: String,
         #[command(flatten)]
+        remote: Remote,
+        #[command(flatten)]
         listing: Listing,
     },
     /// Put the version before the current one back; the current one is barred from unattended promotion
@@ -354,6 +399,8 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },

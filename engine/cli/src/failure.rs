@@ -138,6 +138,10 @@ impl From<ratchet_identity::Error> for Failure {
             | Error::PasswordRule(_)
             | Error::Exists(_)
             | Error::Unknown(_)
+            | Error::KeyName(_)
+            | Error::KeyExists(_)
+            | Error::KeyUnknown(_)
+            | Error::KeyLifetime(_)
             | Error::SecretTooShort(_) => Self::input(error.to_string()),
             other => Self::service(other.to_string()),
         }

@@ -3,6 +3,7 @@
 //! - [`arguments`] holds the clap types and nothing else;
 //! - [`settings`] puts flags over `RATCHET_*` variables over `ratchet.toml`;
 //! - [`commands`] has a file for each command, each a function from its arguments to a [`failure::Failure`] or nothing;
+//! - [`remote`] asks the service of somebody else, for commands with `--server`;
 //! - [`display`] knows terminals: progress, tables, JSON documents, and pipes that close early.
 //!
 //! Exit status: 0 done, 1 the run failed, 2 the input was wrong, 3 a service or store could not be reached.
@@ -11,6 +12,7 @@ mod arguments;
 mod commands;
 mod display;
 mod failure;
+mod remote;
 mod settings;
 
 use std::process::ExitCode;

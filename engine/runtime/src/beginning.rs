@@ -54,6 +54,9 @@ impl KeptTask {
 pub struct Beginning {
     /// The run that it repeats.
     pub retry_of: Option<String>,
+    /// Left for three seconds to the process that makes it and is about to drive it; otherwise whoever looks first
+    /// takes it.
+    pub reserved: bool,
     /// The tasks that are not run, by id.
     pub kept: BTreeMap<String, KeptTask>,
 }
@@ -65,6 +68,8 @@ pub struct Repeat {
     pub from: Vec<String>,
     /// Nothing follows: only `from` is run.
     pub only: bool,
+    /// Whoever asks for it drives it, see [`Beginning::reserved`].
+    pub reserved: bool,
 }
 
 /// What a retry of an ended run keeps. Everything that succeeded or whose condition was false, except what is named,
@@ -108,6 +113,7 @@ pub(crate) fn retry(
     }
     Ok(Beginning {
         retry_of: Some(run.to_owned()),
+        reserved: repeat.reserved,
         kept,
     })
 }

@@ -95,7 +95,10 @@ impl Engine {
                 kept.entry(task.id.clone()).or_insert_with(left_out);
             }
         }
-        Ok(Beginning { retry_of: None, kept })
+        Ok(Beginning {
+            kept,
+            ..Beginning::default()
+        })
     }
 
     /// Corrects what a task of an ended run came to, by hand; returns how the run stands then. A later

@@ -14,12 +14,18 @@
 //!   anew, so that editing a cron line fires nothing old. Runs that another process left behind are taken over when
 //!   their lease ends.
 //! - **Answer.** The `rest` modules, one for each resource, answer JSON under `/api/v1`, and `/` is a page for people
-//!   that needs no JavaScript. Errors are `application/problem+json` (RFC 9457). Everything is read-only and nobody
-//!   logs in: the address is loopback unless one says otherwise.
+//!   that needs no JavaScript. Errors are `application/problem+json` (RFC 9457).
+//!
+//! Who may ask is decided in one place: `access::RULES` has a line for each route, the guard before all handlers reads
+//! it, and so does the OpenAPI document. What changes something is written into the audit log before it is done and
+//! again with its outcome. A run that somebody asks for is recorded first (once, if the request has an
+//! `Idempotency-Key`: see `requests`), and the scheduler is woken to drive it.
 
+mod access;
 mod directory;
 mod error;
 mod problem;
+mod requests;
 mod rest;
 mod scheduler;
 mod server;

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use axum::Router;
 use ratchet_core::plugin::Registry;
+use ratchet_identity::{Audience, Identity};
 use ratchet_runtime::Engine;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::directory::DagDirectory;
 use crate::error::ServerError;
+use crate::requests::Requests;
 use crate::rest;
 use crate::scheduler::Scheduler;
 
@@ -30,14 +32,23 @@ pub struct ServerOptions {
     pub registry: Arc<Registry>,
     /// Directory of DAG files.
     pub dag_directory: PathBuf,
-    /// Holds `schedules.json`.
+    /// Holds `schedules.json` and the claims of requests that are made once.
     pub home: PathBuf,
+    /// Who may ask.
+    pub identity: Identity,
 }
 
 /// What handlers share.
 pub(crate) struct State {
     pub(crate) engine: Engine,
     pub(crate) directory: Arc<DagDirectory>,
+    pub(crate) identity: Identity,
+    pub(crate) requests: Requests,
+    /// Tells the scheduler that a run waits.
+    pub(crate) wake: Arc<Notify>,
+    /// True once the service is to end: what streams ends too.
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) listens_on_loopback: bool,
 }
 
 /// A service that listens but does not answer yet.
@@ -88,14 +99,21 @@ impl Server {
         // Once before the first answer and the first tick.
         directory.refresh().await;
         let watching = tokio::spawn(watch_directory(directory.clone()));
-        let scheduler = Scheduler::new(options.engine.clone(), directory.clone(), &options.home);
+        let wake = Arc::new(Notify::new());
+        let scheduler = Scheduler::new(options.engine.clone(), directory.clone(), &options.home, wake.clone());
         let scheduling = tokio::spawn(scheduler.run());
         let router: Router = rest::router(Arc::new(State {
             engine: options.engine,
             directory,
+            identity: options.identity.for_audience(Audience::Engine),
+            requests: Requests::new(&options.home),
+            wake,
+            stop: stop.clone(),
+            listens_on_loopback: address.ip().is_loopback(),
         }));
         let mut stopped = stop.clone();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(turned_true(stop));
+        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(turned_true(stop));
         let outcome = tokio::select! {
             outcome = serving.into_future() => outcome.map_err(|source| ServerError::Serve { address, source }),
             // A client that holds its connection open must not keep the service from ending.

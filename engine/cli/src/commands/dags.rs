@@ -1,4 +1,4 @@
-//! `ratchet dags list | graph | next`.
+//! `ratchet dags list | trigger | graph | next`.
 
 use std::path::Path;
 
@@ -6,18 +6,41 @@ use jiff::Timestamp;
 use ratchet_core::plugin::Registry;
 use ratchet_core::spec::{Dag, Schedule};
 use ratchet_runtime::cron::Timetable;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use super::files;
+use super::{files, runs};
 use crate::arguments::{Dags, Format, GraphFormat};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
 use crate::failure::{Failure, Status};
+use crate::remote::Client;
 
-/// Lists DAG files, draws one, or shows its next ticks.
-pub fn dags(command: Dags, registry: &Registry) -> Result<(), Failure> {
+/// Lists DAG files, starts a run of one on a service, draws one, or shows its next ticks.
+pub async fn dags(command: Dags, registry: &Registry) -> Result<(), Failure> {
     match command {
-        Dags::List { dags, listing } => list(&dags, listing.format, registry),
+        Dags::List { dags, remote, listing } => match remote.server {
+            Some(server) => list_there(&Client::open(&server)?, listing.format).await,
+            None => list(&dags, listing.format, registry),
+        },
+        Dags::Trigger {
+            name,
+            params,
+            logical_date,
+            idempotency_key,
+            server,
+            listing,
+        } => {
+            let wanted = json!({ "params": params_document(params)?, "logical_date": logical_date });
+            trigger(
+                &Client::open(&server)?,
+                &name,
+                wanted,
+                idempotency_key.as_deref(),
+                listing.format,
+            )
+            .await
+        }
         Dags::Graph { file, format } => graph(&file, format, registry),
         Dags::Next {
             file,
@@ -72,6 +95,110 @@ fn list(directory: &Path, format: Format, registry: &Registry) -> Result<(), Fai
     } else {
         Err(Failure::reported(Status::Input))
     }
+}
+
+/// What a service says about a DAG file.
+#[derive(Deserialize)]
+struct FileThere {
+    name: Option<String>,
+    description: Option<String>,
+    file: String,
+    valid: bool,
+    problems: Value,
+    cron: Option<String>,
+    timezone: Option<String>,
+    next: Option<Timestamp>,
+    tasks: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct FilesThere {
+    dags: Vec<FileThere>,
+}
+
+async fn list_there(client: &Client, format: Format) -> Result<(), Failure> {
+    let there: FilesThere = client.get(&["api", "v1", "dags"], &[]).await?;
+    let mut listing = Listing::new(&["dag", "tasks", "schedule", "next", "file"]);
+    let mut documents: Vec<Value> = Vec::new();
+    let mut all_valid = true;
+    for file in there.dags {
+        if !file.valid {
+            all_valid = false;
+            listing.row(["-", "-", "not valid", "", &file.file]);
+            if format == Format::Text {
+                for problem in file.problems.as_array().into_iter().flatten() {
+                    output::error(&format!(
+                        "error: {}: {}",
+                        file.file,
+                        describe::plain(&problem["message"])
+                    ));
+                }
+            }
+            documents.push(json!({ "name": null, "file": file.file, "problems": file.problems }));
+            continue;
+        }
+        let tasks = file.tasks.map_or(0, |tasks| tasks.len());
+        let schedule = file.cron.as_ref().zip(file.timezone.as_ref());
+        listing.row([
+            file.name.clone().unwrap_or_default(),
+            tasks.to_string(),
+            schedule
+                .map(|(cron, timezone)| format!("{cron} {timezone}"))
+                .unwrap_or_default(),
+            file.next.map(describe::instant).unwrap_or_default(),
+            file.file.clone(),
+        ]);
+        documents.push(json!({
+            "name": file.name, "description": file.description, "file": file.file, "tasks": tasks,
+            "schedule": file.cron, "next": file.next, "problems": [],
+        }));
+    }
+    match format {
+        Format::Json => output::document(&documents)?,
+        Format::Text => table::print(&listing, "there are no DAG files"),
+    }
+    if all_valid {
+        Ok(())
+    } else {
+        Err(Failure::reported(Status::Input))
+    }
+}
+
+fn params_document(given: Vec<(String, String)>) -> Result<Map<String, Value>, Failure> {
+    let mut params = Map::new();
+    for (name, value) in given {
+        if params.insert(name.clone(), Value::String(value)).is_some() {
+            return Err(Failure::input(format!("parameter `{name}` is given twice")).help("give it once"));
+        }
+    }
+    Ok(params)
+}
+
+async fn trigger(
+    client: &Client,
+    name: &str,
+    mut wanted: Value,
+    key: Option<&str>,
+    format: Format,
+) -> Result<(), Failure> {
+    if let Some(fields) = wanted.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    let headers: Vec<(&'static str, &str)> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
+    let run: Value = client
+        .post(&["api", "v1", "dags", name, "runs"], &headers, &wanted)
+        .await?;
+    let run = runs::record(run)?;
+    if format == Format::Json {
+        return output::document(&runs::summary(&run));
+    }
+    output::line(&format!(
+        "run {} of {} is recorded; it stands for {}",
+        run.id,
+        run.dag,
+        describe::instant(run.logical_date)
+    ));
+    Ok(())
 }
 
 fn schedule_text(schedule: &Schedule) -> String {

@@ -71,6 +71,7 @@ pub async fn demo(arguments: Demo, settings: &Settings, registry: Arc<Registry>)
         registry,
         dag_directory: directory,
         home: settings.home.clone(),
+        identity: users::open(settings).await?,
     };
     let server = Server::bind(options, free_or(8080)).await?;
     let engine_address = server.address();

@@ -1,11 +1,14 @@
 //! One file for each command.
 
+mod audit;
 mod completions;
 mod dags;
 mod datasets;
 mod demo;
 mod dispatch;
 mod files;
+mod keys;
+mod login;
 mod models;
 mod operate;
 mod plan;

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use ratchet_artifacts::{
-    Appended, Bucket, Expected, Holder, ModelManifest, NewPromotion, PromotionEntry, PromotionLog, models,
-};
+use jiff::Timestamp;
+use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, PromotionEntry, PromotionLog, models};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::arguments::{Format, Models, Reference};
+use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
 use crate::failure::Failure;
+use crate::remote::Client;
 use crate::settings::{self, Settings};
 
 /// The alias that serving follows.
@@ -18,18 +19,26 @@ const CHAMPION: &str = "champion";
 
 /// Lists models, shows one version, promotes or rolls back by hand.
 pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure> {
-    let bucket = settings.open_bucket().await?;
-    let log = PromotionLog::new(bucket.clone());
     match command {
-        Models::List { listing } => list(&bucket, &log, listing.format).await,
-        Models::Show { model, listing } => show(&bucket, &log, &model, listing.format).await,
+        Models::List { remote, listing } => {
+            let documents = Source::open(&remote, settings).await?.list().await?;
+            list(documents, listing.format)
+        }
+        Models::Show { model, remote, listing } => {
+            let source = Source::open(&remote, settings).await?;
+            let manifest = source.find(&model).await?;
+            let history = source.history(&manifest.name).await?;
+            show(&manifest, &history, listing.format)
+        }
         Models::Promote {
             model,
             alias,
             reason,
+            remote,
             listing,
         } => {
-            let manifest = find(&bucket, &model).await?;
+            let source = Source::open(&remote, settings).await?;
+            let manifest = source.find(&model).await?;
             if model.version.is_none() {
                 return Err(
                     Failure::input(format!("`{}` names no version", model.name)).help(format!(
@@ -38,34 +47,147 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
                     )),
                 );
             }
-            let promotion = NewPromotion {
-                model: manifest.name.clone(),
-                version: manifest.version,
-                digest: manifest.bundle.sha256.clone(),
-                alias,
-                expected: Expected::Any,
-                actor: settings::actor(),
-                reason: given(reason)?,
-                comparison: Value::Null,
-                key: by_hand(),
-                attended: true,
-            };
-            report(&log.promote(promotion).await?, listing.format)
+            let entry = source.promote(&manifest, alias, given(reason)?).await?;
+            report(&entry, listing.format)
         }
         Models::Rollback {
             name,
             alias,
             reason,
+            remote,
             listing,
         } => {
             let reason = given(reason)?;
-            report(
-                &log.rollback(&name, &alias, &settings::actor(), &reason, &by_hand())
-                    .await?,
-                listing.format,
-            )
+            let source = Source::open(&remote, settings).await?;
+            report(&source.rollback(&name, &alias, &reason).await?, listing.format)
         }
     }
+}
+
+/// Who is asked.
+enum Source {
+    /// The bucket.
+    Here(Bucket),
+    /// A service.
+    There(Client),
+}
+
+impl Source {
+    async fn open(remote: &Remote, settings: &Settings) -> Result<Self, Failure> {
+        Ok(match &remote.server {
+            Some(server) => Self::There(Client::open(server)?),
+            None => Self::Here(settings.open_bucket().await?),
+        })
+    }
+
+    /// The newest version of each, as documents.
+    async fn list(&self) -> Result<Vec<Value>, Failure> {
+        match self {
+            Self::Here(bucket) => documents(bucket).await,
+            Self::There(client) => {
+                let mut answer: Value = client.get(&["api", "v1", "models"], &[]).await?;
+                Ok(answer["models"].as_array_mut().map(std::mem::take).unwrap_or_default())
+            }
+        }
+    }
+
+    async fn find(&self, reference: &Reference) -> Result<ModelManifest, Failure> {
+        let client = match self {
+            Self::Here(bucket) => return find(bucket, reference).await,
+            Self::There(client) => client,
+        };
+        let name = reference.name.as_str();
+        if let Some(version) = reference.version {
+            let path = ["api", "v1", "models", name, "versions", &version.to_string()];
+            return client.get(&path, &[]).await;
+        }
+        let model: Versions = client.get(&["api", "v1", "models", name], &[]).await?;
+        let newest = model.versions.into_iter().next();
+        newest.ok_or_else(|| Failure::input(format!("model `{name}` has no version")))
+    }
+
+    /// The model's part of the promotion log.
+    async fn history(&self, model: &str) -> Result<Vec<PromotionEntry>, Failure> {
+        match self {
+            Self::Here(bucket) => {
+                let mut entries = PromotionLog::new(bucket.clone()).entries().await?;
+                entries.retain(|entry| entry.model == model);
+                Ok(entries)
+            }
+            Self::There(client) => {
+                let query = [("model", model.to_owned())];
+                let log: Promotions = client.get(&["api", "v1", "promotions"], &query).await?;
+                Ok(log.promotions)
+            }
+        }
+    }
+
+    async fn promote(
+        &self,
+        manifest: &ModelManifest,
+        alias: String,
+        reason: String,
+    ) -> Result<PromotionEntry, Failure> {
+        let bucket = match self {
+            Self::Here(bucket) => bucket,
+            Self::There(client) => {
+                let body = json!({ "version": manifest.version, "alias": alias, "reason": reason });
+                let path = ["api", "v1", "models", &manifest.name, "promote"];
+                return client.post(&path, &[], &body).await;
+            }
+        };
+        let promotion = NewPromotion {
+            model: manifest.name.clone(),
+            version: manifest.version,
+            digest: manifest.bundle.sha256.clone(),
+            alias,
+            expected: Expected::Any,
+            actor: settings::actor(),
+            reason,
+            comparison: Value::Null,
+            key: by_hand(),
+            attended: true,
+        };
+        Ok(PromotionLog::new(bucket.clone()).promote(promotion).await?.entry)
+    }
+
+    async fn rollback(&self, name: &str, alias: &str, reason: &str) -> Result<PromotionEntry, Failure> {
+        match self {
+            Self::Here(bucket) => {
+                let log = PromotionLog::new(bucket.clone());
+                let (actor, key) = (settings::actor(), by_hand());
+                Ok(log.rollback(name, alias, &actor, reason, &key).await?.entry)
+            }
+            Self::There(client) => {
+                let body = json!({ "alias": alias, "reason": reason });
+                client
+                    .post(&["api", "v1", "models", name, "rollback"], &[], &body)
+                    .await
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Versions {
+    versions: Vec<ModelManifest>,
+}
+
+#[derive(Deserialize)]
+struct Promotions {
+    promotions: Vec<PromotionEntry>,
+}
+
+/// What a line of the list shows of a document.
+#[derive(Deserialize)]
+struct Line {
+    name: String,
+    latest: u64,
+    metrics: BTreeMap<String, f64>,
+    rows: BTreeMap<String, u64>,
+    simulated: bool,
+    created_at: Timestamp,
+    aliases: Option<BTreeMap<String, Holder>>,
 }
 
 /// What a person does is done once for each command: nobody repeats its key.
@@ -80,8 +202,7 @@ fn given(reason: String) -> Result<String, Failure> {
     Ok(reason)
 }
 
-fn report(appended: &Appended, format: Format) -> Result<(), Failure> {
-    let entry = &appended.entry;
+fn report(entry: &PromotionEntry, format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         return output::document(entry);
     }
@@ -97,48 +218,44 @@ fn report(appended: &Appended, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Model -> alias -> holder, after the newest entry.
-async fn production(log: &PromotionLog) -> Result<BTreeMap<String, BTreeMap<String, Holder>>, Failure> {
-    Ok(log.head().await?.map(|entry| entry.table).unwrap_or_default())
-}
-
-async fn list(bucket: &Bucket, log: &PromotionLog, format: Format) -> Result<(), Failure> {
-    let aliases = production(log).await?;
-    let mut listing = Listing::new(&["model", "champion", "metrics", "rows", "created"]);
+async fn documents(bucket: &Bucket) -> Result<Vec<Value>, Failure> {
+    let head = PromotionLog::new(bucket.clone()).head().await?;
+    let aliases = head.map(|entry| entry.table).unwrap_or_default();
     let mut documents: Vec<Value> = Vec::new();
     for name in models::names(bucket).await? {
         let Some(newest) = models::latest(bucket, &name).await? else {
             continue;
         };
-        let held = aliases.get(&name);
-        let champion = held.and_then(|held| held.get(CHAMPION));
-        listing.row([
-            format!("{name}@{}", newest.version),
-            champion
-                .map(|holder| format!("@{}", holder.version))
-                .unwrap_or_else(|| "none".to_owned()),
-            describe::marked(describe::metrics(&newest.metrics, 3), newest.lineage.simulated),
-            newest
-                .rows
-                .get("train")
-                .copied()
-                .map(describe::count)
-                .unwrap_or_default(),
-            describe::instant(newest.created_at),
-        ]);
         documents.push(json!({
             "name": name, "latest": newest.version, "digest": newest.bundle.sha256, "metrics": newest.metrics,
             "rows": newest.rows, "simulated": newest.lineage.simulated, "created_at": newest.created_at,
-            "aliases": held,
+            "aliases": aliases.get(&name),
         }));
     }
-    match format {
-        Format::Json => output::document(&documents),
-        Format::Text => {
-            table::print(&listing, "there are no models yet; a run with `train.model` makes them");
-            Ok(())
-        }
+    Ok(documents)
+}
+
+fn list(documents: Vec<Value>, format: Format) -> Result<(), Failure> {
+    if format == Format::Json {
+        return output::document(&documents);
     }
+    let mut listing = Listing::new(&["model", "champion", "metrics", "rows", "created"]);
+    for document in documents {
+        let line: Line = serde_json::from_value(document)
+            .map_err(|error| Failure::service(format!("the list of models cannot be read: {error}")))?;
+        let champion = line.aliases.as_ref().and_then(|held| held.get(CHAMPION));
+        listing.row([
+            format!("{}@{}", line.name, line.latest),
+            champion
+                .map(|holder| format!("@{}", holder.version))
+                .unwrap_or_else(|| "none".to_owned()),
+            describe::marked(describe::metrics(&line.metrics, 3), line.simulated),
+            line.rows.get("train").copied().map(describe::count).unwrap_or_default(),
+            describe::instant(line.created_at),
+        ]);
+    }
+    table::print(&listing, "there are no models yet; a run with `train.model` makes them");
+    Ok(())
 }
 
 async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
@@ -161,14 +278,7 @@ async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, F
     })
 }
 
-async fn show(bucket: &Bucket, log: &PromotionLog, reference: &Reference, format: Format) -> Result<(), Failure> {
-    let manifest = find(bucket, reference).await?;
-    let history: Vec<PromotionEntry> = log
-        .entries()
-        .await?
-        .into_iter()
-        .filter(|entry| entry.model == manifest.name)
-        .collect();
+fn show(manifest: &ModelManifest, history: &[PromotionEntry], format: Format) -> Result<(), Failure> {
     let aliases = history
         .last()
         .and_then(|entry| entry.table.get(&manifest.name))
@@ -186,9 +296,9 @@ async fn show(bucket: &Bucket, log: &PromotionLog, reference: &Reference, format
             .collect();
         return output::document(&json!({ "manifest": manifest, "aliases": held, "promotions": concerning }));
     }
-    output::line(&page(&manifest, &held));
+    output::line(&page(manifest, &held));
     let mut promotions = Listing::new(&["entry", "at", "action", "version", "by", "reason"]);
-    for entry in &history {
+    for entry in history {
         promotions.row([
             entry.number.to_string(),
             describe::instant(entry.at),

@@ -110,6 +110,7 @@ pub async fn retry(engine: &Engine, arguments: Retry, settings: &Settings) -> Re
     let repeat = Repeat {
         from: arguments.from,
         only: arguments.only_task,
+        reserved: true,
     };
     let run = new_run(engine, &arguments.run, &repeat, &arguments.params).await?;
     follow(engine, &run, settings, arguments.listing.format).await
@@ -117,7 +118,11 @@ pub async fn retry(engine: &Engine, arguments: Retry, settings: &Settings) -> Re
 
 /// Prepares the same and leaves it to whoever takes it.
 pub async fn clear(engine: &Engine, run: &str, tasks: Vec<String>, only: bool) -> Result<(), Failure> {
-    let repeat = Repeat { from: tasks, only };
+    let repeat = Repeat {
+        from: tasks,
+        only,
+        reserved: false,
+    };
     let run = new_run(engine, run, &repeat, &[]).await?;
     output::line(&format!(
         "run {run} waits; `ratchet serve` takes it, or `ratchet runs resume {run}`"

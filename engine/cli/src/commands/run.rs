@@ -30,7 +30,7 @@ pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -
         return plan::show(&dag, params, arguments.logical_date, &whole, arguments.listing.format);
     }
     let engine = settings.open_engine(registry).await?;
-    let beginning = if everything {
+    let mut beginning = if everything {
         Beginning::default()
     } else {
         let mut chosen = until(&dag, &arguments.until)?;
@@ -46,6 +46,7 @@ pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -
             arguments.listing.format,
         );
     }
+    beginning.reserved = true;
     let cancel = shutdown::listen("cancelling the run; once more ends it at once")?;
     let id = create(&engine, dag, params, arguments.logical_date, &beginning).await?;
     let (run, tasks) = follow(&engine, &id, settings, cancel).await?;
@@ -100,7 +101,11 @@ pub async fn drive(
     settings: &Settings,
     cancel: watch::Receiver<bool>,
 ) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
-    let id = create(engine, dag, params, logical_date, &Beginning::default()).await?;
+    let reserved = Beginning {
+        reserved: true,
+        ..Beginning::default()
+    };
+    let id = create(engine, dag, params, logical_date, &reserved).await?;
     follow(engine, &id, settings, cancel).await
 }
 

@@ -3,30 +3,42 @@
 use std::sync::Arc;
 
 use ratchet_core::plugin::{LogLevel, Registry};
-use ratchet_runtime::{Engine, RunRecord, RunTrigger};
+use ratchet_runtime::{Engine, LogLine, RunRecord, RunTrigger, TaskRecord};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::operate;
-use crate::arguments::{Format, Runs};
+use crate::arguments::{Format, Remote, Runs};
 use crate::display::json::RunDocument;
 use crate::display::table::Listing;
 use crate::display::{describe, output, report, table};
 use crate::failure::Failure;
+use crate::remote::Client;
 use crate::settings::Settings;
+
+/// Runs that a service is asked for at once.
+const PAGE: usize = 1_000;
 
 /// Lists runs, shows one, or prints what its tasks said.
 pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
-    let engine = settings.open_engine(registry).await?;
     match command {
-        Runs::List { dag, limit, listing } => list(&engine, dag.as_deref(), limit, listing.format).await,
-        Runs::Show { run, listing } => {
-            let run = find(&engine, &run).await?;
-            let tasks = engine.store().tasks(&run.id).await?;
+        Runs::List {
+            dag,
+            limit,
+            remote,
+            listing,
+        } => {
+            let source = Source::open(&remote, settings, registry).await?;
+            list(&source.list(dag.as_deref(), limit).await?, listing.format)
+        }
+        Runs::Show { run, remote, listing } => {
+            let source = Source::open(&remote, settings, registry).await?;
+            let (run, tasks) = source.show(&run).await?;
             match listing.format {
                 Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
                 Format::Text => output::line(&format!("{}\n\n{}", header(&run), report::closing(&run, &tasks))),
             }
-            if listing.format == Format::Text {
+            if let (Format::Text, Source::Here(engine)) = (listing.format, &source) {
                 for progress in engine.store().progress(&run.id).await? {
                     let percent = progress.fraction.clamp(0.0, 1.0) * 100.0;
                     output::line(&format!("{}  {percent:.0} %  {}", progress.task, progress.message));
@@ -34,19 +46,33 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
             }
             Ok(())
         }
-        Runs::Cancel { run } => operate::cancel(&engine, &run).await,
+        Runs::Cancel { run } => operate::cancel(&settings.open_engine(registry).await?, &run).await,
         Runs::Resume {
             run,
             all: false,
             listing,
-        } => operate::resume(&engine, &run.unwrap_or_default(), settings, listing.format).await,
-        Runs::Resume { listing, .. } => operate::resume_all(&engine, listing.format).await,
-        Runs::Retry(arguments) => operate::retry(&engine, arguments, settings).await,
-        Runs::Clear { run, tasks, only_task } => operate::clear(&engine, &run, tasks, only_task).await,
-        Runs::Mark { run, task, state } => operate::mark(&engine, &run, &task, state).await,
-        Runs::Logs { run, task, listing } => {
-            let run = find(&engine, &run).await?;
-            let lines = engine.logs(&run.id, task.as_deref()).await?;
+        } => {
+            let engine = settings.open_engine(registry).await?;
+            operate::resume(&engine, &run.unwrap_or_default(), settings, listing.format).await
+        }
+        Runs::Resume { listing, .. } => {
+            operate::resume_all(&settings.open_engine(registry).await?, listing.format).await
+        }
+        Runs::Retry(arguments) => operate::retry(&settings.open_engine(registry).await?, arguments, settings).await,
+        Runs::Clear { run, tasks, only_task } => {
+            operate::clear(&settings.open_engine(registry).await?, &run, tasks, only_task).await
+        }
+        Runs::Mark { run, task, state } => {
+            operate::mark(&settings.open_engine(registry).await?, &run, &task, state).await
+        }
+        Runs::Logs {
+            run,
+            task,
+            remote,
+            listing,
+        } => {
+            let source = Source::open(&remote, settings, registry).await?;
+            let lines = source.logs(&run, task.as_deref()).await?;
             if listing.format == Format::Json {
                 return output::document(&lines);
             }
@@ -68,13 +94,114 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
     }
 }
 
-async fn list(engine: &Engine, dag: Option<&str>, limit: u32, format: Format) -> Result<(), Failure> {
-    let runs = engine.store().list_runs(dag, limit).await?;
+/// Who is asked.
+enum Source {
+    /// The home directory.
+    Here(Box<Engine>),
+    /// A service.
+    There(Client),
+}
+
+impl Source {
+    async fn open(remote: &Remote, settings: &Settings, registry: Arc<Registry>) -> Result<Self, Failure> {
+        Ok(match &remote.server {
+            Some(server) => Self::There(Client::open(server)?),
+            None => Self::Here(Box::new(settings.open_engine(registry).await?)),
+        })
+    }
+
+    async fn list(&self, dag: Option<&str>, limit: u32) -> Result<Vec<RunRecord>, Failure> {
+        let client = match self {
+            Self::Here(engine) => return Ok(engine.store().list_runs(dag, limit).await?),
+            Self::There(client) => client,
+        };
+        let mut runs = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let left = limit as usize - runs.len();
+            let mut query = vec![("limit", left.min(PAGE).to_string())];
+            query.extend(dag.map(|dag| ("dag", dag.to_owned())));
+            query.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let page: RunsPage = client.get(&["api", "v1", "runs"], &query).await?;
+            for run in page.runs {
+                runs.push(record(run)?);
+            }
+            match page.next.filter(|_| runs.len() < limit as usize) {
+                Some(next) => cursor = Some(next),
+                None => return Ok(runs),
+            }
+        }
+    }
+
+    async fn show(&self, id: &str) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
+        match self {
+            Self::Here(engine) => {
+                let run = find(engine, id).await?;
+                let tasks = engine.store().tasks(&run.id).await?;
+                Ok((run, tasks))
+            }
+            Self::There(client) => {
+                let mut answer: Value = client.get(&["api", "v1", "runs", id], &[]).await?;
+                let tasks = serde_json::from_value(answer["tasks"].take()).map_err(|error| unreadable(&error))?;
+                Ok((record(answer)?, tasks))
+            }
+        }
+    }
+
+    async fn logs(&self, id: &str, task: Option<&str>) -> Result<Vec<LogLine>, Failure> {
+        let client = match self {
+            Self::Here(engine) => {
+                let run = find(engine, id).await?;
+                return Ok(engine.logs(&run.id, task).await?);
+            }
+            Self::There(client) => client,
+        };
+        let mut lines = Vec::new();
+        let mut from = 1;
+        loop {
+            let mut query = vec![("from", from.to_string())];
+            query.extend(task.map(|task| ("task", task.to_owned())));
+            let page: LinesPage = client.get(&["api", "v1", "runs", id, "logs"], &query).await?;
+            lines.extend(page.lines);
+            match page.next {
+                Some(next) => from = next,
+                None => return Ok(lines),
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct RunsPage {
+    runs: Vec<Value>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LinesPage {
+    lines: Vec<LogLine>,
+    next: Option<u64>,
+}
+
+/// A run as a service tells it. Lists leave out the text of the DAG, which nothing here shows.
+pub fn record(mut run: Value) -> Result<RunRecord, Failure> {
+    if run["dag_text"].is_null() {
+        run["dag_text"] = json!("");
+    }
+    serde_json::from_value(run).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    Failure::service(format!("the service answers something else: {error}"))
+        .help("check that it is `ratchet serve` of the same version")
+}
+
+fn list(runs: &[RunRecord], format: Format) -> Result<(), Failure> {
     if format == Format::Json {
         return output::document(&runs.iter().map(summary).collect::<Vec<_>>());
     }
     let mut listing = Listing::new(&["run", "dag", "status", "trigger", "logical date", "started", "duration"]);
-    for run in &runs {
+    for run in runs {
         listing.row([
             run.id.clone(),
             run.dag.clone(),
@@ -126,7 +253,7 @@ fn header(run: &RunRecord) -> String {
     table::facts(&facts)
 }
 
-fn summary(run: &RunRecord) -> Value {
+pub fn summary(run: &RunRecord) -> Value {
     json!({
         "run": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "logical_date": run.logical_date, "interval_start": run.interval_start, "created_at": run.created_at,

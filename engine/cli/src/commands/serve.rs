@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ratchet_core::plugin::Registry;
 use ratchet_server::{Server, ServerOptions};
 
-use super::shutdown;
+use super::{shutdown, users};
 use crate::arguments::Serve;
 use crate::display::output;
 use crate::failure::Failure;
@@ -20,18 +20,24 @@ pub async fn serve(arguments: Serve, settings: &Settings, registry: Arc<Registry
         );
     }
     let engine = settings.open_engine(registry.clone()).await?;
+    let identity = users::open(settings).await?;
+    let nobody = identity.list().await?.is_empty() && identity.list_keys().await?.is_empty();
     let options = ServerOptions {
         engine,
         registry,
         dag_directory: arguments.dags.clone(),
         home: settings.home.clone(),
+        identity,
     };
     let server = Server::bind(options, arguments.listen).await?;
     if !arguments.listen.ip().is_loopback() {
         output::error(&format!(
-            "warning: {} can be reached by others and asks nobody to log in; put a proxy before it",
+            "warning: {} can be reached by others and does not encrypt; put a proxy with TLS before it",
             server.address()
         ));
+    }
+    if nobody {
+        output::error("nobody can log in yet; `ratchet users add NAME --role admin` adds the first user");
     }
     output::error(&format!(
         "http://{} (DAGs of {}); Ctrl-C stops",

@@ -2,13 +2,13 @@
 
 use std::io::{BufRead, Read};
 
-use ratchet_identity::Identity;
+use ratchet_identity::{Actor, Identity};
 
 use crate::arguments::{Format, Users};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
 use crate::failure::Failure;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// Adds, lists or removes users.
 pub async fn users(command: Users, settings: &Settings) -> Result<(), Failure> {
@@ -58,7 +58,7 @@ pub async fn users(command: Users, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// Opens the database of users in the home directory.
+/// Opens the database of users in the home directory, as whoever sits before it.
 pub async fn open(settings: &Settings) -> Result<Identity, Failure> {
     std::fs::create_dir_all(&settings.home).map_err(|error| {
         Failure::service(format!(
@@ -67,7 +67,8 @@ pub async fn open(settings: &Settings) -> Result<Identity, Failure> {
         ))
         .help("name another one with --home or RATCHET_HOME")
     })?;
-    Ok(Identity::open_with_secret(&settings.home, settings.jwt_secret.as_deref()).await?)
+    let identity = Identity::open_with_secret(&settings.home, settings.jwt_secret.as_deref()).await?;
+    Ok(identity.acting(Actor::new(settings::actor(), "local")))
 }
 
 fn from_stdin() -> Result<String, Failure> {

@@ -5,6 +5,7 @@
 mod listings;
 mod operations;
 mod program;
+mod remote;
 mod run;
 mod settings;
 mod usage;

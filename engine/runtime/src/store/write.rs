@@ -15,8 +15,8 @@ use crate::error::StoreError;
 use crate::event::RunEvent;
 use crate::record::{AttemptOutcome, Failure, NewRun, PromotionOutcome};
 
-/// How long a new run is left to whoever made it.
-const UNCLAIMED: SignedDuration = SignedDuration::from_secs(3);
+/// How long a reserved run is left to whoever made it.
+const RESERVED: SignedDuration = SignedDuration::from_secs(3);
 
 /// One step of a run: what an event changed, written as a whole or not at all.
 #[derive(Debug, Default)]
@@ -81,8 +81,11 @@ impl Store {
         .bind(&new.dag.text)
         .bind(&new.dag.file_name)
         .bind(&beginning.retry_of)
-        // Whoever made it is about to drive it.
-        .bind((Timestamp::now() + UNCLAIMED).as_millisecond())
+        .bind(if beginning.reserved {
+            (Timestamp::now() + RESERVED).as_millisecond()
+        } else {
+            0
+        })
         .fetch_optional(&mut *transaction)
         .await
         .map_err(&failed)?;

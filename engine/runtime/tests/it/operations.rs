@@ -223,6 +223,7 @@ async fn a_retry_keeps_what_succeeded_and_runs_what_follows_from_a_change() {
     let from = |only| Repeat {
         from: vec!["raw".to_owned()],
         only,
+        reserved: false,
     };
     let all = retry(from(false), &[]).await.unwrap();
     assert_eq!(attempts(&all), [("raw", 1), ("middle", 1), ("last", 1), ("beside", 1)]);

@@ -1,10 +1,20 @@
 //! What is answered, a file for each resource.
 
+mod body;
 mod dags;
+mod datasets;
+mod events;
+mod logs;
 mod models;
+mod openapi;
 mod page;
+mod people;
 mod promotions;
+mod query;
 mod router;
 mod runs;
+mod token;
+mod trigger;
+mod version;
 
 pub(crate) use router::router;

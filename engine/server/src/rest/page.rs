@@ -1,9 +1,16 @@
 //! The page at `/`: DAGs, runs, what is in production. Made on the server; it needs no script.
+//!
+//! A browser sends no bearer token, so the page has a rule of its own: it is whole for whoever sits at this machine. That
+//! is the case if the service listens on loopback, the connection comes from there, the request asks for a loopback name
+//! (a page of somebody else's that has its name point to 127.0.0.1 sends its own), and no proxy says that it asks for
+//! somebody else. Everybody else sees that the service runs, and no name of anything.
 
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract;
+use axum::extract::{self, ConnectInfo};
+use axum::http::{HeaderMap, header};
 use axum::response::Html;
 use jiff::Timestamp;
 use ratchet_artifacts::{PromotionEntry, PromotionLog, models};
@@ -24,8 +31,22 @@ th{font-weight:600}code{font-size:.9em}.failed{color:#b00020;font-weight:600}.su
 @media(prefers-color-scheme:dark){body{color:#eee;background:#161616}th,td{border-color:#444}\
 .failed{color:#ff8a80}.succeeded{color:#81c995}a{color:#8ab4f8}}";
 
-/// Answers the page.
-pub(super) async fn page(extract::State(state): extract::State<Arc<State>>) -> Result<Html<String>, Problem> {
+/// The page for people. From another machine it says no more than that the service runs.
+#[utoipa::path(
+    get, path = "/", tag = "service",
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 503, description = "A store is away or damaged", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn page(
+    extract::State(state): extract::State<Arc<State>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Html<String>, Problem> {
+    if !(state.listens_on_loopback && peer.ip().is_loopback() && asked_at_this_machine(&headers)) {
+        return Ok(Html(public()));
+    }
     let bucket = state.engine.bucket();
     let runs = state.engine.store().list_runs(None, RUNS).await?;
     let entries = PromotionLog::new(bucket.clone()).entries().await?;
@@ -54,6 +75,41 @@ pub(super) async fn page(extract::State(state): extract::State<Arc<State>>) -> R
         }
     }
     Ok(Html(render(&state.directory.files(), &runs, &production)))
+}
+
+/// Whether the request names this machine and nobody says that it was passed on.
+fn asked_at_this_machine(headers: &HeaderMap) -> bool {
+    let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    if passed_on.iter().any(|name| headers.contains_key(*name)) {
+        return false;
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.is_some_and(is_loopback_name)
+}
+
+/// `localhost`, `127.0.0.1` or `[::1]`, each with or without a port.
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn public() -> String {
+    let mut html = beginning();
+    html.push_str(
+        "<p>The service runs. What it does is told to users: <code>ratchet login --server URL</code>, or a token from \
+         <code>POST /api/v1/token</code>.</p></body></html>",
+    );
+    html
+}
+
+fn beginning() -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Ratchet</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body><h1>Ratchet</h1>"
+    )
 }
 
 struct InProduction {
@@ -117,10 +173,7 @@ fn table(html: &mut String, title: &str, header: &[&str], rows: &[Vec<String>], 
 }
 
 fn render(files: &[DagFile], runs: &[RunRecord], production: &[InProduction]) -> String {
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Ratchet</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body><h1>Ratchet</h1>"
-    );
+    let mut html = beginning();
     let rows: Vec<Vec<String>> = production.iter().map(production_row).collect();
     let header = ["model", "alias", "holdout", "since", "who and why"];
     table(&mut html, "In production", &header, &rows, "Nothing was promoted yet.");
@@ -135,9 +188,8 @@ fn render(files: &[DagFile], runs: &[RunRecord], production: &[InProduction]) ->
     let rows: Vec<Vec<String>> = runs.iter().map(run_row).collect();
     let header = ["run", "dag", "status", "logical date", "started"];
     table(&mut html, "Runs", &header, &rows, "Nothing ran yet.");
-    html.push_str("<p>JSON: <a href=\"/api/v1/dags\">dags</a>, <a href=\"/api/v1/runs\">runs</a>, ");
     html.push_str(
-        "<a href=\"/api/v1/models\">models</a>, <a href=\"/api/v1/promotions\">promotions</a></p></body></html>",
+        "<p>The same and more as JSON, with a token: <code>GET /api/v1/openapi.json</code>.</p></body></html>",
     );
     html
 }
@@ -179,7 +231,7 @@ fn dag_row(file: &DagFile) -> Vec<String> {
 fn run_row(run: &RunRecord) -> Vec<String> {
     let id = escaped(&run.id);
     vec![
-        format!("<a href=\"/api/v1/runs/{id}\"><code>{id}</code></a>"),
+        format!("<code>{id}</code>"),
         escaped(&run.dag),
         format!("<span class=\"{status}\">{status}</span>", status = run.status),
         instant(run.logical_date),
@@ -190,6 +242,30 @@ fn run_row(run: &RunRecord) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback_names() {
+        for name in [
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:8080",
+            "127.8.0.1",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            assert!(is_loopback_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "ratchet.example.org",
+            "localhost.example.org",
+            "192.0.2.1:8080",
+            "127.0.0.1.example.org",
+            "[::2]",
+        ] {
+            assert!(!is_loopback_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn nothing_that_people_wrote_becomes_markup() {

@@ -1,17 +1,197 @@
-//! `GET /api/v1/promotions`.
+//! The promotion log: read, and appended to by hand.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract;
-use ratchet_artifacts::PromotionLog;
+use axum::extract::{self, Extension, Path, Query};
+use axum::http::{HeaderMap, header};
+use ratchet_artifacts::{Expected, NewPromotion, PromotionEntry, PromotionError, PromotionLog, models, sha256};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::body::{Arrived, Body};
+use super::query::Asked;
+use super::trigger::idempotency_key;
+use crate::access::{Caller, audited};
 use crate::problem::Problem;
 use crate::server::State;
 
-/// The whole log, in order.
-pub(super) async fn list(extract::State(state): extract::State<Arc<State>>) -> Result<Json<Value>, Problem> {
-    let entries = PromotionLog::new(state.engine.bucket().clone()).entries().await?;
+/// The alias that serving follows.
+const CHAMPION: &str = "champion";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    model: Option<String>,
+}
+
+/// The promotion log in order.
+#[utoipa::path(
+    get, path = "/api/v1/promotions", tag = "models",
+    params(("model" = Option<String>, Query, description = "Only entries of this model")),
+    responses(
+        (status = 200, description = "`promotions`: the entries", body = Object),
+        (status = 400, description = "The query cannot be read", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    extract::State(state): extract::State<Arc<State>>,
+    query: Asked<ListQuery>,
+) -> Result<Json<Value>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let mut entries = PromotionLog::new(state.engine.bucket().clone()).entries().await?;
+    entries.retain(|entry| query.model.as_ref().is_none_or(|model| entry.model == *model));
     Ok(Json(json!({ "promotions": entries })))
+}
+
+/// What shall be promoted, and why.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described here, read field by field")]
+pub(super) struct PromoteRequest {
+    /// Number of the version.
+    #[schema(example = 7)]
+    version: u64,
+    /// The alias that it gets; `champion` if left out.
+    alias: Option<String>,
+    /// Why, in one sentence. The log keeps it.
+    reason: String,
+}
+
+/// Gives an alias to a version, whoever holds it; with `If-Match`, only if that bundle still does.
+#[utoipa::path(
+    post, path = "/api/v1/models/{name}/promote", tag = "models",
+    params(
+        ("name" = String, Path, description = "Name of the model"),
+        ("If-Match" = Option<String>, Header, description = "ETag of the alias as it was looked at"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of the client's choice: repeated, the same entry"),
+    ),
+    request_body(content = PromoteRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The entry of the promotion log", body = Object),
+        (status = 400, description = "The body is not JSON, or a header is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such version", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It holds the alias already, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 412, description = "Another holds the alias than `If-Match` says", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn promote(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    bytes: Arrived,
+) -> Result<Json<PromotionEntry>, Problem> {
+    let mut body = Body::read(&headers, bytes)?;
+    let version = body.required_number("version");
+    let alias = body.text("alias").unwrap_or_else(|| CHAMPION.to_owned());
+    let reason = body.required_text("reason");
+    body.finish()?;
+    let expected = expected(&headers)?;
+    let conditional = expected != Expected::Any;
+    let key = key(&caller, &headers)?;
+    let subject = format!("{name}@{version} as {alias}: {reason}");
+    let bucket = state.engine.bucket().clone();
+    let actor = caller.name().to_owned();
+    let entry = audited(&state, &caller, "model.promote", subject, async move {
+        let manifest = models::get(&bucket, &name, version).await?.ok_or_else(|| {
+            Problem::not_found(format!(
+                "there is no model {name}@{version}; GET /api/v1/models/{name} lists the versions"
+            ))
+        })?;
+        let promotion = NewPromotion {
+            model: name,
+            version,
+            digest: manifest.bundle.sha256,
+            alias,
+            expected,
+            actor,
+            reason,
+            comparison: Value::Null,
+            key,
+            attended: true,
+        };
+        match PromotionLog::new(bucket).promote(promotion).await {
+            Ok(appended) => Ok(appended.entry),
+            Err(error @ PromotionError::ChampionChanged { .. }) if conditional => {
+                Err(Problem::precondition_failed(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    });
+    Ok(Json(entry.await?))
+}
+
+/// What shall be rolled back, and why.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described here, read field by field")]
+pub(super) struct RollbackRequest {
+    /// The alias that goes back; `champion` if left out.
+    alias: Option<String>,
+    /// Why, in one sentence. The log keeps it.
+    reason: String,
+}
+
+/// Gives an alias back to its holder before the current one, and bars the current one from unattended promotion.
+#[utoipa::path(
+    post, path = "/api/v1/models/{name}/rollback", tag = "models",
+    params(
+        ("name" = String, Path, description = "Name of the model"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of the client's choice: repeated, the same entry"),
+    ),
+    request_body(content = RollbackRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The entry of the promotion log", body = Object),
+        (status = 400, description = "The body is not JSON, or a header or name is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "There is nothing to go back to, or the alias changed hands meanwhile", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn rollback(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    bytes: Arrived,
+) -> Result<Json<PromotionEntry>, Problem> {
+    let mut body = Body::read(&headers, bytes)?;
+    let alias = body.text("alias").unwrap_or_else(|| CHAMPION.to_owned());
+    let reason = body.required_text("reason");
+    body.finish()?;
+    let key = key(&caller, &headers)?;
+    let subject = format!("{alias} of {name}: {reason}");
+    let log = PromotionLog::new(state.engine.bucket().clone());
+    let actor = caller.name().to_owned();
+    let entry = audited(&state, &caller, "model.rollback", subject, async move {
+        Ok(log.rollback(&name, &alias, &actor, &reason, &key).await?.entry)
+    });
+    Ok(Json(entry.await?))
+}
+
+/// One bundle in `If-Match`; without the header, whoever holds the alias.
+fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(Expected::Any);
+    };
+    let tag = value.to_str().ok().map(str::trim);
+    let digest = tag.and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+    match digest {
+        Some(digest) if !digest.contains('"') => Ok(Expected::Champion(Some(digest.to_owned()))),
+        _ => Err(Problem::bad_request(
+            "If-Match is not usable; send the ETag of GET /api/v1/models/NAME/aliases/ALIAS",
+        )),
+    }
+}
+
+/// The log's key for an act: the caller's own, or one that nobody repeats.
+fn key(caller: &Caller, headers: &HeaderMap) -> Result<String, Problem> {
+    Ok(match idempotency_key(headers)? {
+        Some(key) => format!("request/{}/{}", caller.user.id, sha256(key.as_bytes())),
+        None => format!("request/{}", uuid::Uuid::now_v7()),
+    })
 }

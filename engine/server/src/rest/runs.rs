@@ -1,51 +1,110 @@
-//! `GET /api/v1/runs`, one run, its logs.
+//! `GET /api/v1/runs`, one run, its tasks and attempts.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query};
-use ratchet_runtime::RunRecord;
+use ratchet_runtime::{RunRecord, RunStatus, RunTrigger};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::query::{Asked, limit};
 use crate::problem::Problem;
 use crate::server::State;
 
 /// How many runs are answered when nobody says.
-const DEFAULT_LIMIT: u32 = 50;
+const USUAL: u32 = 50;
 /// How many runs are answered at most.
-const LIMIT: u32 = 1_000;
+const MOST: u32 = 1_000;
+/// The first look into the store takes so many.
+const FIRST_LOOK: u32 = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     dag: Option<String>,
+    status: Option<String>,
+    trigger: Option<String>,
     limit: Option<u32>,
+    cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LogsQuery {
-    task: Option<String>,
-}
-
-type Asked<Fields> = Result<Query<Fields>, extract::rejection::QueryRejection>;
-
-/// The newest runs.
+/// Runs, newest first. `next` is the cursor of the following page; null at the end.
+#[utoipa::path(
+    get, path = "/api/v1/runs", tag = "runs",
+    params(
+        ("dag" = Option<String>, Query, description = "Only runs of this DAG"),
+        ("status" = Option<String>, Query, description = "Only `running`, `succeeded`, `failed` or `cancelled` ones"),
+        ("trigger" = Option<String>, Query, description = "Only `manual` or `schedule` ones"),
+        ("limit" = Option<u32>, Query, description = "How many: 1 to 1,000, 50 if left out"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "`runs` and `next`", body = Object),
+        (status = 400, description = "The query cannot be read", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn list(
     extract::State(state): extract::State<Arc<State>>,
     query: Asked<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=LIMIT).contains(&limit) {
-        return Err(Problem::bad_request(format!("limit is {limit}; give 1 to {LIMIT}")));
+    let limit = limit(query.limit, USUAL, MOST)?;
+    let status = query.status.as_deref().map(|name| {
+        RunStatus::from_name(name).ok_or_else(|| {
+            Problem::bad_request(format!(
+                "status is `{name}`; write running, succeeded, failed or cancelled"
+            ))
+        })
+    });
+    let status = status.transpose()?;
+    let trigger = query.trigger.as_deref().map(|name| {
+        RunTrigger::from_name(name)
+            .ok_or_else(|| Problem::bad_request(format!("trigger is `{name}`; write manual or schedule")))
+    });
+    let trigger = trigger.transpose()?;
+    let is_cursor =
+        |text: &str| text.len() == 36 && text.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
+    if let Some(cursor) = query.cursor.as_deref().filter(|text| !is_cursor(text)) {
+        return Err(Problem::bad_request(format!(
+            "cursor is `{cursor}`; give `next` of the page before"
+        )));
     }
-    let runs = state.engine.store().list_runs(query.dag.as_deref(), limit).await?;
-    Ok(Json(json!({ "runs": runs.iter().map(summary).collect::<Vec<_>>() })))
+    let wanted = |run: &RunRecord| {
+        status.is_none_or(|status| run.status == status)
+            && trigger.is_none_or(|trigger| run.trigger == trigger)
+            && query.cursor.as_deref().is_none_or(|cursor| run.id.as_str() < cursor)
+    };
+    // One more than asked for tells whether another page follows. The store knows no cursor: it is asked for more
+    // until there is enough behind it.
+    let enough = limit as usize + 1;
+    let mut look = FIRST_LOOK.max(limit.saturating_mul(2));
+    let mut runs = loop {
+        let all = state.engine.store().list_runs(query.dag.as_deref(), look).await?;
+        let complete = (all.len() as u64) < u64::from(look);
+        let runs: Vec<RunRecord> = all.into_iter().filter(wanted).take(enough).collect();
+        if complete || runs.len() == enough {
+            break runs;
+        }
+        look = look.saturating_mul(4);
+    };
+    let more = runs.len() == enough;
+    runs.truncate(limit as usize);
+    let next = runs.last().filter(|_| more).map(|run| run.id.clone());
+    let runs: Vec<Value> = runs.iter().map(summary).collect();
+    Ok(Json(json!({ "runs": runs, "next": next })))
 }
 
 /// One run with its tasks and the text of its DAG.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{id}", tag = "runs",
+    params(("id" = String, Path, description = "Id of the run, or its beginning or end")),
+    responses(
+        (status = 200, description = "The run", body = Object),
+        (status = 400, description = "The beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such run", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn show(
     extract::State(state): extract::State<Arc<State>>,
     Path(id): Path<String>,
@@ -58,24 +117,52 @@ pub(super) async fn show(
     Ok(Json(document))
 }
 
-/// The log lines of a run's ended attempts, or of one task's.
-pub(super) async fn logs(
+/// The tasks of a run in the order of its DAG, with their outputs.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{id}/tasks", tag = "runs",
+    params(("id" = String, Path, description = "Id of the run, or its beginning or end")),
+    responses(
+        (status = 200, description = "`tasks`", body = Object),
+        (status = 400, description = "The beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such run", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn tasks(
     extract::State(state): extract::State<Arc<State>>,
     Path(id): Path<String>,
-    query: Asked<LogsQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let run = find(&state, &id).await?;
-    let lines = state.engine.logs(&run.id, query.task.as_deref()).await?;
-    Ok(Json(json!({ "run": run.id, "lines": lines })))
+    let tasks = state.engine.store().tasks(&run.id).await?;
+    Ok(Json(json!({ "run": run.id, "tasks": tasks })))
 }
 
-async fn find(state: &State, id: &str) -> Result<RunRecord, Problem> {
+/// The attempts of a run, by task, then by number.
+#[utoipa::path(
+    get, path = "/api/v1/runs/{id}/attempts", tag = "runs",
+    params(("id" = String, Path, description = "Id of the run, or its beginning or end")),
+    responses(
+        (status = 200, description = "`attempts`", body = Object),
+        (status = 400, description = "The beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "No such run", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn attempts(
+    extract::State(state): extract::State<Arc<State>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let run = find(&state, &id).await?;
+    let attempts = state.engine.store().attempts(&run.id).await?;
+    Ok(Json(json!({ "run": run.id, "attempts": attempts })))
+}
+
+/// The run of that id, or the one whose id begins or ends so.
+pub(super) async fn find(state: &State, id: &str) -> Result<RunRecord, Problem> {
     let run = state.engine.store().run(id).await?;
     run.ok_or_else(|| Problem::not_found(format!("there is no run `{id}`; GET /api/v1/runs lists them")))
 }
 
-fn summary(run: &RunRecord) -> Value {
+/// A run without the text of its DAG.
+pub(super) fn summary(run: &RunRecord) -> Value {
     json!({
         "id": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "params": run.params, "logical_date": run.logical_date, "interval_start": run.interval_start,

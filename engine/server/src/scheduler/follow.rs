@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use ratchet_core::spec::{Dag, Schedule};
 use ratchet_runtime::cron::interval_of;
 use ratchet_runtime::{Engine, EngineError, NewRun, RunTrigger};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::agenda::{Agenda, Decision};
@@ -44,17 +44,20 @@ pub(crate) struct Scheduler {
     followed: BTreeMap<String, Followed>,
     /// The runs that this process drives, or tries to.
     active: BTreeMap<String, JoinHandle<()>>,
+    /// Somebody made a run that nobody drives yet.
+    wake: Arc<Notify>,
 }
 
 impl Scheduler {
     /// Remembers in `home` how far it came.
-    pub(crate) fn new(engine: Engine, directory: Arc<DagDirectory>, home: &Path) -> Self {
+    pub(crate) fn new(engine: Engine, directory: Arc<DagDirectory>, home: &Path, wake: Arc<Notify>) -> Self {
         Self {
             engine,
             directory,
             progress: Progress::open(home),
             followed: BTreeMap::new(),
             active: BTreeMap::new(),
+            wake,
         }
     }
 
@@ -64,8 +67,15 @@ impl Scheduler {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut look = 0_u32;
         loop {
-            interval.tick().await;
+            let woken = tokio::select! {
+                _ = interval.tick() => false,
+                () = self.wake.notified() => true,
+            };
             self.active.retain(|_, driving| !driving.is_finished());
+            if woken {
+                self.take_over().await;
+                continue;
+            }
             if look.is_multiple_of(LOOKS_BETWEEN_SEARCHES) {
                 self.take_over().await;
             }
@@ -78,7 +88,8 @@ impl Scheduler {
         }
     }
 
-    /// Drives runs that a former process left behind. While another one holds the lease, the engine refuses.
+    /// Drives runs that somebody asked for, and those that a former process left behind. While another one holds the
+    /// lease, the engine refuses.
     async fn take_over(&mut self) {
         let runs = match self.engine.store().unattended_runs().await {
             Ok(runs) => runs,

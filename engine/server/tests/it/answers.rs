@@ -12,8 +12,8 @@ async fn an_empty_service_answers_empty_lists() {
     let home = tempfile::tempdir().unwrap();
     let service = Service::start(home.path()).await;
     assert_eq!(service.json("/health").await["status"], json!("ok"));
-    for name in ["dags", "runs", "models", "promotions"] {
-        assert_eq!(service.json(&format!("/api/v1/{name}")).await, json!({ name: [] }));
+    for name in ["dags", "runs", "datasets", "models", "promotions"] {
+        assert_eq!(service.json(&format!("/api/v1/{name}")).await[name], json!([]));
     }
     service.stop().await;
 }
@@ -27,6 +27,10 @@ async fn what_is_not_there_is_a_problem_document() {
         ("/api/v1/runs/ffffffff", 404),
         ("/api/v1/runs/ffffffff/logs", 404),
         ("/api/v1/models/none", 404),
+        ("/api/v1/datasets/none", 404),
+        ("/api/v1/dags/none", 404),
+        ("/api/v1/runs?cursor=1", 400),
+        ("/api/v1/runs?status=well", 400),
         ("/api/v1/models/No%20Name", 400),
         ("/api/v1/runs?limit=0", 400),
         ("/api/v1/runs?limit=many", 400),
@@ -45,6 +49,10 @@ async fn what_is_not_there_is_a_problem_document() {
             "{path}: {text}"
         );
     }
+    let wrong_method = service
+        .asking(ratchet_identity::Role::Admin, "PUT", "/api/v1/runs")
+        .await;
+    assert_eq!(wrong_method.send().await.unwrap().status(), 405);
     service.stop().await;
 }
 
@@ -94,5 +102,30 @@ async fn the_page_shows_the_dag_and_runs_no_script() {
         "{page}"
     );
     assert!(!page.contains("<script"), "{page}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_names_nothing_to_who_does_not_sit_at_this_machine() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("dags")).unwrap();
+    std::fs::write(home.path().join("dags/daily.yaml"), DAG).unwrap();
+    let service = Service::start(home.path()).await;
+    for (header, value) in [
+        ("host", "ratchet.example.org"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("forwarded", "for=192.0.2.7"),
+    ] {
+        let asked = service.request("GET", "/").header(header, value);
+        let answer = asked.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let page = answer.text().await.unwrap();
+        assert!(
+            page.contains("The service runs") && !page.contains("daily"),
+            "{header}: {page}"
+        );
+    }
+    let here = service.request("GET", "/").send().await.unwrap().text().await.unwrap();
+    assert!(here.contains("daily"), "{here}");
     service.stop().await;
 }

@@ -3,5 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod answers;
+mod bucket;
+mod documented;
+mod moves;
+mod people;
+mod roles;
+mod runs;
 mod schedules;
 mod service;

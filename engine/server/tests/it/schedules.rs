@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 use ratchet_core::plugin::Registry;
-use ratchet_runtime::{Engine, EngineOptions, NewRun, RunTrigger};
+use ratchet_runtime::{Beginning, Engine, EngineOptions, NewRun, RunTrigger};
 use serde_json::{Value, json};
 
 use crate::service::{Nothing, Service};
@@ -132,7 +132,11 @@ async fn a_run_of_another_process_counts_for_the_most_active_runs() {
         trigger: RunTrigger::Manual,
         actor: "ada".to_owned(),
     };
-    let manual = engine.create_run(manual).await.unwrap();
+    let reserved = Beginning {
+        reserved: true,
+        ..Beginning::default()
+    };
+    let manual = engine.create_run_from(manual, &reserved).await.unwrap();
     let service = Service::start(home.path()).await;
     service
         .wait_for("/api/v1/runs", |answer| all_succeeded(answer, 4))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ratchet_core::plugin::{Isolation, Outputs, Plugin, Port, Registry, TaskContext, TaskError};
+use ratchet_identity::{Audience, Identity, Role, User};
 use ratchet_runtime::{Engine, EngineOptions};
 use ratchet_server::{Server, ServerOptions};
 use serde_json::Value;
@@ -36,9 +37,38 @@ impl Plugin for Nothing {
     }
 }
 
+/// Says three lines.
+struct Talk;
+
+#[async_trait::async_trait]
+impl Plugin for Talk {
+    type Config = NothingConfig;
+    const NAME: &'static str = "test.talk";
+    const SUMMARY: &'static str = "Says three lines.";
+    const ISOLATION: Isolation = Isolation::Inline;
+
+    fn outputs() -> Vec<Port> {
+        Vec::new()
+    }
+
+    async fn run(_config: NothingConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+        for line in ["one", "two", "three"] {
+            context.info(line);
+        }
+        Ok(Outputs::default())
+    }
+}
+
+/// What signs the tokens of these tests.
+pub const SECRET: &str = "a secret of the tests, long enough to sign with";
+
 /// A running service.
 pub struct Service {
     pub address: SocketAddr,
+    pub engine: Engine,
+    /// As the engine's REST sees it.
+    pub identity: Identity,
+    client: reqwest::Client,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), ratchet_server::ServerError>>,
 }
@@ -48,6 +78,7 @@ impl Service {
     pub async fn start(home: &Path) -> Self {
         let mut registry = Registry::default();
         registry.add::<Nothing>();
+        registry.add::<Talk>();
         let registry = Arc::new(registry);
         let options = EngineOptions {
             home: home.to_owned(),
@@ -59,33 +90,74 @@ impl Service {
         };
         let engine = Engine::open(options).await.unwrap();
         std::fs::create_dir_all(home.join("dags")).unwrap();
+        let identity = Identity::open_with_secret(home, Some(SECRET)).await.unwrap();
+        let identity = identity.for_audience(Audience::Engine);
         let options = ServerOptions {
-            engine,
+            engine: engine.clone(),
             registry,
             dag_directory: home.join("dags"),
             home: home.to_owned(),
+            identity: identity.clone(),
         };
         let server = Server::bind(options, SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .unwrap();
         let address = server.address();
         let (stop, stopped) = watch::channel(false);
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             address,
+            engine,
+            identity,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
             stop,
             task: tokio::spawn(server.run(stopped)),
         }
     }
 
-    /// Status, content type and text of an answer.
+    /// The user of a role, who has its name; added if there is none.
+    pub async fn user(&self, role: Role) -> User {
+        let known = self.identity.list().await.unwrap();
+        match known.into_iter().find(|user| user.username == role.as_str()) {
+            Some(user) => user,
+            None => match self.identity.add_user(role.as_str(), "correct horse", role).await {
+                Ok(user) => user,
+                // Another service on the same home was faster.
+                Err(_) => {
+                    let known = self.identity.list().await.unwrap();
+                    known.into_iter().find(|user| user.username == role.as_str()).unwrap()
+                }
+            },
+        }
+    }
+
+    /// A token of that user.
+    pub async fn token(&self, role: Role) -> String {
+        let user = self.user(role).await;
+        self.identity.issue_token(&user).unwrap().token
+    }
+
+    /// A request without a token.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method: reqwest::Method = method.parse().unwrap();
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// A request of a role.
+    pub async fn asking(&self, role: Role, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.request(method, path).bearer_auth(self.token(role).await)
+    }
+
+    /// Sends JSON as an operator; status and answer.
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.asking(Role::Operator, "POST", path).await.json(body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Status, content type and text of an answer to a user.
     pub async fn get(&self, path: &str) -> (u16, String, String) {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response = client
-            .get(format!("http://{}{path}", self.address))
-            .send()
-            .await
-            .unwrap();
+        let response = self.asking(Role::User, "GET", path).await.send().await.unwrap();
         let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
         (response.status().as_u16(), kind, response.text().await.unwrap())
     }

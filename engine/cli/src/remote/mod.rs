@@ -1,0 +1,6 @@
+//! The engine of somebody else, over its REST.
+
+mod client;
+mod tokens;
+
+pub use client::Client;
