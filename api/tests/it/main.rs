@@ -3,6 +3,7 @@
 
 mod bundles;
 mod documents;
+mod keys;
 mod loading;
 mod predictions;
 mod server;
