@@ -3,9 +3,12 @@
 
 mod bundles;
 mod documents;
+mod explain;
 mod loading;
+mod open_inference;
 mod predictions;
 mod server;
 mod start;
+mod streams;
 mod swap;
 mod token;
