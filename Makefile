@@ -3,6 +3,8 @@
 # make test   install what the tests need and run them all
 # make soak   kill the engine two hundred times instead of twenty, with runs under way
 # make lint   formatting and clippy
+# make bench-api      requests a second and latencies of predictions, beside a bare handler that echoes
+# make bench-stream   a million rows as NDJSON and as CSV, with the memory they take
 #
 # Set CARGO_TARGET_DIR to share compiled dependencies between checkouts.
 
@@ -12,7 +14,7 @@ ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST_TOOLS := $(CURDIR)/.venv
 
-.PHONY: demo test soak lint test-tools clean-demo
+.PHONY: demo test soak lint bench-api bench-stream test-tools clean-demo
 
 demo:
 	$(CARGO) build -p ratchet-cli -p ratchet-api
@@ -33,7 +35,19 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-# An S3 server to test against. The stamp is renewed when the list changes.
+bench-api:
+	$(CARGO) build -p ratchet-cli
+	$(CARGO) build -p ratchet-api --examples
+	rm -rf .ratchet/bench
+	$(TARGET)/debug/ratchet --home .ratchet/bench run dags/lfb_response_time.yaml -p 'incidents=simulated://lfb?rows=12000&seed=5&days=100'
+	$(TARGET)/debug/examples/bench_predict .ratchet/bench lfb-response-time
+
+bench-stream:
+	$(CARGO) build -p ratchet-cli
+	$(CARGO) build -p ratchet-api
+	RATCHET_TEST_STREAM_ROWS=1000000 $(CARGO) test -p ratchet-tests streams:: -- --nocapture
+
+# An S3 server to test against, and a client of other prediction servers. The stamp is renewed when the list changes.
 test-tools: $(TEST_TOOLS)/installed
 
 $(TEST_TOOLS)/installed: tests/requirements.txt

@@ -42,6 +42,9 @@ pub struct Serve {
     /// Most memory that loaded models may take together, in bytes; a model beyond it is refused, the one before it serves on
     #[arg(long, value_name = "BYTES", env = "RATCHET_MEMORY_LIMIT")]
     pub memory_limit: Option<u64>,
+    /// Model that answers POST /predict [default: the only one that was promoted]
+    #[arg(long, value_name = "MODEL", env = "RATCHET_DEFAULT_MODEL")]
+    pub default_model: Option<String>,
 }
 
 #[cfg(test)]

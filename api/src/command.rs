@@ -44,6 +44,7 @@ fn serve(arguments: Serve) -> Result<(), StartError> {
         home: arguments.home,
         memory_limit: arguments.memory_limit,
         administrator,
+        default_model: arguments.default_model,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

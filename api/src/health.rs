@@ -118,7 +118,7 @@ impl Health {
     }
 
     /// 200 while every promoted model answers with some version: one bad promotion must not take a whole fleet out of service.
-    fn http_status(&self) -> StatusCode {
+    pub fn http_status(&self) -> StatusCode {
         match self.status {
             Status::Ok | Status::Degraded => StatusCode::OK,
             Status::Unavailable | Status::Starting => StatusCode::SERVICE_UNAVAILABLE,

@@ -9,22 +9,28 @@
 //! | path | answers |
 //! |---|---|
 //! | `POST /token` | a bearer token for a name and a password ([`access`]) |
-//! | `POST` on a model's declared route, `POST /predict/{model}` | predictions for a row or a list of rows ([`predict`]) |
+//! | `POST` on a model's declared route, `POST /predict/{model}` | predictions for a row, a list of rows, or a stream of rows ([`predict`]) |
+//! | `POST /predict` | the same from the default model, or the only one |
+//! | `/v2/...` | the Open Inference Protocol, for the clients of other servers ([`open_inference`]) |
 //! | `GET /models` | what is promoted and what is served ([`models::list`]) |
 //! | `GET /health` | whether that is as it should be ([`health`]) |
 //! | `GET /metrics/prometheus` | counters and durations ([`telemetry`]) |
 //! | `GET /openapi.json` | all of this, with each served model's fields ([`openapi`]) |
+//! | `GET /docs/` | the same as a page to try it out ([`docs`]) |
 //!
-//! Every error is an `application/problem+json` document ([`problem`]), except at `/token`, which speaks OAuth2. A panic in a handler
-//! becomes a 500 of the same form, and no request outlives thirty seconds ([`router`]).
+//! Every error is an `application/problem+json` document ([`problem`]), except at `/token`, which speaks OAuth2, and under `/v2`, which
+//! has a form of its own. A panic in a handler becomes a 500 of the same form, and no answer begins later than after thirty seconds
+//! ([`router`]); a stream ends when its rows do ([`predict::stream`]).
 //!
 //! [`Service`] is the whole of it: `start`, `address`, `run` until told to stop.
 
 pub mod access;
 pub mod arguments;
 pub mod command;
+pub mod docs;
 pub mod health;
 pub mod models;
+pub mod open_inference;
 pub mod openapi;
 pub mod predict;
 pub mod problem;

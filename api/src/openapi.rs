@@ -25,7 +25,17 @@ use crate::service::Application;
     ),
     paths(
         crate::access::token::token,
+        predict_default,
         predict_named,
+        crate::open_inference::describe::server,
+        crate::open_inference::describe::live,
+        crate::open_inference::describe::ready,
+        crate::open_inference::describe::model,
+        crate::open_inference::describe::model_version,
+        crate::open_inference::describe::model_ready,
+        crate::open_inference::describe::model_version_ready,
+        crate::open_inference::infer::infer,
+        crate::open_inference::infer::infer_version,
         crate::models::list::models,
         crate::health::health,
         crate::telemetry::metrics,
@@ -60,6 +70,10 @@ struct Provenance {
     prediction_id: String,
     /// True if any row of the model's training was simulated.
     simulated: bool,
+    /// What each field contributed to the score, if `explain=true` asked for it: `score`, `base`, `scale` and `contributions`, which with
+    /// `base` add up to `score`; for classes in order `cuts`, a list of such.
+    #[schema(required = false)]
+    explanation: Option<Value>,
 }
 
 /// The version that answered.
@@ -85,15 +99,22 @@ struct AnsweringModel {
     path = "/predict/{model}",
     tag = "predictions",
     operation_id = "predict",
-    params(("model" = String, Path, description = "Name of the model")),
-    request_body(content = Object, description = "One row, or a list of at most 10,000 rows"),
+    params(
+        ("model" = String, Path, description = "Name of the model"),
+        ("explain" = Option<bool>, Query, description = "Whether each answer holds what every field contributed"),
+    ),
+    request_body(
+        description = "One row, or a list of at most 10,000 rows; as NDJSON or CSV a stream of any length",
+        content((Object = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")),
+    ),
     responses(
-        (status = 200, description = "The answer to a row, or `{\"predictions\": [...]}` to a list", body = Provenance),
+        (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
+         content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
         (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
@@ -101,6 +122,35 @@ struct AnsweringModel {
 )]
 #[expect(dead_code, reason = "described here, answered by predict::handler::at_path")]
 fn predict_named() {}
+
+/// Predictions from the model that `RATCHET_DEFAULT_MODEL` names, or from the only one.
+#[utoipa::path(
+    post,
+    path = "/predict",
+    tag = "predictions",
+    operation_id = "predict_default",
+    params(
+        ("explain" = Option<bool>, Query, description = "Whether each answer holds what every field contributed"),
+    ),
+    request_body(
+        description = "One row, or a list of at most 10,000 rows; as NDJSON or CSV a stream of any length",
+        content((Object = "application/json"), (String = "application/x-ndjson"), (String = "text/csv")),
+    ),
+    responses(
+        (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
+         content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No model, or several and none is the default", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []), ("password" = [])),
+)]
+#[expect(dead_code, reason = "described here, answered by predict::handler::at_path")]
+fn predict_default() {}
 
 /// This document.
 #[utoipa::path(
@@ -181,23 +231,32 @@ fn operation(model: &Served) -> Value {
         "summary": format!("Predictions of {name}"),
         "description": format!("{}{about_data} Version {} answers now.", bundle.description(), model.version.version),
         "security": [{"bearer": []}, {"password": []}],
+        "parameters": [{"name": "explain", "in": "query", "required": false, "schema": {"type": "boolean"},
+                        "description": "Whether each answer holds what every field contributed"}],
         "requestBody": {
             "required": true,
-            "content": {"application/json": {
-                "schema": {"oneOf": [row, {"type": "array", "items": row, "maxItems": ROW_LIMIT}]},
-                "examples": {
-                    "row": {"summary": "One row", "value": example},
-                    "rows": {"summary": "A list of rows", "value": [example]},
+            "content": {
+                "application/json": {
+                    "schema": {"oneOf": [row, {"type": "array", "items": row, "maxItems": ROW_LIMIT}]},
+                    "examples": {
+                        "row": {"summary": "One row", "value": example},
+                        "rows": {"summary": "A list of rows", "value": [example]},
+                    },
                 },
-            }},
+                "application/x-ndjson": {"schema": {"type": "string", "description": "A row on each line; any number of lines"}},
+                "text/csv": {"schema": {"type": "string", "description": "A header with the names of all fields, and a row on each line"}},
+            },
         },
         "responses": {
-            "200": {"description": "The answer to a row, or a list of answers in the order of the rows",
-                    "content": {"application/json": {"schema": {"oneOf": [answer, list]}}}},
+            "200": {"description": "The answer to a row, or a list of answers in the order of the rows; to a stream, a stream in its \
+                                    format: a faulty row has its faults in its place",
+                    "content": {"application/json": {"schema": {"oneOf": [answer, list]}},
+                                "application/x-ndjson": {"schema": {"type": "string"}},
+                                "text/csv": {"schema": {"type": "string"}}}},
             "400": problem("The body is not JSON"),
             "401": problem("No valid token"),
             "413": problem("The body is too long"),
-            "415": problem("The body is not declared as JSON"),
+            "415": problem("The body is declared as none of the types that are read"),
             "422": problem("Some fields are not valid; all are listed"),
             "503": problem("The model is not loaded"),
         },
@@ -258,8 +317,18 @@ mod tests {
                 "/metrics/prometheus",
                 "/models",
                 "/openapi.json",
+                "/predict",
                 "/predict/{model}",
-                "/token"
+                "/token",
+                "/v2",
+                "/v2/health/live",
+                "/v2/health/ready",
+                "/v2/models/{model}",
+                "/v2/models/{model}/infer",
+                "/v2/models/{model}/ready",
+                "/v2/models/{model}/versions/{version}",
+                "/v2/models/{model}/versions/{version}/infer",
+                "/v2/models/{model}/versions/{version}/ready"
             ]
         );
         let mut references = Vec::new();

@@ -131,6 +131,17 @@ impl Problem {
         )
     }
 
+    /// 404: `/predict` has no model.
+    pub fn no_default_model() -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "urn:ratchet:problem:no-default-model",
+            "no model answers here",
+            "several models or none were promoted, or the one that RATCHET_DEFAULT_MODEL names was not; ask at /predict/{model}, or \
+             set RATCHET_DEFAULT_MODEL to a model that GET /models lists",
+        )
+    }
+
     /// 405: the path exists, the method does not.
     pub fn method_not_allowed(allowed: &str) -> Problem {
         Problem::new(
@@ -140,6 +151,29 @@ impl Problem {
             format!("use {allowed} here"),
         )
         .with_header(header::ALLOW, allowed)
+    }
+
+    /// The header that goes with the status, if there is one.
+    pub fn extra_header(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.header.as_deref().cloned()
+    }
+
+    /// The last part of the kind: a word for programs.
+    pub fn code(&self) -> &'static str {
+        self.kind.rsplit(':').next().unwrap_or(self.kind)
+    }
+
+    /// 408: a stream's sender fell silent.
+    pub fn silent(seconds: u64) -> Problem {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "urn:ratchet:problem:silent",
+            "the body fell silent",
+            format!(
+                "nothing of the body came for {seconds} s; read the answers while you send the rows, and close the body"
+            ),
+        )
+        .with_header(header::CONNECTION, "close")
     }
 
     /// 408: the request took longer than the service waits.
@@ -163,15 +197,16 @@ impl Problem {
         )
     }
 
-    /// 415: the body is not declared as JSON.
+    /// 415: the body is declared as none of the types that are read.
     pub fn unsupported_media_type() -> Problem {
         Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "urn:ratchet:problem:unsupported-media-type",
-            "the body must be JSON",
-            "send the header 'Content-Type: application/json' and a JSON body in UTF-8, without Content-Encoding",
+            "the body has a type that is not read",
+            "send the header 'Content-Type: application/json' and a JSON body (or application/x-ndjson or text/csv and a stream \
+             of rows) in UTF-8, without Content-Encoding",
         )
-        .with_header(header::ACCEPT, "application/json")
+        .with_header(header::ACCEPT, "application/json, application/x-ndjson, text/csv")
     }
 
     /// 422: the body is JSON, but not rows that the model can answer. `found` counts all faults, of which the first are listed.
@@ -194,6 +229,17 @@ impl Problem {
             detail,
         );
         Problem { errors, ..problem }
+    }
+
+    /// 422: contributions are wanted, and the bundle cannot tell them.
+    pub fn not_explainable() -> Problem {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:ratchet:problem:not-explainable",
+            "the model cannot be explained",
+            "the bundle that serves does not hold how many training rows each node of its trees saw; train and promote the model \
+             again, or ask without explain=true",
+        )
     }
 
     /// 500: a bug of ours.

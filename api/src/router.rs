@@ -7,21 +7,24 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use futures::FutureExt;
 
 use crate::access::token::{FORM_LIMIT, token};
+use crate::docs;
 use crate::health::health;
 use crate::models::list::models;
 use crate::models::registry::Target;
+use crate::open_inference;
+use crate::open_inference::routes::shaped;
 use crate::openapi::openapi;
-use crate::predict::handler::at_path;
+use crate::predict::handler::{DEFAULT_PATH, at_path};
 use crate::problem::Problem;
 use crate::service::Application;
 use crate::telemetry::metrics;
 
-/// Longest time from a request's headers to its answer.
+/// Longest time from a request's headers to the beginning of its answer; a stream may go on for as long as rows come.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All routes. The paths of models are not among them: they come and go, and arrive at the fallback.
@@ -41,6 +44,10 @@ fn routes(application: Arc<Application>) -> Router {
         .route("/health", get(health).fallback(get_only))
         .route("/metrics/prometheus", get(metrics).fallback(get_only))
         .route("/openapi.json", get(openapi).fallback(get_only))
+        .route("/docs", get(docs::without_slash).fallback(get_only))
+        .route("/docs/", get(docs::page).fallback(get_only))
+        .route("/docs/{*file}", get(docs::file).fallback(get_only))
+        .merge(open_inference::routes::routes())
         .fallback(at_path)
         .with_state(application)
 }
@@ -54,6 +61,7 @@ async fn guard(State(application): State<Arc<Application>>, request: Request, ne
     let started = Instant::now();
     let route = label(&application, &request);
     let method = request.method().clone();
+    let path = request.uri().path().to_owned();
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     let response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
         Ok(Ok(response)) => response,
@@ -63,9 +71,9 @@ async fn guard(State(application): State<Arc<Application>>, request: Request, ne
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_default();
             tracing::error!(route, message, "a handler panicked");
-            Problem::internal().into_response()
+            shaped(&path, Problem::internal())
         }
-        Err(_) => Problem::timed_out(REQUEST_TIMEOUT.as_secs()).into_response(),
+        Err(_) => shaped(&path, Problem::timed_out(REQUEST_TIMEOUT.as_secs())),
     };
     let duration = started.elapsed();
     let code = response.status().as_u16();
@@ -80,6 +88,9 @@ fn label(application: &Application, request: &Request) -> String {
         return matched.as_str().to_owned();
     }
     let path = request.uri().path();
+    if path == DEFAULT_PATH {
+        return path.to_owned();
+    }
     let snapshot = application.models.current();
     match snapshot.at_path(path) {
         Target::Served(_) if snapshot.routes.contains_key(path) => path.to_owned(),
@@ -110,6 +121,7 @@ mod tests {
             identity,
             models: Models::default(),
             telemetry: Telemetry::default(),
+            default_model: None,
         });
         let router = Router::new()
             .route("/broken", get(broken))

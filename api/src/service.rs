@@ -31,6 +31,8 @@ pub struct Options {
     pub memory_limit: Option<u64>,
     /// Name and password of the first administrator, added if there is none.
     pub administrator: Option<(String, String)>,
+    /// Model that answers `POST /predict`; the only one if none is named.
+    pub default_model: Option<String>,
 }
 
 /// Why the service does not start or stopped. Each message names the thing and the remedy.
@@ -94,6 +96,8 @@ pub struct Application {
     pub models: Models,
     /// Counters and durations.
     pub telemetry: Telemetry,
+    /// Model that answers `POST /predict`; the only one if none is named.
+    pub default_model: Option<String>,
 }
 
 /// A service that listens. Requests are answered once [`Service::run`] is awaited; models load from [`Service::start`] on.
@@ -139,6 +143,7 @@ impl Service {
             identity,
             models: Models::default(),
             telemetry: Telemetry::default(),
+            default_model: options.default_model.clone().filter(|name| !name.is_empty()),
         });
         let url = bucket.url().to_owned();
         let watcher = Watcher::start(application.clone(), bucket, head, options.memory_limit);

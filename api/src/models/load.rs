@@ -20,7 +20,7 @@ use super::registry::{ALIAS, Served, Version};
 const WARM_UP_ROWS: usize = 500;
 const WARM_UP_TIME: Duration = Duration::from_millis(200);
 /// Keys of an answer that the service itself fills.
-pub const OWN_KEYS: [&str; 3] = ["model", "prediction_id", "simulated"];
+pub const OWN_KEYS: [&str; 4] = ["explanation", "model", "prediction_id", "simulated"];
 /// Earlier entries that are looked through for a version to fall back to.
 const ENTRIES_BACK: u64 = 1000;
 

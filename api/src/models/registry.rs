@@ -93,6 +93,23 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// The model that answers where a request names none: `wanted`, or the only one that was promoted.
+    pub fn default_model(&self, wanted: Option<&str>) -> Target {
+        let model = match wanted {
+            Some(name) => self.models.get(name),
+            None if self.models.len() == 1 => self.models.values().next(),
+            None => None,
+        };
+        match model.map(|model| &model.served) {
+            Some(Some(served)) => Target::Served(served.clone()),
+            Some(None) => Target::NotLoaded,
+            None if self.starting => Target::NotLoaded,
+            None => Target::Unknown,
+        }
+    }
+}
+
 /// What a path leads to.
 #[derive(Debug)]
 pub enum Target {

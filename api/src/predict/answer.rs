@@ -1,6 +1,9 @@
 //! From rows to the JSON of their answers, by one version of one model.
 
-use ratchet_model::{Bundle, FieldProblem};
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use ratchet_model::{Bundle, FieldProblem, Rows};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -8,69 +11,128 @@ use super::body::Sent;
 use crate::models::registry::{ALIAS, Served};
 use crate::problem::{FieldError, LISTED, Problem};
 
+/// Name of the model that answered.
+pub const MODEL: HeaderName = HeaderName::from_static("ratchet-model");
+/// Number of the version that answered.
+pub const VERSION: HeaderName = HeaderName::from_static("ratchet-model-version");
+/// Digest of the version's bundle.
+pub const DIGEST: HeaderName = HeaderName::from_static("ratchet-model-digest");
+/// Alias that it holds.
+pub const ALIAS_HEADER: HeaderName = HeaderName::from_static("ratchet-model-alias");
+/// Whether any row of its training was simulated.
+pub const SIMULATED: HeaderName = HeaderName::from_static("ratchet-simulated");
+
+/// The version that answers a request from the first to the last row, and how.
+#[derive(Clone, Debug)]
+pub struct Answering {
+    /// The version.
+    pub served: Arc<Served>,
+    /// What names it in each answer.
+    model: Value,
+    /// Whether each answer says what every field contributed.
+    explain: bool,
+}
+
 /// Answers and what is counted about them.
 #[derive(Debug)]
 pub struct Answered {
-    /// The body of the answer.
-    pub json: Value,
-    /// Number of rows.
-    pub rows: u64,
-    /// How many of them were unlike the training's.
+    /// One answer per row, in the order of the rows.
+    pub answers: Vec<Map<String, Value>>,
+    /// How many of them are to rows unlike the training's.
     pub out_of_distribution: u64,
 }
 
-/// Answers what was sent.
-///
-/// # Errors
-/// 422 with every fault of every row; 500 if the model answers with no finite number.
-pub fn answer(served: &Served, sent: &Sent) -> Result<Answered, Problem> {
-    let records: Vec<&Map<String, Value>> = match sent {
-        Sent::Row(row) => vec![row],
-        Sent::Rows(rows) => rows.iter().collect(),
-    };
-    if records.is_empty() {
-        return Ok(Answered {
-            json: json!({"predictions": []}),
-            rows: 0,
-            out_of_distribution: 0,
-        });
-    }
-    let rows = served
-        .bundle
-        .parse_all(&records)
-        .map_err(|_| faults(&served.bundle, sent))?;
-    let model = json!({
-        "name": served.name, "version": served.version.version, "digest": served.version.digest, "alias": ALIAS,
-    });
-    let simulated = served.bundle.simulated();
-    let mut out_of_distribution = 0;
-    let mut predictions = Vec::with_capacity(records.len());
-    for answer in served.bundle.answer(&rows) {
-        if !answer.prediction.value.is_finite() {
-            tracing::error!(
-                model = served.name,
-                version = served.version.version,
-                "the answer is no finite number"
-            );
-            return Err(Problem::internal());
+impl Answering {
+    /// Answers by `served`.
+    ///
+    /// # Errors
+    /// 422 if contributions are wanted and the bundle cannot tell them.
+    pub fn new(served: Arc<Served>, explain: bool) -> Result<Answering, Problem> {
+        if explain && !served.bundle.is_explainable() {
+            return Err(Problem::not_explainable());
         }
-        out_of_distribution += u64::from(!answer.outside.is_empty());
-        let mut json = answer.to_json();
-        json.insert("model".to_owned(), model.clone());
-        json.insert("prediction_id".to_owned(), Value::String(Uuid::now_v7().to_string()));
-        json.insert("simulated".to_owned(), Value::Bool(simulated));
-        predictions.push(Value::Object(json));
+        let model = json!({
+            "name": served.name, "version": served.version.version, "digest": served.version.digest, "alias": ALIAS,
+        });
+        Ok(Answering { served, model, explain })
     }
-    let rows = predictions.len() as u64;
-    let json = match sent {
-        Sent::Row(_) => predictions.pop().ok_or_else(Problem::internal)?,
-        Sent::Rows(_) => json!({"predictions": predictions}),
-    };
-    Ok(Answered {
-        json,
-        rows,
-        out_of_distribution,
-    })
+
+    /// Answers rows.
+    ///
+    /// # Errors
+    /// 500 if the model answers with no finite number.
+    pub fn rows(&self, rows: &Rows) -> Result<Answered, Problem> {
+        let bundle = &self.served.bundle;
+        let answers = bundle.answer(rows);
+        let mut explanations = match self.explain {
+            true => bundle.explain(rows).ok_or_else(Problem::not_explainable)?.into_iter(),
+            false => Vec::new().into_iter(),
+        };
+        let mut answered = Answered {
+            answers: Vec::with_capacity(answers.len()),
+            out_of_distribution: 0,
+        };
+        for answer in answers {
+            if !answer.prediction.value.is_finite() {
+                let version = self.served.version.version;
+                tracing::error!(model = self.served.name, version, "the answer is no finite number");
+                return Err(Problem::internal());
+            }
+            answered.out_of_distribution += u64::from(!answer.outside.is_empty());
+            let mut json = answer.to_json();
+            if let Some(explanation) = explanations.next() {
+                json.insert("explanation".to_owned(), explanation.to_json());
+            }
+            json.insert("model".to_owned(), self.model.clone());
+            json.insert("prediction_id".to_owned(), Value::String(Uuid::now_v7().to_string()));
+            json.insert("simulated".to_owned(), Value::Bool(bundle.simulated()));
+            answered.answers.push(json);
+        }
+        Ok(answered)
+    }
+
+    /// Answers what was sent as one document.
+    ///
+    /// # Errors
+    /// 422 with every fault of every row; 500 if the model answers with no finite number.
+    pub fn document(&self, sent: &Sent) -> Result<Answered, Problem> {
+        let records: Vec<&Map<String, Value>> = match sent {
+            Sent::Row(row) => vec![row],
+            Sent::Rows(rows) => rows.iter().collect(),
+        };
+        if records.is_empty() {
+            return Ok(Answered {
+                answers: Vec::new(),
+                out_of_distribution: 0,
+            });
+        }
+        let bundle = &self.served.bundle;
+        let rows = bundle.parse_all(&records).map_err(|_| faults(bundle, sent))?;
+        self.rows(&rows)
+    }
+
+    /// The headers that name the version.
+    pub fn headers(&self) -> HeaderMap {
+        let version = self.served.version.version.to_string();
+        let pairs = [
+            (MODEL, self.served.name.as_str()),
+            (VERSION, version.as_str()),
+            (DIGEST, self.served.version.digest.as_str()),
+            (ALIAS_HEADER, ALIAS),
+            (
+                SIMULATED,
+                if self.served.bundle.simulated() {
+                    "true"
+                } else {
+                    "false"
+                },
+            ),
+        ];
+        let pairs = pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
+        pairs.collect()
+    }
 }
 
 /// All faults, row by row.
@@ -80,10 +142,10 @@ fn faults(bundle: &Bundle, sent: &Sent) -> Problem {
     let mut note = |prefix: &str, problems: Vec<FieldProblem>| {
         found += problems.len();
         let room = LISTED.saturating_sub(listed.len());
-        listed.extend(problems.into_iter().take(room).map(|problem| FieldError {
-            pointer: format!("{prefix}{}", problem.pointer),
-            code: problem.code,
-            message: problem.message,
+        let listable = field_errors(problems.into_iter().take(room));
+        listed.extend(listable.map(|error| FieldError {
+            pointer: format!("{prefix}{}", error.pointer),
+            ..error
         }));
     };
     match sent {
@@ -95,4 +157,13 @@ fn faults(bundle: &Bundle, sent: &Sent) -> Problem {
         }
     }
     Problem::invalid_fields(listed, found)
+}
+
+/// The model's faults as the service lists them.
+pub fn field_errors(problems: impl Iterator<Item = FieldProblem>) -> impl Iterator<Item = FieldError> {
+    problems.map(|problem| FieldError {
+        pointer: problem.pointer,
+        code: problem.code,
+        message: problem.message,
+    })
 }

@@ -1,6 +1,8 @@
-//! Reading a body: its declared type, its length, its JSON.
+//! Reading a body that is one JSON document: its length, its rows.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -14,6 +16,8 @@ pub const BODY_LIMIT: usize = 2 * 1024 * 1024;
 pub const ROW_LIMIT: usize = 10_000;
 /// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
 const DISCARD_LIMIT: usize = 32 * 1024 * 1024;
+/// How long a body that is thrown away may be silent.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// The rows of a request, and whether they came as a list.
 #[derive(Debug, PartialEq)]
@@ -24,14 +28,11 @@ pub enum Sent {
     Rows(Vec<Map<String, Value>>),
 }
 
-/// Reads a body that is declared as JSON, up to [`BODY_LIMIT`].
+/// Reads a body as a whole, up to [`BODY_LIMIT`].
 ///
 /// # Errors
-/// 415, 413, or 400 if the body breaks off.
+/// 413, or 400 if the body breaks off.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    if !is_json(headers) || is_encoded(headers) {
-        return Err(Problem::unsupported_media_type());
-    }
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -57,6 +58,17 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
         Err(Problem::body_too_large(BODY_LIMIT))
     } else {
         Ok(content.freeze())
+    }
+}
+
+/// Reads on and throws away, so that the sender gets to read why it was refused.
+pub async fn discard(mut stream: BodyDataStream) {
+    let mut length = 0;
+    while let Ok(Some(Ok(chunk))) = tokio::time::timeout(DISCARD_TIME, stream.next()).await {
+        length += chunk.len();
+        if length > DISCARD_LIMIT {
+            break;
+        }
     }
 }
 
@@ -109,51 +121,10 @@ fn fault(pointer: String, code: &'static str, message: String) -> FieldError {
     FieldError { pointer, code, message }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let declared = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    let mut parts = declared.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let essence = parts.next().unwrap_or_default();
-    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    // JSON is UTF-8 between systems (RFC 8259, section 8.1).
-    is_json
-        && parts
-            .filter(|part| part.starts_with("charset="))
-            .all(|part| part.contains("utf-8"))
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
-
-    fn declared(kind: &'static str) -> bool {
-        is_json(&HeaderMap::from_iter([(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(kind),
-        )]))
-    }
-
-    #[test]
-    fn json_is_json_under_its_names_in_utf_8() {
-        assert!(declared("application/json"));
-        assert!(declared("Application/JSON; charset=UTF-8"));
-        assert!(declared("application/vnd.rows+json"));
-        assert!(!declared("text/json"));
-        assert!(!declared("application/json; charset=latin1"));
-        assert!(!declared("application/x-www-form-urlencoded"));
-        assert!(!is_json(&HeaderMap::new()));
-    }
 
     #[test]
     fn rows_are_objects_alone_or_in_a_list() {

@@ -2,4 +2,12 @@
 
 pub mod answer;
 pub mod body;
+pub mod columns;
+pub mod delimited;
+pub mod format;
 pub mod handler;
+pub mod lines;
+pub mod query;
+pub mod rows;
+pub mod stream;
+pub mod writer;

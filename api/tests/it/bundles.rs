@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ratchet_model::conformal::Interval;
 use ratchet_model::drift::Profile;
-use ratchet_model::features::{FitInputs, Pipeline, StepConfig};
-use ratchet_model::predictor::{Linear, Link, Predictor};
+use ratchet_model::features::{FitInputs, Matrix, Pipeline, StepConfig};
+use ratchet_model::predictor::{Forest, Linear, Link, Predictor, TreeNode};
 use ratchet_model::{
     Bundle, Column, Content, Field, FieldKind, Known, ModelOutput, Rows, Schema, Target, TargetKind, Transform, Window,
 };
@@ -17,6 +17,8 @@ pub struct TestBundle {
     pub base: f64,
     pub simulated: bool,
     pub answer: String,
+    /// A tree adds 10 from 50 on; it knows how many training rows it saw, or not.
+    pub tree: Option<bool>,
 }
 
 impl TestBundle {
@@ -27,6 +29,7 @@ impl TestBundle {
             base,
             simulated: false,
             answer: "seconds".to_owned(),
+            tree: None,
         }
     }
 
@@ -66,7 +69,7 @@ impl TestBundle {
             lookups: &BTreeMap::new(),
             predict_at: Known::Call,
         };
-        let (pipeline, _) = Pipeline::fit(&config, &schema, &rows, &inputs).unwrap();
+        let (pipeline, matrix) = Pipeline::fit(&config, &schema, &rows, &inputs).unwrap();
         let linear = Linear {
             weights: vec![1.0],
             fill: vec![0.0],
@@ -89,7 +92,10 @@ impl TestBundle {
             pipeline,
             candidate: "linear".to_owned(),
             outputs: vec![ModelOutput {
-                predictor: Predictor::Linear(linear),
+                predictor: match self.tree {
+                    None => Predictor::Linear(linear),
+                    Some(covers) => Predictor::Forest(self.forest(covers, &matrix)),
+                },
                 link: Link::Identity,
                 calibration: None,
             }],
@@ -101,6 +107,22 @@ impl TestBundle {
             seed: 1,
         };
         (content, rows)
+    }
+
+    fn forest(&self, covers: bool, features: &Matrix) -> Forest {
+        let split = TreeNode::Split {
+            feature: 0,
+            threshold: 50.0,
+            left: 1,
+            right: 2,
+            missing_left: true,
+        };
+        let tree = vec![split, TreeNode::Leaf { value: 0.0 }, TreeNode::Leaf { value: 10.0 }];
+        let mut forest = Forest::new(self.base, &[tree]).unwrap();
+        if covers {
+            forest.count_covers(features);
+        }
+        forest
     }
 
     pub fn bytes(&self) -> Vec<u8> {

@@ -135,8 +135,75 @@ async fn the_document_grows_with_the_models_that_serve() {
     promised.extend(keys(&schemas["Provenance"]));
     // A regression without residuals gives no interval.
     promised.remove("interval");
+    // Only who asks for it gets one.
+    promised.remove("explanation");
     assert_eq!(
         answer.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(),
         promised
     );
+}
+
+#[tokio::test]
+async fn the_page_of_the_document_is_part_of_the_program() {
+    let house = House::new().await;
+    let server = house.serve().await;
+    let page = server.client.get(server.url("/docs")).send().await.unwrap();
+    assert_eq!((page.status().as_u16(), page.url().path()), (200, "/docs/"));
+    assert!(
+        page.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    let page = page.text().await.unwrap();
+    // Every file that the page names is served here; none comes from elsewhere.
+    let files: Vec<&str> = page
+        .split(['"', '\''])
+        .filter(|part| [".js", ".css", ".png"].iter().any(|end| part.ends_with(end)))
+        .collect();
+    assert!(files.len() >= 4, "{page}");
+    for file in files {
+        assert!(!file.contains("//"), "{file}");
+        let answer = server
+            .client
+            .get(server.url(&format!("/docs/{}", file.trim_start_matches("./"))))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200, "{file}");
+        assert!(!answer.bytes().await.unwrap().is_empty(), "{file}");
+    }
+    assert!(
+        server
+            .text("/docs/swagger-initializer.js")
+            .await
+            .contains("/openapi.json")
+    );
+    assert_eq!(server.get("/docs/nothing.js").await.0, 404);
+}
+
+#[tokio::test]
+async fn authorize_on_the_page_gets_a_token_that_predicts() {
+    let house = House::new().await;
+    house.release("alpha", TestBundle::new("alpha", 1.0).bytes()).await;
+    let server = house.serve().await;
+    server.wait_for_version("alpha", 1).await;
+    let (_, document) = server.get("/openapi.json").await;
+    let flow = &document["components"]["securitySchemes"]["password"]["flows"]["password"];
+    // As Swagger UI sends it: the form, and an empty client in the Basic header.
+    let request = server.client.post(server.url(flow["tokenUrl"].as_str().unwrap()));
+    let request = request
+        .basic_auth("", Some(""))
+        .header("x-requested-with", "XMLHttpRequest");
+    let form = [
+        ("grant_type", "password"),
+        ("username", "ada"),
+        ("password", crate::server::PASSWORD),
+    ];
+    let token: Value = request.form(&form).send().await.unwrap().json().await.unwrap();
+    let request = server.client.post(server.url("/predict/alpha"));
+    let request = request
+        .bearer_auth(token["access_token"].as_str().unwrap())
+        .json(&row(1.0));
+    assert_eq!(request.send().await.unwrap().status(), 200);
 }

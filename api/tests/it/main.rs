@@ -3,10 +3,13 @@
 
 mod bundles;
 mod documents;
+mod explain;
 mod keys;
 mod loading;
+mod open_inference;
 mod predictions;
 mod server;
 mod start;
+mod streams;
 mod swap;
 mod token;

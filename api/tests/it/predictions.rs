@@ -289,3 +289,34 @@ async fn a_body_that_breaks_off_harms_nobody() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert_eq!(server.post("/predict/alpha", &row(1.0)).await.0, 200);
 }
+
+#[tokio::test]
+async fn without_a_name_the_default_model_answers_or_the_only_one() {
+    let (house, server) = alpha().await;
+    let (status, answer) = server.post("/predict", &row(1.0)).await;
+    assert_eq!((status, &answer["model"]["name"]), (200, &json!("alpha")));
+    house.release("beta", TestBundle::new("beta", 7.0).bytes()).await;
+    server.wait_for_version("beta", 1).await;
+    let (status, problem) = server.post("/predict", &row(1.0)).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (404, &json!("urn:ratchet:problem:no-default-model"))
+    );
+    let options = ratchet_api::Options {
+        default_model: Some("beta".to_owned()),
+        ..house.options()
+    };
+    let server = house.serve_with(options).await;
+    server.wait_for_version("beta", 1).await;
+    assert_eq!(server.post("/predict", &row(1.0)).await.1["seconds"], json!(8.0));
+    let response = server.client.get(server.url("/predict")).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["allow"]),
+        (405, &"POST".parse().unwrap())
+    );
+    let metrics = server.text("/metrics/prometheus").await;
+    assert!(
+        metrics.contains(r#"ratchet_api_requests_total{route="/predict",code="200"} 1"#),
+        "{metrics}"
+    );
+}

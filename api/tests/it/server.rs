@@ -60,6 +60,7 @@ impl House {
             home: self.home.path().to_owned(),
             memory_limit: None,
             administrator: None,
+            default_model: None,
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::answer::{Answer, Prediction};
 use crate::conformal::{Interval, Residuals};
 use crate::drift::Profile;
+use crate::explain::Explanation;
 use crate::features::Pipeline;
 use crate::predictor::{Forest, ForestArrays, Linear, Link, Predictor};
 use crate::schema::{Column, FieldKind, FieldProblem, Known, Rows, Schema, format_timestamp};
@@ -396,6 +397,17 @@ impl Bundle {
         answers.collect()
     }
 
+    /// Whether [`Bundle::explain`] answers: linear models always, forests if the bundle holds how many training rows each node saw,
+    /// which those of earlier programs do not.
+    pub fn is_explainable(&self) -> bool {
+        crate::explain::is_explainable(&self.content)
+    }
+
+    /// What each field contributed to the scores of each row; `None` unless [`Bundle::is_explainable`].
+    pub fn explain(&self, rows: &Rows) -> Option<Vec<Explanation<'_>>> {
+        crate::explain::explain(&self.content, rows)
+    }
+
     /// A request row, made of a golden row.
     pub fn example(&self) -> Map<String, Value> {
         let fields = self.content.schema.fields.iter().zip(self.golden.columns());
@@ -521,6 +533,9 @@ fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -> Result<Ve
                 tensors.integers(format!("output.{number}.features"), &arrays.features);
                 tensors.integers(format!("output.{number}.rights"), &arrays.rights);
                 tensors.integers(format!("output.{number}.roots"), &arrays.roots);
+                if let Some(covers) = &arrays.covers {
+                    tensors.integers(format!("output.{number}.covers"), covers);
+                }
                 PredictorKind::Forest
             }
         };
@@ -621,6 +636,11 @@ fn read_outputs(headers: &[OutputHeader], tensors: &SafeTensors<'_>) -> Result<V
                     features: integers(tensors, &name("features"))?,
                     rights: integers(tensors, &name("rights"))?,
                     roots: integers(tensors, &name("roots"))?,
+                    // Earlier programs did not write it.
+                    covers: match tensors.tensor(&name("covers")) {
+                        Ok(_) => Some(integers(tensors, &name("covers"))?),
+                        Err(_) => None,
+                    },
                 };
                 let forest = Forest::from_arrays(arrays);
                 Predictor::Forest(forest.map_err(|problem| damaged(format!("output {number}: {problem}")))?)

@@ -8,6 +8,7 @@
 //! - [`schema`]: the fields of a request, how each is read, and when each is known.
 //! - [`features`]: the pipeline, fitted in training.
 //! - [`predictor`]: flat trees and linear models, checked before use.
+//! - [`Explanation`]: what each field contributed to a score.
 //! - [`conformal`], [`slices`], [`drift`]: intervals, known weaknesses, and what training saw.
 //! - [`metrics`]: one definition of each.
 //!
@@ -18,6 +19,7 @@ pub mod arithmetic;
 mod bundle;
 pub mod conformal;
 pub mod drift;
+mod explain;
 pub mod features;
 pub mod metrics;
 pub mod predictor;
@@ -28,6 +30,7 @@ mod target;
 
 pub use answer::{Answer, Prediction};
 pub use bundle::{Bundle, BundleError, Calibration, Content, FORMAT, ModelOutput, Window};
+pub use explain::{Contributions, Explanation};
 pub use route::{is_model_name, route_problem};
 pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema};
 pub use target::{Target, TargetKind, Transform, class_probabilities};

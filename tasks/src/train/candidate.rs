@@ -16,17 +16,24 @@ pub fn fit(
     target: &Target,
     resources: Resources,
 ) -> Result<Vec<ModelOutput>, String> {
-    match &target.kind {
+    let mut outputs = match &target.kind {
         TargetKind::Regression { transform } => {
-            Ok(vec![fit_regression(candidate, features, truth, *transform, resources)?])
+            vec![fit_regression(candidate, features, truth, *transform, resources)?]
         }
-        TargetKind::Binary { .. } => Ok(vec![fit_cut(candidate, features, truth, 0.5, resources)?]),
+        TargetKind::Binary { .. } => vec![fit_cut(candidate, features, truth, 0.5, resources)?],
         TargetKind::Ordinal { classes, .. } => {
             let cuts = classes.windows(2).map(|pair| (pair[0] as f64 + pair[1] as f64) / 2.0);
             cuts.map(|cut| fit_cut(candidate, features, truth, cut, resources))
-                .collect()
+                .collect::<Result<_, _>>()?
+        }
+    };
+    // Explanations weigh the two ways of a split by how many training rows went each.
+    for output in &mut outputs {
+        if let Predictor::Forest(forest) = &mut output.predictor {
+            forest.count_covers(features);
         }
     }
+    Ok(outputs)
 }
 
 fn output(predictor: Predictor, link: Link) -> ModelOutput {

@@ -122,6 +122,18 @@ pub fn real_run() -> Option<&'static RealRun> {
     .as_ref()
 }
 
+/// A home in which the shipped DAG ran once on built-in records. Read it, do not change it.
+pub fn simulated_run() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let home = directory("simulated");
+        let parameters = [("incidents", "simulated://lfb?rows=12000&seed=5&days=100".to_owned())];
+        let (status, document) = run_dag(ratchet(&home), &lfb_dag(), &parameters);
+        assert_eq!(status, 0, "{document:#}");
+        home
+    })
+}
+
 /// A copy of a home, to be changed.
 pub fn copy_of(home: &Path, name: &str) -> PathBuf {
     let copy = directory(name);
@@ -226,6 +238,10 @@ pub fn http() -> reqwest::Client {
 }
 
 impl Client {
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub async fn log_in(server: &Server) -> Client {
         let http = http();
         let base = format!("http://{}", server.address);

@@ -387,6 +387,14 @@ impl Pipeline {
         &self.features
     }
 
+    /// Positions of the fields that each feature is made of, in column order.
+    pub fn feature_fields(&self) -> Vec<Vec<usize>> {
+        let steps = self.steps.iter();
+        steps
+            .flat_map(|step| std::iter::repeat_n(step.fields(), step.width()))
+            .collect()
+    }
+
     /// Computes the features of rows.
     pub fn transform(&self, rows: &Rows) -> Matrix {
         let columns = self.features.len();

@@ -1,5 +1,7 @@
 //! Trees in flat arrays. A node is 16 bytes: single-row latency is what serving exists for.
 
+use crate::features::Matrix;
+
 /// Marks a leaf in [`TreeNode::feature`].
 pub const LEAF: u32 = u32::MAX;
 
@@ -33,24 +35,26 @@ pub enum TreeNode {
 pub type Tree = Vec<TreeNode>;
 
 /// `right` of an inner node; `left` is found by `LEFT_MISSING` in its top bit.
-const MISSING_LEFT: u32 = 1 << 31;
+pub(super) const MISSING_LEFT: u32 = 1 << 31;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Node {
+pub(super) struct Node {
     /// Threshold of a split, value of a leaf.
-    number: f64,
+    pub(super) number: f64,
     /// Feature of a split, or [`LEAF`].
-    feature: u32,
+    pub(super) feature: u32,
     /// Position of the right child; the left one follows its parent. The top bit says where missing values go.
-    right: u32,
+    pub(super) right: u32,
 }
 
 /// A sum of trees over a base score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forest {
-    base: f64,
-    nodes: Vec<Node>,
-    roots: Vec<u32>,
+    pub(super) base: f64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) roots: Vec<u32>,
+    /// How many training rows came to each node; only explanations need it.
+    pub(super) covers: Option<Vec<u32>>,
 }
 
 /// The arrays of a forest, as stored in a bundle.
@@ -66,6 +70,8 @@ pub struct ForestArrays {
     pub rights: Vec<u32>,
     /// Position of each tree's root.
     pub roots: Vec<u32>,
+    /// Training rows that came to each node; bundles of earlier programs lack them.
+    pub covers: Option<Vec<u32>>,
 }
 
 impl Forest {
@@ -77,6 +83,7 @@ impl Forest {
             base,
             nodes: Vec::new(),
             roots: Vec::with_capacity(trees.len()),
+            covers: None,
         };
         for (number, tree) in trees.iter().enumerate() {
             let root = forest.nodes.len();
@@ -182,6 +189,55 @@ impl Forest {
         }
     }
 
+    /// Counts the rows that come to each node. Explanations weigh the two ways of a split by these counts.
+    pub fn count_covers(&mut self, features: &Matrix) {
+        let mut covers = vec![0; self.nodes.len()];
+        for row in (0..features.rows).map(|row| features.row(row)) {
+            for root in &self.roots {
+                let mut position = *root as usize;
+                while let Some(node) = self.nodes.get(position) {
+                    covers[position] += 1;
+                    if node.feature == LEAF {
+                        break;
+                    }
+                    let value = row[node.feature as usize];
+                    let left = match value.is_nan() {
+                        true => node.right & MISSING_LEFT != 0,
+                        false => value < node.number,
+                    };
+                    position = if left {
+                        position + 1
+                    } else {
+                        (node.right & !MISSING_LEFT) as usize
+                    };
+                }
+            }
+        }
+        self.covers = Some(covers);
+    }
+
+    /// Training rows that came to each node, if they were counted.
+    pub fn covers(&self) -> Option<&[u32]> {
+        self.covers.as_deref()
+    }
+
+    /// The most splits between a root and a leaf.
+    pub(super) fn depth(&self) -> usize {
+        // In layout order: the level of each right child that is still to come, the nearest last.
+        let mut open: Vec<usize> = Vec::new();
+        let (mut level, mut deepest) = (0, 0);
+        for node in &self.nodes {
+            if node.feature == LEAF {
+                deepest = deepest.max(level);
+                level = open.pop().unwrap_or(0);
+            } else {
+                level += 1;
+                open.push(level);
+            }
+        }
+        deepest
+    }
+
     /// Number of trees.
     pub fn trees(&self) -> usize {
         self.roots.len()
@@ -189,7 +245,8 @@ impl Forest {
 
     /// See [`super::Predictor::memory_bytes`].
     pub fn memory_bytes(&self) -> usize {
-        self.nodes.len() * size_of::<Node>() + self.roots.len() * 4
+        let covers = self.covers.as_ref().map_or(0, Vec::len);
+        self.nodes.len() * size_of::<Node>() + (self.roots.len() + covers) * 4
     }
 
     /// The arrays to store.
@@ -200,6 +257,7 @@ impl Forest {
             features: self.nodes.iter().map(|node| node.feature).collect(),
             rights: self.nodes.iter().map(|node| node.right).collect(),
             roots: self.roots.clone(),
+            covers: self.covers.clone(),
         }
     }
 
@@ -211,6 +269,7 @@ impl Forest {
             features,
             rights,
             roots,
+            covers,
         } = arrays;
         if numbers.len() != features.len() || numbers.len() != rights.len() {
             return Err("its arrays differ in length".to_owned());
@@ -219,7 +278,12 @@ impl Forest {
         let nodes = nodes
             .map(|((number, feature), right)| Node { number, feature, right })
             .collect();
-        Ok(Forest { base, nodes, roots })
+        Ok(Forest {
+            base,
+            nodes,
+            roots,
+            covers,
+        })
     }
 
     /// See [`super::Predictor::validate`]. A right child lies behind its parent's left subtree and before the next
@@ -243,6 +307,23 @@ impl Forest {
         }
         if self.roots.is_empty() && !self.nodes.is_empty() {
             return Err("it has nodes but no tree".to_owned());
+        }
+        self.check_covers()
+    }
+
+    /// Each row that comes to a split goes on to one of its children. Needs the structure to be whole.
+    fn check_covers(&self) -> Result<(), String> {
+        let Some(covers) = &self.covers else { return Ok(()) };
+        if covers.len() != self.nodes.len() {
+            return Err("its counts of training rows differ from its nodes in number".to_owned());
+        }
+        for (position, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.feature != LEAF) {
+            let right = (node.right & !MISSING_LEFT) as usize;
+            if covers[position + 1].checked_add(covers[right]) != Some(covers[position]) {
+                return Err(format!(
+                    "the children of node {position} saw other training rows than itself"
+                ));
+            }
         }
         Ok(())
     }
@@ -358,6 +439,33 @@ mod tests {
         );
         assert!(damage(&|arrays| arrays.roots.clear()).is_err(), "no roots");
         assert!(damage(&|arrays| arrays.numbers.truncate(3)).is_err(), "a short array");
+    }
+
+    #[test]
+    fn covers_are_counted_kept_and_checked() {
+        let mut forest = forest();
+        let values = vec![4.0, 0.0, 5.0, 0.0, 5.0, 1.0, f64::NAN, 0.0];
+        forest.count_covers(&Matrix {
+            values,
+            rows: 4,
+            columns: 2,
+        });
+        let arrays = forest.to_arrays();
+        // Left children follow their parents: split, leaf, split, leaf, leaf; then the second tree.
+        assert_eq!(arrays.covers, Some(vec![4, 2, 2, 1, 1, 4]));
+        assert_eq!(Forest::from_arrays(arrays.clone()).unwrap(), forest);
+        assert_eq!(forest.depth(), 2);
+        for covers in [
+            vec![4, 2, 2, 1, 1],
+            vec![4, 2, 1, 1, 1, 4],
+            vec![3, u32::MAX, 4, 2, 2, 4],
+        ] {
+            let arrays = ForestArrays {
+                covers: Some(covers),
+                ..arrays.clone()
+            };
+            assert!(Forest::from_arrays(arrays).unwrap().validate(2).is_err());
+        }
     }
 
     #[test]

@@ -20,6 +20,20 @@ impl Linear {
         })
     }
 
+    /// Adds what each feature contributes to the score, its weight times its distance from its mean in training, and returns the
+    /// score of a row whose features are all at their means.
+    pub fn explain(&self, features: &[f64], contributions: &mut [f64]) -> f64 {
+        let mut base = self.intercept;
+        for (place, contribution) in contributions.iter_mut().enumerate() {
+            let (weight, fill, value) = (self.weights[place], self.fill[place], features[place]);
+            base += weight * fill;
+            if !value.is_nan() {
+                *contribution += weight * (value - fill);
+            }
+        }
+        base
+    }
+
     /// See [`super::Predictor::validate`].
     pub fn validate(&self, features: usize) -> Result<(), String> {
         if self.weights.len() != features || self.fill.len() != features {
@@ -46,6 +60,9 @@ mod tests {
             intercept: 1.0,
         };
         assert_eq!(linear.score(&[4.0, f64::NAN]), 1.0 + 8.0 + 30.0);
+        let mut contributions = [0.0; 2];
+        assert_eq!(linear.explain(&[4.0, f64::NAN], &mut contributions), 31.0);
+        assert_eq!(contributions, [8.0, 0.0]);
         assert!(linear.validate(3).is_err());
         assert!(
             Linear {

@@ -2,9 +2,11 @@
 
 mod forest;
 mod linear;
+mod shapley;
 
 pub use forest::{Forest, ForestArrays, Tree, TreeNode};
 pub use linear::Linear;
+pub use shapley::ForestShapley;
 
 use crate::arithmetic::logistic;
 use crate::features::Matrix;

@@ -1,0 +1,172 @@
+//! `POST /v2/models/{model}[/versions/{version}]/infer`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::encode::{JSON_LENGTH, encode};
+use super::refusal::Refusal;
+use super::request::InferRequest;
+use crate::access::bearer;
+use crate::models::registry::{ALIAS, Served};
+use crate::predict::answer::{Answered, Answering};
+use crate::predict::{body, columns, query};
+use crate::problem::Problem;
+use crate::service::Application;
+
+/// Above this many rows the work leaves the threads that answer others.
+const INLINE_ROWS: usize = 1000;
+
+/// The version that serves a model, which has to be `version` if one is named.
+pub fn served(application: &Application, model: &str, version: Option<&str>) -> Result<Arc<Served>, Refusal> {
+    let snapshot = application.models.current();
+    let found = snapshot.models.get(model).map(|model| model.served.clone());
+    let served = match found {
+        Some(Some(served)) => served,
+        Some(None) => return Err(Problem::model_not_loaded().into()),
+        None if snapshot.starting => return Err(Problem::model_not_loaded().into()),
+        None => {
+            return Err(Refusal::not_found(
+                "no model of this name was promoted; GET /models lists those that were",
+            ));
+        }
+    };
+    match version {
+        Some(version) if version != served.version.version.to_string() => Err(Refusal::not_found(format!(
+            "this version does not serve; version {} does, and requests need not name it",
+            served.version.version
+        ))),
+        _ => Ok(served),
+    }
+}
+
+/// Answers by the version that serves.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/infer",
+    tag = "open inference",
+    operation_id = "v2_infer",
+    params(("model" = String, Path, description = "Name of the model")),
+    request_body(content = Object, description = "A tensor of shape [n] or [n, 1] for each field"),
+    responses(
+        (status = 200, description = "Output tensors", body = Object),
+        (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
+        (status = 401, description = "No valid token", body = Refusal),
+        (status = 404, description = "No such model or version", body = Refusal),
+        (status = 503, description = "The model is not loaded", body = Refusal),
+        (status = 413, description = "The body is too long", body = Refusal),
+        (status = 422, description = "The model cannot be explained", body = Refusal),
+    ),
+    security(("bearer" = []), ("password" = [])),
+)]
+pub async fn infer(
+    State(application): State<Arc<Application>>,
+    Path(model): Path<String>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    answer(&application, &model, None, request).await
+}
+
+/// Answers if the version that serves is the one that is named.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/versions/{version}/infer",
+    tag = "open inference",
+    operation_id = "v2_infer_version",
+    params(("model" = String, Path, description = "Name of the model"), ("version" = String, Path, description = "Number of the version that serves")),
+    request_body(content = Object, description = "A tensor of shape [n] or [n, 1] for each field"),
+    responses(
+        (status = 200, description = "Output tensors", body = Object),
+        (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
+        (status = 401, description = "No valid token", body = Refusal),
+        (status = 404, description = "No such model or version", body = Refusal),
+        (status = 503, description = "The model is not loaded", body = Refusal),
+        (status = 413, description = "The body is too long", body = Refusal),
+        (status = 422, description = "The model cannot be explained", body = Refusal),
+    ),
+    security(("bearer" = []), ("password" = [])),
+)]
+pub async fn infer_version(
+    State(application): State<Arc<Application>>,
+    Path((model, version)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    answer(&application, &model, Some(&version), request).await
+}
+
+async fn answer(
+    application: &Application,
+    model: &str,
+    version: Option<&str>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (parts, content) = request.into_parts();
+    bearer::caller(&parts.headers, &application.identity).await?;
+    let served = served(application, model, version)?;
+    if parts.headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(Refusal::bad(
+            "compressed requests are not read; send it without Content-Encoding",
+        ));
+    }
+    let json_length = json_length(&parts.headers)?;
+    let explain = query::wants_explanation(parts.uri.query())?;
+    let content = body::read(&parts.headers, content).await?;
+    let request = InferRequest::read(&content, json_length, served.bundle.schema())?;
+    drop(content);
+    let answering = Answering::new(served.clone(), explain || request.explain)?;
+    let columns = columns::columns(&answering)?;
+    let (request, answered) = if request.records.len() > INLINE_ROWS {
+        let work = tokio::task::spawn_blocking(move || (answer_rows(&answering, &request), request));
+        let (answered, request) = work.await.map_err(|error| {
+            tracing::error!(%error, "answering tensors failed");
+            Problem::internal()
+        })?;
+        (request, answered?)
+    } else {
+        let answered = answer_rows(&answering, &request)?;
+        (request, answered)
+    };
+    let rows = answered.answers.len() as u64;
+    let telemetry = &application.telemetry;
+    telemetry.predictions(&served.name, ALIAS, rows, answered.out_of_distribution);
+    encode(head(&served, &request), &request, &columns, &answered.answers)
+}
+
+fn answer_rows(answering: &Answering, request: &InferRequest) -> Result<Answered, Refusal> {
+    let records: Vec<&Map<String, Value>> = request.records.iter().collect();
+    let rows = answering.served.bundle.parse_all(&records).map_err(|problems| {
+        let found = problems.len();
+        let listed = problems
+            .iter()
+            .take(10)
+            .map(|problem| format!("{}: {}", problem.pointer, problem.message));
+        Refusal::bad(format!(
+            "{found} values are not valid: {}",
+            listed.collect::<Vec<_>>().join("; ")
+        ))
+    })?;
+    Ok(answering.rows(&rows)?)
+}
+
+fn head(served: &Served, request: &InferRequest) -> Map<String, Value> {
+    let mut head = Map::new();
+    head.insert("model_name".to_owned(), json!(served.name));
+    head.insert("model_version".to_owned(), json!(served.version.version.to_string()));
+    if let Some(id) = &request.id {
+        head.insert("id".to_owned(), json!(id));
+    }
+    head
+}
+
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
+    let Some(length) = headers.get(JSON_LENGTH) else {
+        return Ok(None);
+    };
+    let length = length.to_str().ok().and_then(|length| length.parse().ok());
+    length
+        .map(Some)
+        .ok_or_else(|| Refusal::bad("Inference-Header-Content-Length is no whole number"))
+}
