@@ -9,3 +9,4 @@ mod sql;
 mod support;
 mod tables;
 mod training;
+mod use_cases;
