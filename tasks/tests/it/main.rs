@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod core;
+mod formats;
 mod gate;
 mod real_records;
 mod simulated;
