@@ -16,5 +16,5 @@ mod tree;
 pub use config::{Candidate, HashSplit, LookupConfig, SliceConfig, SplitConfig, TargetConfig, TrainConfig};
 pub use evaluate::{accuracy_metrics, holdout_metrics};
 pub use line::{Line, PLACES};
-pub use rows::{ModelRows, numbers, read_rows, texts};
+pub use rows::{ModelRows, numbers, read_rows, texts, timestamps};
 pub use task::TrainModel;

@@ -148,7 +148,8 @@ pub fn texts(values: &FrameColumn, place: &str) -> Result<Vec<Option<String>>, T
     Ok(texts.iter().map(|value| value.and_then(normalize_text)).collect())
 }
 
-pub(super) fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>, TaskError> {
+/// Civil seconds of dates, times, and text that says one.
+pub fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>, TaskError> {
     if let DataType::Date | DataType::Datetime(..) = values.dtype() {
         let cast = values.cast(&DataType::Datetime(TimeUnit::Milliseconds, None));
         let cast = cast

@@ -4,6 +4,7 @@
 mod core;
 mod formats;
 mod gate;
+mod profile;
 mod real_records;
 mod simulated;
 mod sql;
