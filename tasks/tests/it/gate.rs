@@ -3,7 +3,7 @@
 use ratchet_core::plugin::Output;
 use serde_json::json;
 
-use crate::support::Stage;
+use crate::support::{Stage, keep_page};
 
 #[tokio::test]
 async fn a_table_that_meets_all_expectations_passes_unchanged() {
@@ -161,6 +161,7 @@ async fn the_page_says_what_failed_and_runs_nothing_that_a_table_holds() {
     assert_eq!(page.file_name, "gate.html");
     let blob = ratchet_tasks::table::to_blob_ref(&page.blob);
     let html = String::from_utf8(stage.bucket().await.get_blob(&blob).await.unwrap().to_vec()).unwrap();
+    keep_page("gate.html", &html);
     assert!(html.contains("The table does not pass") && html.contains("&lt;b&gt;3"));
     assert!(
         !html.contains("<b>") && !html.contains("<script") && !html.contains("http://") && !html.contains("https://")

@@ -7,7 +7,7 @@ use ratchet_core::plugin::{Output, Table};
 use ratchet_tasks::table::{self, About};
 use serde_json::json;
 
-use crate::support::{Stage, real_records};
+use crate::support::{Stage, keep_page, real_records};
 
 async fn profile(stage: &Stage, table: &Table) -> String {
     let outputs = stage.run("profile.report", json!({ "table": table })).await.unwrap();
@@ -26,6 +26,7 @@ async fn the_page_of_real_records_shows_every_column_and_stays_small() {
     };
     let table = stage.table("extract.file", json!({ "from": path })).await;
     let page = profile(&stage, &table).await;
+    keep_page("profile.html", &page);
     for column in &table.columns {
         assert!(
             page.contains(&format!("<h2><code>{}</code>", column.name)),

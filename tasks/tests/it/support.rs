@@ -109,6 +109,13 @@ impl Stage {
     }
 }
 
+/// Keeps a page as test output, for people to look at.
+pub fn keep_page(name: &str, html: &str) {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, html).unwrap();
+    println!("kept {}", path.display());
+}
+
 /// A file of real records. None, with a line that says so, if it is not there: the test counts as skipped.
 pub fn real_records(name: &str) -> Option<String> {
     let directory = std::env::var_os("RATCHET_TEST_DATA").map_or_else(
