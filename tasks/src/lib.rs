@@ -6,6 +6,7 @@
 //!    before anything else. The text becomes a table: types are inferred over the whole file and text stays as it came.
 //! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
 //!    that names the expectation, the value seen and the rows.
+//!    [`profile`] shows what a table looks like.
 //! 3. [`transform`] reshapes tables by SQL. What comes out is sorted by a declared key, so that the same rows have the
 //!    same bytes on every machine.
 //!
@@ -23,8 +24,10 @@ pub mod blocking;
 pub mod compare;
 pub mod core;
 pub mod extract;
+mod html;
 pub mod known;
 pub mod nearest;
+pub mod profile;
 pub mod promote;
 pub mod quality;
 pub mod simulate;
@@ -45,6 +48,7 @@ pub fn registry() -> Registry {
         .add::<crate::core::Exec>()
         .add::<extract::File>()
         .add::<quality::Gate>()
+        .add::<profile::Profile>()
         .add::<transform::Sql>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()

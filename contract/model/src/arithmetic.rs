@@ -21,6 +21,11 @@ pub fn cos(x: f64) -> f64 {
     libm::cos(x)
 }
 
+/// Arc sine, in radians.
+pub fn asin(x: f64) -> f64 {
+    libm::asin(x)
+}
+
 /// The logistic function: log odds to probability.
 pub fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + exp(-x))

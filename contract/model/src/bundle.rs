@@ -50,11 +50,15 @@ fn damaged(problem: impl Into<String>) -> BundleError {
     BundleError::Damaged(problem.into())
 }
 
-/// The rows that trained a model, by their time column, in seconds of the civil calendar.
+/// The rows that trained a model, by their time column, in seconds of the civil calendar; without a time, by the
+/// hash of their key, which puts a row at a place from 0 to a million that it keeps in every version of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Column that says when a row happened.
+    /// Column that says when a row happened; empty if `key` is not.
     pub time: String,
+    /// Columns whose hash places a row; empty if `time` is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
     /// First row.
     pub from: i64,
     /// Rows before this instant trained the model.

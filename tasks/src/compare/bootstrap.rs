@@ -1,4 +1,5 @@
-//! Is one model better than another? Rows of one day are not independent, so days are drawn, not rows.
+//! Is one model better than another? Rows of one block (a day, a courier, a cell on the map) are not
+//! independent, so blocks are drawn, not rows.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::simulate::random::Random;
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
 
-/// Fewer days than these decide nothing.
+/// Fewer blocks than these decide nothing.
 pub const FEWEST_BLOCKS: usize = 10;
 
 /// What a comparison came to.
@@ -41,7 +42,7 @@ impl Verdict {
 pub struct Effect {
     /// Rows.
     pub rows: usize,
-    /// Days.
+    /// Blocks.
     pub blocks: usize,
     /// Mean gain; positive where the challenger is better.
     pub gain: f64,
@@ -51,17 +52,17 @@ pub struct Effect {
     pub lower: f64,
     /// Upper end.
     pub upper: f64,
-    /// The smallest gain that as many days would show in four of five tries.
+    /// The smallest gain that as many blocks would show in four of five tries.
     pub detectable: f64,
 }
 
-/// The gain per row with its interval, by a bootstrap of whole days (Kuensch 1989; Cameron, Gelbach and Miller 2008):
+/// The gain per row with its interval, by a bootstrap of whole blocks (Kuensch 1989; Cameron, Gelbach and Miller 2008):
 /// the standard error of the resampled mean, with the quantile of Student's t at blocks - 1 degrees of freedom. `None`
-/// with fewer than two days.
-pub fn block_effect(gains: &[f64], days: &[i64], seed: u64) -> Option<Effect> {
+/// with fewer than two blocks.
+pub fn block_effect(gains: &[f64], labels: &[i64], seed: u64) -> Option<Effect> {
     let mut blocks: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
-    for (gain, day) in gains.iter().zip(days) {
-        let block = blocks.entry(*day).or_default();
+    for (gain, label) in gains.iter().zip(labels) {
+        let block = blocks.entry(*label).or_default();
         block.0 += gain;
         block.1 += 1.0;
     }
@@ -88,7 +89,7 @@ pub fn block_effect(gains: &[f64], days: &[i64], seed: u64) -> Option<Effect> {
         .collect();
     let center = means.iter().sum::<f64>() / RESAMPLES as f64;
     let variance = means.iter().map(|mean| (mean - center) * (mean - center)).sum::<f64>() / (RESAMPLES as f64 - 1.0);
-    // A resample of B days varies by (B - 1) / B of what B new days would.
+    // A resample of B blocks varies by (B - 1) / B of what B new blocks would.
     let count = blocks.len() as f64;
     let standard_error = (variance * count / (count - 1.0)).sqrt();
     let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
@@ -106,7 +107,7 @@ pub fn block_effect(gains: &[f64], days: &[i64], seed: u64) -> Option<Effect> {
 }
 
 /// The verdict: better when the whole interval lies above `margin`; not better when it lies below the smallest gain
-/// worth having; inconclusive otherwise, and always with fewer than [`FEWEST_BLOCKS`] days.
+/// worth having; inconclusive otherwise, and always with fewer than [`FEWEST_BLOCKS`] blocks.
 pub fn verdict(effect: &Effect, margin: f64, worth: f64) -> Verdict {
     if effect.blocks < FEWEST_BLOCKS {
         Verdict::Inconclusive

@@ -29,16 +29,19 @@ pub fn markdown(comparison: &Value) -> String {
         ));
     }
     page.push_str(&format!(
-        "\n{} rows of {} days were compared; {} rows in a training window were left out.\n\nMean gain in {}: {} (95 % interval {} to {}); \
-         as many days would show a gain of {} in four of five tries. Whole days are resampled, because rows of one day are not independent.\n",
+        "\n{} rows of {} {} were compared; {} rows in a training window were left out.\n\nMean gain in {}: {} (95 % interval {} to {}); \
+         as many {} would show a gain of {} in four of five tries. Whole {} are resampled, because rows within one are not independent.\n",
         text("/effect/rows"),
         text("/effect/blocks"),
+        text("/blocks"),
         text("/rows_left_out"),
         text("/loss"),
         text("/effect/gain"),
         text("/effect/lower"),
         text("/effect/upper"),
+        text("/blocks"),
         text("/effect/detectable"),
+        text("/blocks"),
     ));
     page
 }

@@ -13,11 +13,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::blocks::{BlockConfig, labels, noun};
 use super::bootstrap::{Effect, FEWEST_BLOCKS, Verdict, block_effect, verdict};
 use super::report::markdown;
 use crate::blocking::blocking;
 use crate::table::{self, open_bucket, place_of, to_blob, to_blob_ref};
-use crate::train::{ModelRows, accuracy_metrics, read_rows};
+use crate::train::{Line, ModelRows, PLACES, accuracy_metrics, read_rows};
 
 /// Compares a new version with the one in production, on the holdout rows that neither was trained on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,9 @@ pub struct CompareConfig {
     /// Smallest gain worth having, as a share of the opponent's loss: a challenger that surely gains less is not better.
     #[serde(default = "default_worth")]
     pub worth: f64,
+    /// What makes rows alike, so that they are drawn together. Default: rows of one day; without a time, of one key.
+    #[serde(default)]
+    pub blocks: Option<BlockConfig>,
 }
 
 fn default_alias() -> String {
@@ -98,6 +102,13 @@ impl Plugin for CompareChampion {
                 });
             }
         }
+        if let Some((message, help)) = config.blocks.as_ref().and_then(BlockConfig::problem) {
+            problems.push(ConfigProblem {
+                pointer: "/blocks".to_owned(),
+                message,
+                help: Some(help),
+            });
+        }
         problems
     }
 
@@ -122,9 +133,10 @@ impl Plugin for CompareChampion {
                     &settings.table,
                     &content.schema,
                     &content.target,
-                    &content.window.time,
+                    &Line::of(&content.window),
                 )
             };
+            refuse_another_line(&challenger, champion.as_ref())?;
             let own = rows(&challenger)?;
             let others = match &champion {
                 Some(champion) => Some(rows(&champion.bundle).map_err(|error| {
@@ -140,6 +152,14 @@ impl Plugin for CompareChampion {
                 })?),
                 None => None,
             };
+            let blocks = match &settings.blocks {
+                None => own.time.clone(),
+                Some(blocks) => {
+                    let labels = labels(blocks, &frame, &place_of(&settings.table))?;
+                    own.kept.iter().map(|row| labels[*row]).collect()
+                }
+            };
+            let own = Judged { rows: own, blocks };
             compare(&settings, &challenger, champion.as_ref(), &own, others.as_ref(), seed)
         })
         .await?;
@@ -202,6 +222,26 @@ async fn champion(bucket: &Bucket, model: &str, alias: &str) -> Result<Option<Ch
     }))
 }
 
+/// A row may judge both models only if it is known where both cut it off; two lines tell nothing of each other.
+fn refuse_another_line(challenger: &Bundle, champion: Option<&Champion>) -> Result<(), TaskError> {
+    let Some(champion) = champion else { return Ok(()) };
+    let said = |bundle: &Bundle| match Line::of(&bundle.content().window) {
+        Line::Time(column) => format!("by the time in `{column}`"),
+        Line::Hash(key) => format!("by a hash of {}", key.join(", ")),
+    };
+    let (ours, theirs) = (said(challenger), said(&champion.bundle));
+    if ours == theirs {
+        return Ok(());
+    }
+    let name = &challenger.content().name;
+    let message = format!(
+        "the challenger was split {ours}, the champion {name}@{} {theirs}: which rows the champion learnt from is not known",
+        champion.version
+    );
+    Err(TaskError::permanent(message)
+        .with_help("a champion that was split another way has to be replaced by a person: `ratchet models promote`"))
+}
+
 /// The loss of one row: absolute error, Brier score, or ranked probability score.
 fn loss(target: &Target, prediction: &Prediction, truth: f64) -> f64 {
     match &target.kind {
@@ -256,16 +296,24 @@ fn baseline(target: &Target, training: &[f64]) -> Prediction {
     }
 }
 
+/// Rows with what makes them alike.
+struct Judged {
+    rows: ModelRows,
+    blocks: Vec<i64>,
+}
+
 fn compare(
     config: &CompareConfig,
     challenger: &Bundle,
     champion: Option<&Champion>,
-    own: &ModelRows,
+    judged: &Judged,
     others: Option<&ModelRows>,
     seed: u64,
 ) -> Result<Value, TaskError> {
     let content = challenger.content();
+    let own = &judged.rows;
     let window = &content.window;
+    let line = Line::of(window);
     let usable: Vec<usize> = (0..own.time.len())
         .filter(|row| !own.truth[*row].is_nan() && (window.until..window.holdout_until).contains(&own.time[*row]))
         .collect();
@@ -335,14 +383,18 @@ fn compare(
         .zip(&own_losses)
         .map(|(other, own)| other - own)
         .collect();
-    let days: Vec<i64> = rows.iter().map(|row| own.time[*row].div_euclid(86_400)).collect();
+    let blocks: Vec<i64> = match (&config.blocks, line) {
+        (None, Line::Time(_)) => rows.iter().map(|row| judged.blocks[*row].div_euclid(DAY)).collect(),
+        _ => rows.iter().map(|row| judged.blocks[*row]).collect(),
+    };
+    let noun = noun(config.blocks.as_ref(), &line);
     let other_loss = metrics::mean(other_losses.iter().copied());
     let same = champion.is_some()
         && predictions
             .iter()
             .zip(&other_predictions)
             .all(|(a, b)| a.value == b.value && a.probabilities == b.probabilities);
-    let effect = block_effect(&gains, &days, seed);
+    let effect = block_effect(&gains, &blocks, seed);
     let (verdict, reason) = decide(
         config,
         effect.as_ref(),
@@ -350,17 +402,18 @@ fn compare(
         same && !rows.is_empty(),
         &opponent,
         loss_name(&content.target),
+        &noun,
     );
     let own_metrics = accuracy_metrics(challenger, &predictions, &truth);
     let finite = |map: BTreeMap<String, f64>| -> BTreeMap<String, f64> {
         map.into_iter().filter(|(_, value)| value.is_finite()).collect()
     };
     Ok(json!({
-        "challenger": {"name": content.name, "version": config.challenger.version, "digest": config.challenger.bundle.sha256, "until": format_timestamp(window.until)},
+        "challenger": {"name": content.name, "version": config.challenger.version, "digest": config.challenger.bundle.sha256, "until": until(challenger)},
         "champion": champion.map(|champion| json!({
             "version": champion.version,
             "digest": champion.digest,
-            "until": format_timestamp(champion.bundle.content().window.until),
+            "until": until(&champion.bundle),
         })),
         "opponent": opponent,
         "alias": config.alias,
@@ -371,10 +424,31 @@ fn compare(
         "margin": config.margin,
         "worth": config.worth,
         "metrics": {"challenger": finite(own_metrics), "opponent": finite(other_metrics)},
-        "holdout": {"from": format_timestamp(seen_until), "until": format_timestamp(window.holdout_until)},
+        "holdout": {"from": place_on(&line, seen_until), "until": place_on(&line, window.holdout_until)},
+        "blocks": noun,
         "rows_left_out": left_out,
         "simulated": content.simulated,
     }))
+}
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// The last instant that a model learnt from; none where its rows have no time.
+fn until(bundle: &Bundle) -> Option<String> {
+    let window = &bundle.content().window;
+    match Line::of(window) {
+        Line::Time(_) => Some(format_timestamp(window.until)),
+        Line::Hash(_) => None,
+    }
+}
+
+/// A place on the line for people: an instant, or a share of the keys.
+fn place_on(line: &Line<'_>, place: i64) -> Value {
+    match line {
+        Line::Time(_) => json!(format_timestamp(place)),
+        Line::Hash(_) => json!(place as f64 / PLACES as f64),
+    }
 }
 
 fn decide(
@@ -384,6 +458,7 @@ fn decide(
     same: bool,
     opponent: &str,
     loss: &str,
+    noun: &str,
 ) -> (Verdict, String) {
     if same {
         return (
@@ -395,7 +470,7 @@ fn decide(
         return (
             Verdict::Inconclusive,
             format!(
-                "there are rows of fewer than two days that neither was trained on; {FEWEST_BLOCKS} days are the least"
+                "there are rows of fewer than two {noun} that neither was trained on; {FEWEST_BLOCKS} {noun} are the least"
             ),
         );
     };
@@ -403,7 +478,7 @@ fn decide(
     let verdict = verdict(effect, margin, worth);
     let percent = |gain: f64| gain / other_loss * 100.0;
     let gain = format!(
-        "{loss} {} by {:.2} % against {opponent} (95 % interval {:.2} to {:.2} %) on {} rows of {} days",
+        "{loss} {} by {:.2} % against {opponent} (95 % interval {:.2} to {:.2} %) on {} rows of {} {noun}",
         if effect.gain >= 0.0 { "falls" } else { "rises" },
         percent(effect.gain).abs(),
         percent(effect.lower),
@@ -415,7 +490,7 @@ fn decide(
         Verdict::Better => gain,
         Verdict::NotBetter => format!("{gain}; a gain of {:.2} % is ruled out", percent(worth.max(margin))),
         Verdict::Inconclusive if effect.blocks < FEWEST_BLOCKS => {
-            format!("{gain}; {FEWEST_BLOCKS} days are the least that decide")
+            format!("{gain}; {FEWEST_BLOCKS} {noun} are the least that decide")
         }
         Verdict::Inconclusive => format!(
             "{gain}; these rows would have shown a gain of {:.2} %",

@@ -27,7 +27,7 @@ const NOT_TEXT: [(&[u8], &str, &str); 7] = [
         "compressed with bzip2",
         "decompress it first; gzip is read as it is",
     ),
-    (b"PAR1", "a Parquet file", "give its rows as CSV"),
+    (b"PAR1", "a Parquet file", "say `format: parquet`"),
     (b"\xff\xfe", "text in UTF-16", "save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16", "save it as UTF-8"),
 ];
@@ -41,11 +41,7 @@ pub fn to_text(raw: &[u8], from: &str) -> Result<String, TaskError> {
         return Err(TaskError::permanent(format!("`{from}` is empty (0 bytes)"))
             .with_help("check that it was fetched or written whole"));
     }
-    let content = if raw.starts_with(&[0x1f, 0x8b]) {
-        gunzip(raw, from)?
-    } else {
-        raw.to_vec()
-    };
+    let content = unpack(raw, from)?;
     for (beginning, what, help) in NOT_TEXT {
         if content.starts_with(beginning) {
             return Err(TaskError::permanent(format!("`{from}` is {what}, not delimited text")).with_help(help));
@@ -60,6 +56,18 @@ pub fn to_text(raw: &[u8], from: &str) -> Result<String, TaskError> {
             .with_help("check that it was fetched or written whole"));
     }
     Ok(text)
+}
+
+/// Decompresses what begins like gzip.
+///
+/// # Errors
+/// A damaged or cut-off gzip stream.
+pub fn unpack(raw: &[u8], from: &str) -> Result<Vec<u8>, TaskError> {
+    if raw.starts_with(&[0x1f, 0x8b]) {
+        gunzip(raw, from)
+    } else {
+        Ok(raw.to_vec())
+    }
 }
 
 fn gunzip(raw: &[u8], from: &str) -> Result<Vec<u8>, TaskError> {

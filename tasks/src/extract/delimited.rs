@@ -181,7 +181,7 @@ fn infer_types(
 }
 
 /// A column under construction.
-enum Builder {
+pub(super) enum Builder {
     Integer(Vec<Option<i64>>),
     Number(Vec<Option<f64>>),
     Text(Vec<Option<String>>),
@@ -191,7 +191,7 @@ enum Builder {
 }
 
 impl Builder {
-    fn new(kind: ColumnType, rows: usize) -> Builder {
+    pub(super) fn new(kind: ColumnType, rows: usize) -> Builder {
         match kind {
             ColumnType::Integer => Builder::Integer(Vec::with_capacity(rows)),
             ColumnType::Number => Builder::Number(Vec::with_capacity(rows)),
@@ -203,7 +203,7 @@ impl Builder {
     }
 
     /// Takes a value. On failure says what it should have been. Blanks around a declared number or date do not count.
-    fn push(&mut self, value: Option<&str>) -> Result<(), &'static str> {
+    pub(super) fn push(&mut self, value: Option<&str>) -> Result<(), &'static str> {
         fn parsed<T>(
             values: &mut Vec<Option<T>>,
             value: Option<&str>,
@@ -246,7 +246,7 @@ impl Builder {
         }
     }
 
-    fn finish(self, name: &str) -> Result<Column, TaskError> {
+    pub(super) fn finish(self, name: &str) -> Result<Column, TaskError> {
         let name = name.into();
         let cast = |series: Series, kind: DataType| {
             series

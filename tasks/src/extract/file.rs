@@ -1,21 +1,26 @@
 //! `extract.file`.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use async_trait::async_trait;
+use polars::prelude::DataFrame;
+use polars_io::SerReader;
+use polars_io::parquet::read::ParquetReader;
 use ratchet_core::plugin::{
     ColumnType, ConfigProblem, Output, Outputs, Plugin, Port, PortKind, TaskContext, TaskError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::format::FileFormat;
 use super::source::Source;
-use super::{content, delimited};
+use super::{content, delimited, records};
 use crate::blocking::blocking;
 use crate::known::KnownColumns;
 use crate::table;
 
-/// Reads delimited text into a table.
+/// Reads a file into a table.
 pub struct File;
 
 /// Configuration of `extract.file`.
@@ -25,6 +30,10 @@ pub struct FileConfig {
     /// Where the records are: a path (relative to the working directory), `file://`, `s3://bucket/key`, or
     /// `simulated://NAME?rows=&seed=`. Gzip is recognized by content.
     pub from: String,
+    /// How the records are written. Default: Parquet by content, JSON by the ending of the name
+    /// (`.json`, `.ndjson`, `.jsonl`), delimited text otherwise.
+    #[serde(default)]
+    pub format: Option<FileFormat>,
     /// One character between fields. Default: whichever of `,` `;` tab `|` stands most often in the header.
     #[serde(default)]
     pub delimiter: Option<String>,
@@ -51,7 +60,7 @@ fn default_null_values() -> Vec<String> {
 impl Plugin for File {
     type Config = FileConfig;
     const NAME: &'static str = "extract.file";
-    const SUMMARY: &'static str = "Reads delimited text (a file, S3, or a simulated source) into a table.";
+    const SUMMARY: &'static str = "Reads CSV, Parquet or JSON (a file, S3, or a simulated source) into a table.";
 
     fn outputs() -> Vec<Port> {
         vec![Port {
@@ -114,11 +123,8 @@ impl Plugin for File {
             null_values: config.null_values.clone(),
         };
         let (bytes, from) = (fetched.bytes, fetched.address.clone());
-        let frame = blocking(&format!("reading {from}"), move || {
-            let text = content::to_text(&bytes, &from)?;
-            delimited::read(&text, &layout, &from)
-        })
-        .await?;
+        let format = config.format;
+        let frame = blocking(&format!("reading {from}"), move || read(&bytes, format, &layout, &from)).await?;
         for (name, _) in config.known.iter() {
             table::column(&frame, name, &format!("`{}`", fetched.address)).map_err(|mut error| {
                 error.message.push_str(", but `known` names it");
@@ -142,6 +148,30 @@ impl Plugin for File {
             fetched.address
         ));
         Ok(Outputs::default().with("table", Output::Table(table)))
+    }
+}
+
+/// Bytes of any format to a frame.
+fn read(
+    bytes: &[u8],
+    format: Option<FileFormat>,
+    layout: &delimited::Layout,
+    from: &str,
+) -> Result<DataFrame, TaskError> {
+    let content = content::unpack(bytes, from)?;
+    let text = || content::to_text(&content, from);
+    match format.unwrap_or_else(|| FileFormat::of(&content, from)) {
+        FileFormat::Csv => delimited::read(&text()?, layout, from),
+        FileFormat::Ndjson => records::to_frame(records::from_lines(&text()?, from)?, layout, from),
+        FileFormat::Json => records::to_frame(records::from_array(&text()?, from)?, layout, from),
+        FileFormat::Parquet if !layout.types.is_empty() => Err(TaskError::permanent(format!(
+            "`{from}` is Parquet, which says the types of its columns itself"
+        ))
+        .with_help("leave `types` out, and cast in SQL what has to be of another type")),
+        FileFormat::Parquet => ParquetReader::new(Cursor::new(content)).finish().map_err(|error| {
+            TaskError::permanent(format!("`{from}` cannot be read as Parquet: {error}"))
+                .with_help("check that it was fetched or written whole")
+        }),
     }
 }
 

@@ -3,7 +3,10 @@
 mod content;
 mod delimited;
 mod file;
+mod format;
 mod infer;
+mod records;
 mod source;
 
 pub use file::{File, FileConfig};
+pub use format::FileFormat;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType};
-use ratchet_core::plugin::TaskError;
+use ratchet_core::plugin::{Table, TaskError};
 use serde_json::{Value, json};
 
 use super::expectation::{Allowed, Between, Expectation, NullShare, RowCount, Severity, Unique};
@@ -23,6 +23,7 @@ pub fn check(
     expectation: &Expectation,
     frame: &DataFrame,
     key: &[String],
+    around: &Surroundings,
     place: &str,
 ) -> Result<Vec<Finding>, TaskError> {
     let rows = Rows { frame, key };
@@ -36,13 +37,34 @@ pub fn check(
         Expectation::Unique(expectation) => Ok(vec![unique(expectation, &rows, place)?]),
         Expectation::Between(expectation) => Ok(vec![between(expectation, &rows, place)?]),
         Expectation::Allowed(expectation) => Ok(vec![allowed(expectation, &rows, place)?]),
+        Expectation::Pattern(rule) => Ok(vec![rule.check(&rows, place)?]),
+        Expectation::Freshness(rule) => Ok(vec![rule.check(&rows, around.now, place)?]),
+        Expectation::Monotone(rule) => Ok(vec![rule.check(&rows, place)?]),
+        Expectation::Compare(rule) => Ok(vec![rule.check(&rows, place)?]),
+        Expectation::Referential(rule) => {
+            let other = around.tables.iter().find(|(table, _)| *table == rule.table);
+            let (_, other) =
+                other.ok_or_else(|| TaskError::permanent(format!("{} was not read", table::place_of(&rule.table))))?;
+            Ok(vec![rule.check(&rows, other, place)?])
+        }
+        Expectation::Leak(rule) => rule.check(&rows, place),
+        Expectation::Query(rule) => Ok(vec![rule.check(&rows)?]),
     }
 }
 
+/// What a rule may ask beside the table.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The run's logical date in seconds.
+    pub now: i64,
+    /// Other tables that rules refer to.
+    pub tables: Vec<(Table, DataFrame)>,
+}
+
 /// The rows of a table and how to show one.
-struct Rows<'a> {
-    frame: &'a DataFrame,
-    key: &'a [String],
+pub(super) struct Rows<'a> {
+    pub(super) frame: &'a DataFrame,
+    pub(super) key: &'a [String],
 }
 
 impl Rows<'_> {
@@ -64,7 +86,7 @@ impl Rows<'_> {
             .collect()
     }
 
-    fn finding(&self, draft: Draft, offending: &[usize]) -> Result<Finding, TaskError> {
+    pub(super) fn finding(&self, draft: Draft, offending: &[usize]) -> Result<Finding, TaskError> {
         let Draft {
             expectation,
             severity,
@@ -90,13 +112,13 @@ impl Rows<'_> {
 }
 
 /// A finding without its rows.
-struct Draft {
-    expectation: String,
-    severity: Severity,
-    passed: bool,
-    seen: f64,
-    detail: String,
-    threshold: Value,
+pub(super) struct Draft {
+    pub(super) expectation: String,
+    pub(super) severity: Severity,
+    pub(super) passed: bool,
+    pub(super) seen: f64,
+    pub(super) detail: String,
+    pub(super) threshold: Value,
 }
 
 fn row_count(expectation: &RowCount, frame: &DataFrame) -> Finding {
@@ -268,7 +290,7 @@ fn allowed(expectation: &Allowed, rows: &Rows, place: &str) -> Result<Finding, T
     rows.finding(draft, &offending)
 }
 
-fn share(part: usize, whole: usize) -> f64 {
+pub(super) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
@@ -283,7 +305,7 @@ fn bounds(name: &str, min: Option<String>, max: Option<String>) -> String {
 }
 
 /// Which values are null; a number that is not a number counts as one.
-fn is_null(column: &Column) -> Result<Vec<bool>, TaskError> {
+pub(super) fn is_null(column: &Column) -> Result<Vec<bool>, TaskError> {
     if column.dtype() == &DataType::Float64 {
         let numbers = column.f64().map_err(|error| TaskError::permanent(error.to_string()))?;
         return Ok(numbers.iter().map(|number| number.is_none_or(f64::is_nan)).collect());
@@ -362,9 +384,15 @@ mod tests {
 
     fn only(yaml: Value) -> Finding {
         let expectation: Expectation = serde_json::from_value(yaml).unwrap();
-        check(&expectation, &frame(), &["id".to_owned()], "table `t`")
-            .unwrap()
-            .remove(0)
+        check(
+            &expectation,
+            &frame(),
+            &["id".to_owned()],
+            &Surroundings::default(),
+            "table `t`",
+        )
+        .unwrap()
+        .remove(0)
     }
 
     #[test]
@@ -405,13 +433,13 @@ mod tests {
     #[test]
     fn a_wrong_column_is_an_error_with_the_nearest_name() {
         let expectation: Expectation = serde_json::from_value(json!({ "unique": { "columns": ["idd"] } })).unwrap();
-        let error = check(&expectation, &frame(), &[], "table `t`").unwrap_err();
+        let error = check(&expectation, &frame(), &[], &Surroundings::default(), "table `t`").unwrap_err();
         assert!(error.to_string().contains("table `t` has no column `idd`"), "{error}");
         assert!(error.to_string().contains("did you mean `id`?"), "{error}");
         let expectation: Expectation =
             serde_json::from_value(json!({ "between": { "column": "kind", "min": 1 } })).unwrap();
         assert!(
-            check(&expectation, &frame(), &[], "table `t`")
+            check(&expectation, &frame(), &[], &Surroundings::default(), "table `t`")
                 .unwrap_err()
                 .message
                 .contains("is text")
@@ -423,7 +451,9 @@ mod tests {
         let frame = df!("n" => (0..100_i64).collect::<Vec<_>>()).unwrap();
         let expectation: Expectation =
             serde_json::from_value(json!({ "between": { "column": "n", "min": 50 } })).unwrap();
-        let finding = check(&expectation, &frame, &[], "t").unwrap().remove(0);
+        let finding = check(&expectation, &frame, &[], &Surroundings::default(), "t")
+            .unwrap()
+            .remove(0);
         assert_eq!((finding.offending, finding.first_rows.len()), (50, 20));
         assert!(finding.sentence().ends_with("(rows 0, 1, 2, ...)"));
     }

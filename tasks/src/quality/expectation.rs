@@ -1,5 +1,6 @@
 //! What people write under `expect`.
 
+use super::rules::{Compare, Freshness, Leak, Monotone, Pattern, Query, Referential};
 use ratchet_core::plugin::ConfigProblem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,20 @@ pub enum Expectation {
     Between(Between),
     /// At least a share of a column's values is one of a list.
     Allowed(Allowed),
+    /// At least a share of a column's text matches a regular expression.
+    Pattern(Pattern),
+    /// The newest value of a column is not too old.
+    Freshness(Freshness),
+    /// A column never falls from one row to the next.
+    Monotone(Monotone),
+    /// One column is at most another in at least a share of the rows.
+    Compare(Compare),
+    /// At least a share of a column's values stands in a column of another table.
+    Referential(Referential),
+    /// No column is nearly the target.
+    Leak(Leak),
+    /// A query over the table, called `rows`, returns nothing.
+    Query(Query),
 }
 
 /// Bounds of the number of rows.
@@ -108,7 +123,7 @@ pub struct Allowed {
     pub severity: Severity,
 }
 
-fn one() -> f64 {
+pub(super) fn one() -> f64 {
     1.0
 }
 
@@ -121,6 +136,13 @@ impl Expectation {
             Expectation::Unique(expectation) => expectation.severity,
             Expectation::Between(expectation) => expectation.severity,
             Expectation::Allowed(expectation) => expectation.severity,
+            Expectation::Pattern(expectation) => expectation.severity,
+            Expectation::Freshness(expectation) => expectation.severity,
+            Expectation::Monotone(expectation) => expectation.severity,
+            Expectation::Compare(expectation) => expectation.severity,
+            Expectation::Referential(expectation) => expectation.severity,
+            Expectation::Leak(expectation) => expectation.severity,
+            Expectation::Query(expectation) => expectation.severity,
         }
     }
 
@@ -136,6 +158,21 @@ impl Expectation {
         };
         let bad_share = |share: f64| !(0.0..=1.0).contains(&share);
         match self {
+            Expectation::Pattern(rule) => return rule.problems(pointer),
+            Expectation::Freshness(rule) => return rule.problems(pointer),
+            Expectation::Compare(rule) => return rule.problems(pointer),
+            Expectation::Referential(rule) => return rule.problems(pointer),
+            Expectation::Leak(rule) => return rule.problems(pointer),
+            Expectation::Monotone(_) => {}
+            Expectation::Query(rule) => {
+                if rule.sql.trim().is_empty() {
+                    problem(
+                        "query/sql",
+                        "holds no statement".to_owned(),
+                        "write one SELECT over `rows`",
+                    );
+                }
+            }
             Expectation::RowCount(RowCount { min, max, .. }) => match (min, max) {
                 (None, None) => problem(
                     "row_count",

@@ -8,9 +8,10 @@ use ratchet_core::plugin::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::check;
+use super::check::{Surroundings, check};
 use super::expectation::{Expectation, Severity};
 use super::finding::{Finding, GateReport};
+use super::page::page;
 use crate::blocking::blocking;
 use crate::table;
 
@@ -48,6 +49,11 @@ impl Plugin for Gate {
                 kind: PortKind::Report,
                 description: "Every expectation with the value seen and the offending rows (`gate.json`).",
             },
+            Port {
+                name: "page",
+                kind: PortKind::Report,
+                description: "The same for people: one HTML file that needs nothing else (`gate.html`).",
+            },
         ]
     }
 
@@ -73,12 +79,25 @@ impl Plugin for Gate {
         for name in &config.key {
             table::column(&frame, name, &place)?;
         }
+        let mut around = Surroundings {
+            now: context.run.logical_date.as_second(),
+            tables: Vec::new(),
+        };
+        for expectation in &config.expect {
+            if let Expectation::Referential(rule) = expectation
+                && !around.tables.iter().any(|(table, _)| *table == rule.table)
+            {
+                around
+                    .tables
+                    .push((rule.table.clone(), table::read(&bucket, &rule.table).await?));
+            }
+        }
         let GateConfig { table, expect, key } = config;
         let rows = frame.height() as u64;
         let findings = blocking("the gate", move || {
             let mut findings = Vec::new();
             for expectation in &expect {
-                findings.extend(check(expectation, &frame, &key, &place)?);
+                findings.extend(check(expectation, &frame, &key, &around, &place)?);
             }
             Ok(findings)
         })
@@ -99,11 +118,21 @@ impl Plugin for Gate {
             rows,
             findings,
         };
-        let port = Output::Report(write_report(&bucket, &report).await?);
+        let written = write_report(&bucket, &report).await?;
+        let blob = bucket
+            .put_blob(page(&report).into_bytes().into())
+            .await
+            .map_err(table::from_bucket)?;
+        let page = Report {
+            summary: written.summary.clone(),
+            file_name: "gate.html".to_owned(),
+            blob: table::to_blob(&blob),
+        };
+        let reports = Outputs::default()
+            .with("report", Output::Report(written))
+            .with("page", Output::Report(page));
         if report.passed {
-            return Ok(Outputs::default()
-                .with("table", Output::Table(table))
-                .with("report", port));
+            return Ok(reports.with("table", Output::Table(table)));
         }
         let failed: Vec<String> = report
             .findings
@@ -113,7 +142,7 @@ impl Plugin for Gate {
             .collect();
         Err(TaskError::permanent(failed.join("\n"))
             .with_help("look at the rows in the report gate.json, then correct the source or the expectation")
-            .with_outputs(Outputs::default().with("report", port)))
+            .with_outputs(reports))
     }
 }
 

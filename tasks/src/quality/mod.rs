@@ -4,8 +4,12 @@ mod check;
 mod expectation;
 mod finding;
 mod gate;
+mod page;
+mod rules;
 
-pub use check::check;
+pub use check::{Surroundings, check};
 pub use expectation::{Allowed, Between, Expectation, NullShare, RowCount, Severity, Unique};
 pub use finding::{Finding, GateReport, OffendingRow};
 pub use gate::{Gate, GateConfig};
+pub(crate) use rules::correlation;
+pub use rules::{Compare, Freshness, Leak, Monotone, Pattern, Query, Referential};

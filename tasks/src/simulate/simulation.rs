@@ -3,14 +3,11 @@
 use jiff::civil::Date;
 use ratchet_core::plugin::TaskError;
 
-use super::lfb;
+use super::{delivery, housing, lfb, weather};
 use crate::nearest::suggestion;
 
 /// Sources that can be simulated.
-const NAMES: [&str; 1] = ["lfb"];
-
-/// Parameters of an address.
-const PARAMETERS: [&str; 4] = ["rows", "seed", "from", "days"];
+const NAMES: [&str; 4] = ["lfb", "housing", "delivery", "weather"];
 
 /// The most rows of one simulation.
 const MOST_ROWS: u64 = 5_000_000;
@@ -18,9 +15,53 @@ const MOST_ROWS: u64 = 5_000_000;
 /// The most days of one simulation: ten years.
 const MOST_DAYS: u64 = 3_660;
 
+/// What the rows are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Incidents of a fire brigade.
+    Lfb,
+    /// Blocks of houses.
+    Housing,
+    /// Deliveries of food.
+    Delivery,
+    /// Hourly weather; the days say how many rows there are.
+    Weather,
+}
+
+impl Subject {
+    fn parse(name: &str) -> Option<Subject> {
+        match name {
+            "lfb" => Some(Subject::Lfb),
+            "housing" => Some(Subject::Housing),
+            "delivery" => Some(Subject::Delivery),
+            "weather" => Some(Subject::Weather),
+            _ => None,
+        }
+    }
+
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Subject::Lfb => &["rows", "seed", "from", "days"],
+            Subject::Housing | Subject::Delivery => &["rows", "seed"],
+            Subject::Weather => &["seed", "from", "days"],
+        }
+    }
+
+    fn example(self) -> &'static str {
+        match self {
+            Subject::Lfb => "simulated://lfb?rows=40000&seed=7&from=2024-01-01&days=120",
+            Subject::Housing => "simulated://housing?rows=20000&seed=7",
+            Subject::Delivery => "simulated://delivery?rows=20000&seed=7",
+            Subject::Weather => "simulated://weather?seed=7&from=2010-01-01&days=1461",
+        }
+    }
+}
+
 /// What is to be simulated. The same values give the same bytes, on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Simulation {
+    /// What the rows are about.
+    pub subject: Subject,
     /// Number of rows.
     pub rows: u64,
     /// Seed of the random numbers.
@@ -32,7 +73,8 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Reads an address. What it leaves out has its default: 40,000 rows, seed 7, 120 days from 2024-01-01.
+    /// Reads an address. What it leaves out has its default: seed 7 and 40,000 rows over 120 days from 2024-01-01 for
+    /// `lfb`, 20,000 rows for `housing` and `delivery`, four years from 2010-01-01 for `weather`.
     ///
     /// # Errors
     /// A name, a parameter or a value that is not known, as a message and a remedy.
@@ -40,19 +82,32 @@ impl Simulation {
         let rest = address.strip_prefix("simulated://").unwrap_or(address);
         let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
         let name = name.trim_end_matches('/');
-        if !NAMES.contains(&name) {
+        let Some(subject) = Subject::parse(name) else {
             return Err((
                 format!("`{name}` is not a source that can be simulated"),
                 suggestion(name, &NAMES, "sources"),
             ));
-        }
-        let mut simulation = Simulation {
-            rows: 40_000,
-            seed: 7,
-            from: Date::constant(2024, 1, 1),
-            days: 120,
         };
+        let (rows, from, days) = match subject {
+            Subject::Lfb => (40_000, Date::constant(2024, 1, 1), 120),
+            Subject::Housing | Subject::Delivery => (20_000, Date::constant(2024, 1, 1), 120),
+            Subject::Weather => (0, Date::constant(2010, 1, 1), 1_461),
+        };
+        let mut simulation = Simulation {
+            subject,
+            rows,
+            seed: 7,
+            from,
+            days,
+        };
+        let example = || format!("write, for example, {}", subject.example());
         for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !subject.parameters().contains(&key.as_ref()) {
+                return Err((
+                    format!("`{key}` is not a parameter of `simulated://{name}`"),
+                    suggestion(&key, subject.parameters(), "parameters"),
+                ));
+            }
             let number = |most: u64| {
                 value
                     .parse::<u64>()
@@ -69,18 +124,15 @@ impl Simulation {
                 "rows" => simulation.rows = number(MOST_ROWS)?,
                 "seed" => simulation.seed = number(u64::MAX)?,
                 "days" => simulation.days = number(MOST_DAYS)?,
-                "from" => {
+                _ => {
                     simulation.from = value
                         .parse()
                         .map_err(|_| (format!("`from={value}` in `{address}` is not a date"), example()))?;
                 }
-                _ => {
-                    return Err((
-                        format!("`{key}` is not a parameter of `simulated://{name}`"),
-                        suggestion(&key, &PARAMETERS, "parameters"),
-                    ));
-                }
             }
+        }
+        if subject == Subject::Weather {
+            simulation.rows = simulation.days * 24;
         }
         if simulation.rows == 0 || simulation.days == 0 {
             return Err((format!("`{address}` asks for no rows or no days"), example()));
@@ -96,8 +148,15 @@ impl Simulation {
 
     /// The address with every parameter in it.
     pub fn address(&self) -> String {
-        let Simulation { rows, seed, from, days } = self;
-        format!("simulated://lfb?rows={rows}&seed={seed}&from={from}&days={days}")
+        let Simulation {
+            rows, seed, from, days, ..
+        } = self;
+        match self.subject {
+            Subject::Lfb => format!("simulated://lfb?rows={rows}&seed={seed}&from={from}&days={days}"),
+            Subject::Housing => format!("simulated://housing?rows={rows}&seed={seed}"),
+            Subject::Delivery => format!("simulated://delivery?rows={rows}&seed={seed}"),
+            Subject::Weather => format!("simulated://weather?seed={seed}&from={from}&days={days}"),
+        }
     }
 
     /// The rows as delimited text with a header.
@@ -105,12 +164,24 @@ impl Simulation {
     /// # Errors
     /// None that an address can cause.
     pub fn to_csv(&self) -> Result<Vec<u8>, TaskError> {
-        lfb::to_csv(self)
+        match self.subject {
+            Subject::Lfb => lfb::to_csv(self),
+            Subject::Housing => housing::to_csv(self),
+            Subject::Delivery => delivery::to_csv(self),
+            Subject::Weather => weather::to_csv(self),
+        }
     }
 }
 
-fn example() -> String {
-    "write, for example, simulated://lfb?rows=40000&seed=7&from=2024-01-01&days=120".to_owned()
+/// Rows as delimited text with a header.
+pub(super) fn write_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<Vec<u8>, TaskError> {
+    let failed = |error: String| TaskError::permanent(format!("simulated rows cannot be written: {error}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(header).map_err(|error| failed(error.to_string()))?;
+    for row in rows {
+        writer.write_record(&row).map_err(|error| failed(error.to_string()))?;
+    }
+    writer.into_inner().map_err(|error| failed(error.to_string()))
 }
 
 #[cfg(test)]
@@ -125,7 +196,15 @@ mod tests {
             simulation.address(),
             "simulated://lfb?rows=10&seed=7&from=2024-01-01&days=120"
         );
-        assert_eq!(Simulation::parse(&simulation.address()).unwrap(), simulation);
+        for address in [
+            "simulated://lfb?rows=10",
+            "simulated://housing?rows=10",
+            "simulated://delivery?seed=3",
+            "simulated://weather?days=3",
+        ] {
+            let simulation = Simulation::parse(address).unwrap();
+            assert_eq!(Simulation::parse(&simulation.address()).unwrap(), simulation);
+        }
     }
 
     #[test]
@@ -136,5 +215,23 @@ mod tests {
         assert!(message("simulated://lfb?rows=-1").contains("`rows=-1`"));
         assert!(message("simulated://lfb?from=yesterday").contains("`from=yesterday`"));
         assert!(message("simulated://lfb?rows=0").contains("no rows"));
+        // Houses have no dates; who asks for some is told so.
+        assert!(message("simulated://housing?from=2024-01-01").contains("`from`"));
+        assert!(message("simulated://weather?rows=24").contains("`rows`"));
+    }
+
+    #[test]
+    fn the_same_address_gives_the_same_bytes_and_as_many_rows_as_it_says() {
+        for (address, rows) in [
+            ("simulated://housing?rows=500&seed=3", 500),
+            ("simulated://delivery?rows=500&seed=3", 500),
+            ("simulated://weather?days=20&seed=3", 480),
+        ] {
+            let bytes = Simulation::parse(address).unwrap().to_csv().unwrap();
+            assert_eq!(bytes, Simulation::parse(address).unwrap().to_csv().unwrap());
+            let other = address.replace("seed=3", "seed=4");
+            assert_ne!(bytes, Simulation::parse(&other).unwrap().to_csv().unwrap());
+            assert_eq!(String::from_utf8(bytes).unwrap().lines().count(), rows + 1, "{address}");
+        }
     }
 }

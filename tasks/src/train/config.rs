@@ -26,8 +26,12 @@ pub struct TrainConfig {
     pub target: TargetConfig,
     /// When the model answers: features may only read columns that are known by then.
     pub predict_at: Known,
-    /// Column that says when a row happened; the split goes by it.
+    /// Column that says when a row happened; the split goes by it. A table without one is split by `split`.
+    #[serde(default)]
     pub time: String,
+    /// How a table without a time is split.
+    #[serde(default)]
+    pub split: Option<SplitConfig>,
     /// Rows before this civil time train, rows from it on are held out. Empty: the newest `holdout_days` are held out.
     #[serde(default)]
     pub train_until: String,
@@ -77,6 +81,36 @@ fn default_candidates() -> Vec<Candidate> {
         Candidate::Tree(TreeConfig::default()),
         Candidate::Boosting(BoostingConfig::default()),
     ]
+}
+
+/// How a table without a time is split.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SplitConfig {
+    /// By a hash of the row's key: a row keeps its side in every version of the table.
+    Hash(HashSplit),
+}
+
+/// Shares of a split by hash.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HashSplit {
+    /// Columns that tell rows apart. Rows that agree in all of them stay on one side.
+    pub key: Vec<String>,
+    /// Share of the keys that are held out.
+    #[serde(default = "default_holdout_share")]
+    pub holdout: f64,
+    /// Share of the keys that choose the candidate and calibrate it.
+    #[serde(default = "default_validation_share")]
+    pub validation: f64,
+}
+
+fn default_holdout_share() -> f64 {
+    0.2
+}
+
+fn default_validation_share() -> f64 {
+    0.1
 }
 
 /// A table of places.
@@ -308,6 +342,47 @@ pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
             "leave `candidates` out, or name one such as `- boosting: {}`",
         );
     }
+    match (&config.split, config.time.is_empty()) {
+        (None, true) => add(
+            "/time",
+            "nothing says how the rows are split".to_owned(),
+            "name the column with the time, or write `split: { hash: { key: [...] } }`",
+        ),
+        (Some(_), false) => add(
+            "/split",
+            "`time` and `split` both say how the rows are split".to_owned(),
+            "a table with a time is split by it: leave `split` out",
+        ),
+        (Some(SplitConfig::Hash(split)), true) => {
+            if split.key.is_empty() {
+                add(
+                    "/split/hash/key",
+                    "the key is empty".to_owned(),
+                    "name the columns that tell rows apart",
+                );
+            }
+            let shares = [split.holdout, split.validation];
+            if shares.iter().any(|share| !(0.01..0.9).contains(share)) || shares.iter().sum::<f64>() > 0.9 {
+                let message = format!(
+                    "shares {} and {} leave a part without rows",
+                    split.holdout, split.validation
+                );
+                add(
+                    "/split/hash",
+                    message,
+                    "0.2 for `holdout` and 0.1 for `validation` are the defaults",
+                );
+            }
+            if !config.train_until.trim().is_empty() || !config.holdout_until.trim().is_empty() {
+                add(
+                    "/split",
+                    "`train_until` and `holdout_until` need a `time`".to_owned(),
+                    "leave them out where the split goes by a hash",
+                );
+            }
+        }
+        (None, false) => {}
+    }
     if config.validation_days == 0 {
         add(
             "/validation_days",
@@ -338,6 +413,26 @@ pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
         add("/route", problem, "a model always answers at /predict/<model>, too");
     }
     for (index, step) in config.features.iter().enumerate() {
+        if let StepConfig::Summary(summary) = step
+            && (summary.fields.is_empty() || summary.statistics.is_empty())
+        {
+            let message = format!("the summary `{}` has no fields or no statistics", summary.name);
+            add(
+                &format!("/features/{index}/summary"),
+                message,
+                "name at least one of each",
+            );
+        }
+        if let StepConfig::Haversine(way) = step
+            && way.most.is_some_and(|most| !most.is_finite() || most <= 0.0)
+        {
+            let message = "`most` is not a number of kilometers above 0".to_owned();
+            add(
+                &format!("/features/{index}/haversine/most"),
+                message,
+                "leave it out to take every way as it is",
+            );
+        }
         if let StepConfig::Distance {
             lookup: Some(lookup), ..
         } = step

@@ -46,7 +46,7 @@ pub struct Setting<'a> {
     pub resources: Resources,
 }
 
-/// Rows to learn from, in time order.
+/// Rows to learn from, in the order of their line.
 pub struct Part {
     /// Request fields.
     pub rows: Rows,
@@ -54,16 +54,18 @@ pub struct Part {
     pub truth: Vec<f64>,
     /// The target column itself.
     pub value: Vec<f64>,
-    /// Civil seconds.
+    /// Civil seconds, or places of a hash.
     pub time: Vec<i64>,
+    /// Rows within so much of the line are alike and stay in one fold: a day of seconds, or one place of a hash.
+    pub together: i64,
 }
 
 impl Part {
-    /// Rows of one day are in one fold: calls of one day are alike, and both vehicles of one call are.
+    /// Rows of one day, or of one key, are in one fold: calls of one day are alike, and both vehicles of one call are.
     fn folds(&self) -> Vec<u32> {
         self.time
             .iter()
-            .map(|time| time.div_euclid(86_400).rem_euclid(i64::from(FOLDS)) as u32)
+            .map(|time| time.div_euclid(self.together).rem_euclid(i64::from(FOLDS)) as u32)
             .collect()
     }
 }

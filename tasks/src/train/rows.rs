@@ -6,6 +6,7 @@ use ratchet_model::features::StepConfig;
 use ratchet_model::schema::{normalize_text, parse_timestamp};
 use ratchet_model::{Column, Field, FieldKind, Rows, Schema, Target};
 
+use super::line::{Line, places};
 use crate::table::{column, place_of};
 
 /// The rows of a table as a model sees them.
@@ -16,8 +17,10 @@ pub struct ModelRows {
     pub truth: Vec<f64>,
     /// The target column itself: what categories and places are encoded by.
     pub value: Vec<f64>,
-    /// Civil seconds of each row.
+    /// Where each row stands on its [`Line`]: civil seconds, or the place that the hash of its key gives it.
     pub time: Vec<i64>,
+    /// Row of the table that each row comes from.
+    pub kept: Vec<usize>,
     /// Rows without a time, which were left out.
     pub without_time: usize,
 }
@@ -81,10 +84,13 @@ pub fn read_rows(
     table: &Table,
     schema: &Schema,
     target: &Target,
-    time: &str,
+    line: &Line<'_>,
 ) -> Result<ModelRows, TaskError> {
     let place = place_of(table);
-    let times = timestamps(column(frame, time, &place)?, &place)?;
+    let times = match line {
+        Line::Time(time) => timestamps(column(frame, time, &place)?, &place)?,
+        Line::Hash(key) => places(frame, &place, key)?.into_iter().map(Some).collect(),
+    };
     let kept: Vec<usize> = (0..times.len()).filter(|row| times[*row].is_some()).collect();
     let mut columns = Vec::with_capacity(schema.fields.len());
     for field in &schema.fields {
@@ -104,6 +110,7 @@ pub fn read_rows(
         value: kept.iter().map(|row| value[*row]).collect(),
         time: kept.iter().filter_map(|row| times[*row]).collect(),
         without_time: times.len() - kept.len(),
+        kept,
     })
 }
 
@@ -141,7 +148,8 @@ pub fn texts(values: &FrameColumn, place: &str) -> Result<Vec<Option<String>>, T
     Ok(texts.iter().map(|value| value.and_then(normalize_text)).collect())
 }
 
-fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>, TaskError> {
+/// Civil seconds of dates, times, and text that says one.
+pub fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>, TaskError> {
     if let DataType::Date | DataType::Datetime(..) = values.dtype() {
         let cast = values.cast(&DataType::Datetime(TimeUnit::Milliseconds, None));
         let cast = cast

@@ -12,9 +12,10 @@ use ratchet_model::{Bundle, Known, Schema};
 use serde_json::{Value, json};
 
 use super::boosting::Resources;
-use super::config::{LookupConfig, TrainConfig, problems};
+use super::config::{LookupConfig, SplitConfig, TrainConfig, problems};
 use super::evaluate::{accuracy_metrics, holdout_metrics, selection_metric};
 use super::fit::{Learnt, Part, Setting, fit_bundle, fit_features, learn};
+use super::line::Line;
 use super::rows::{ModelRows, numbers, read_rows, schema_of, texts};
 use super::split::{Split, split};
 use crate::blocking::blocking;
@@ -27,8 +28,7 @@ pub struct TrainModel;
 impl Plugin for TrainModel {
     type Config = TrainConfig;
     const NAME: &'static str = "train.model";
-    const SUMMARY: &'static str =
-        "Trains candidates, chooses the best on the last training weeks, and writes it as a bundle.";
+    const SUMMARY: &'static str = "Trains candidates, chooses the best on validation rows, and writes it as a bundle.";
 
     fn outputs() -> Vec<Port> {
         vec![
@@ -149,6 +149,9 @@ fn read_places(frame: &DataFrame, about: &Table, lookup: &LookupConfig) -> Resul
     Ok(places)
 }
 
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
 struct Trained {
     bundle: Vec<u8>,
     candidate: &'static str,
@@ -157,8 +160,12 @@ struct Trained {
     report: Value,
 }
 
-fn part(rows: &ModelRows, indices: &[usize]) -> Part {
+fn part(rows: &ModelRows, line: &Line<'_>, indices: &[usize]) -> Part {
     Part {
+        together: match line {
+            Line::Time(_) => DAY,
+            Line::Hash(_) => 1,
+        },
         rows: rows.rows.select(indices),
         truth: indices.iter().map(|row| rows.truth[*row]).collect(),
         value: indices.iter().map(|row| rows.value[*row]).collect(),
@@ -207,7 +214,11 @@ fn train(
         );
         return Err(TaskError::permanent(message).with_help("name a column that stands in `features`"));
     }
-    let rows = read_rows(frame, &config.table, &schema, &target, &config.time)?;
+    let line = match &config.split {
+        Some(SplitConfig::Hash(split)) => Line::Hash(&split.key),
+        None => Line::Time(&config.time),
+    };
+    let rows = read_rows(frame, &config.table, &schema, &target, &line)?;
     let Split {
         fit,
         validation,
@@ -224,10 +235,10 @@ fn train(
         rows.without_time
     ));
     let (fit, validation, all, holdout) = (
-        part(&rows, &fit),
-        part(&rows, &validation),
-        part(&rows, &train),
-        part(&rows, &holdout),
+        part(&rows, &line, &fit),
+        part(&rows, &line, &validation),
+        part(&rows, &line, &train),
+        part(&rows, &line, &holdout),
     );
     for (position, field) in schema.fields.iter_mut().enumerate() {
         field.nullable = (0..all.rows.len()).any(|row| all.rows.columns()[position].is_missing(row));

@@ -3,7 +3,7 @@
 use ratchet_core::plugin::Output;
 use serde_json::json;
 
-use crate::support::Stage;
+use crate::support::{Stage, keep_page};
 
 #[tokio::test]
 async fn a_table_that_meets_all_expectations_passes_unchanged() {
@@ -80,4 +80,115 @@ async fn contradictions_are_found_before_the_table_is_read() {
             "/expect/2/null_share/max"
         ]
     );
+}
+
+/// A table with one fault for each rule.
+async fn faulty(stage: &Stage) -> serde_json::Value {
+    stage.file(
+        "a.csv",
+        "id,called,arrived,seconds,copy,station\n\
+         A1,2026-01-01 10:00:00,2026-01-01 10:05:00,300,301,Acton\n\
+         A2,2026-01-01 11:00:00,2026-01-01 10:59:00,120,121,Acton\n\
+         <b>3,2026-01-01 10:30:00,2026-01-01 10:40:00,600,601,Nowhere\n\
+         A4,2026-01-02 00:00:00,,900,901,\n",
+    );
+    stage.file("s.csv", "name\nActon\nBow\n");
+    let stations = stage.table("extract.file", json!({ "from": "s.csv" })).await;
+    let table = stage.table("extract.file", json!({ "from": "a.csv" })).await;
+    let expect = json!([
+        { "pattern": { "column": "id", "matches": "A\\d" } },
+        { "freshness": { "column": "called", "days": 10 } },
+        { "monotone": { "column": "called" } },
+        { "compare": { "smaller": "called", "greater": "arrived" } },
+        { "referential": { "column": "station", "table": stations, "references": "name" } },
+        { "leak": { "target": "seconds", "columns": ["copy"] } },
+        { "query": { "sql": "SELECT id, seconds FROM rows WHERE seconds > 800" } },
+    ]);
+    json!({ "table": table, "expect": expect, "key": ["id"] })
+}
+
+#[tokio::test]
+async fn every_rule_finds_its_fault_and_names_the_row() {
+    let stage = Stage::new();
+    let with = faulty(&stage).await;
+    let error = stage.run("quality.gate", with).await.unwrap_err();
+    let expected = [
+        "expectation `pattern(id ~ A\\d) >= 1` failed: 0.7500 of 4 values match (row 2)",
+        "expectation `freshness(called) <= 10 days` failed: the newest value is 2026-01-02 00:00:00, 13.1 days before the run's logical date",
+        "expectation `monotone(called never falls)` failed: 1 rows break the order (row 2)",
+        "expectation `compare(called <= arrived) >= 1` failed: 0.6667 of 3 rows with both values agree (row 1)",
+        "expectation `referential(station in name) >= 1` failed: 0.6667 of 3 values stand among the 2 of the table (row 2)",
+        "expectation `leak(copy, seconds) <= 0.98` failed: the correlation is 1.0000 over 4 rows",
+        "expectation `query(SELECT id, seconds FROM rows WHERE seconds > 800) <= 0` failed: the query returns 1 rows (row 0)",
+    ];
+    assert_eq!(error.message.lines().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn the_same_rules_hold_where_their_bounds_allow_it() {
+    let stage = Stage::new();
+    let mut with = faulty(&stage).await;
+    for (index, bound, value) in [
+        (0, "/pattern/share", json!(0.75)),
+        (1, "/freshness/days", json!(14)),
+        (3, "/compare/share", json!(0.6)),
+        (4, "/referential/share", json!(0.6)),
+        (5, "/leak/max", json!(1)),
+        (6, "/query/max", json!(1)),
+    ] {
+        let rule = &mut with["expect"][index];
+        let (parent, name) = bound.rsplit_once('/').unwrap();
+        rule.pointer_mut(parent).unwrap()[name] = value;
+    }
+    with["expect"][2]["monotone"]["column"] = json!("seconds");
+    let error = stage.run("quality.gate", with.clone()).await.unwrap_err();
+    assert_eq!(
+        error.message,
+        "expectation `monotone(seconds never falls)` failed: 1 rows break the order (row 1)"
+    );
+    with["expect"].as_array_mut().unwrap().remove(2);
+    stage.run("quality.gate", with).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_page_says_what_failed_and_runs_nothing_that_a_table_holds() {
+    let stage = Stage::new();
+    let with = faulty(&stage).await;
+    let error = stage.run("quality.gate", with).await.unwrap_err();
+    let Some(Output::Report(page)) = error.outputs.ports.get("page") else {
+        panic!("no page in {:?}", error.outputs);
+    };
+    assert_eq!(page.file_name, "gate.html");
+    let blob = ratchet_tasks::table::to_blob_ref(&page.blob);
+    let html = String::from_utf8(stage.bucket().await.get_blob(&blob).await.unwrap().to_vec()).unwrap();
+    keep_page("gate.html", &html);
+    assert!(html.contains("The table does not pass") && html.contains("&lt;b&gt;3"));
+    assert!(
+        !html.contains("<b>") && !html.contains("<script") && !html.contains("http://") && !html.contains("https://")
+    );
+    assert!(html.contains("prefers-color-scheme:dark") && html.contains("width=device-width"));
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_is_refused_before_the_table_is_read() {
+    let registry = ratchet_tasks::registry();
+    let table = json!({ "files": [], "rows": 0, "columns": [], "source": "", "simulated": false });
+    let expect = json!([
+        { "pattern": { "column": "id", "matches": "(" } },
+        { "freshness": { "column": "t", "days": -1 } },
+        { "compare": { "smaller": "a", "greater": "b", "share": 2 } },
+        { "leak": { "target": "a", "columns": ["a"] } },
+        { "query": { "sql": " " } },
+    ]);
+    let with = json!({ "table": table, "expect": expect });
+    let problems = (registry.get("quality.gate").unwrap().validate)(&with);
+    let pointers: Vec<&str> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    let expected = [
+        "/expect/0/pattern/matches",
+        "/expect/1/freshness/days",
+        "/expect/2/compare/share",
+        "/expect/3/leak/columns",
+        "/expect/4/query/sql",
+    ];
+    assert_eq!(pointers, expected);
 }

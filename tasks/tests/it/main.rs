@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod core;
+mod formats;
 mod gate;
+mod profile;
 mod real_records;
 mod simulated;
 mod sql;
 mod support;
 mod tables;
 mod training;
+mod use_cases;

@@ -109,6 +109,13 @@ impl Stage {
     }
 }
 
+/// Keeps a page as test output, for people to look at.
+pub fn keep_page(name: &str, html: &str) {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, html).unwrap();
+    println!("kept {}", path.display());
+}
+
 /// A file of real records. None, with a line that says so, if it is not there: the test counts as skipped.
 pub fn real_records(name: &str) -> Option<String> {
     let directory = std::env::var_os("RATCHET_TEST_DATA").map_or_else(
@@ -125,8 +132,11 @@ pub fn real_records(name: &str) -> Option<String> {
 
 /// The tasks of the DAG that ships, with its configuration: one text for the product and its tests.
 pub fn shipped_task(id: &str) -> Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dags/lfb_response_time.yaml");
-    let text = std::fs::read_to_string(path).unwrap();
-    let dag: Value = serde_saphyr::from_str(&text).unwrap();
-    dag["tasks"][id]["with"].clone()
+    shipped_dag("lfb_response_time.yaml")["tasks"][id]["with"].clone()
+}
+
+/// A DAG that ships.
+pub fn shipped_dag(file: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dags").join(file);
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::calendar::CalendarPart;
 use super::encode::{category, target_means};
 use super::geography::{LearnPlaces, Place, Places, learn_places};
+use super::row::{HaversineConfig, ImputeConfig, RatioConfig, RowStep, SummaryConfig};
 use crate::schema::{Column, Known, Rows, Schema};
 
 /// One step as written in a DAG. Every step adds one or more numeric features.
@@ -71,6 +72,14 @@ pub enum StepConfig {
         /// Fields, one feature each.
         fields: Vec<String>,
     },
+    /// Numbers with their gaps filled, and a flag where one was: two features a field.
+    Impute(ImputeConfig),
+    /// One number divided by another.
+    Ratio(RatioConfig),
+    /// Kilometers between two points given by latitude and longitude.
+    Haversine(HaversineConfig),
+    /// Mean, extremes and change of values measured one after the other, given as one field each.
+    Summary(SummaryConfig),
 }
 
 fn default_smoothing() -> f64 {
@@ -96,6 +105,11 @@ impl StepConfig {
                 .collect(),
             StepConfig::Same { left, right } => vec![left, right],
             StepConfig::TargetMean { fields, .. } => fields.iter().flatten().map(String::as_str).collect(),
+            StepConfig::Impute(ImputeConfig { fields }) | StepConfig::Summary(SummaryConfig { fields, .. }) => {
+                fields.iter().map(String::as_str).collect()
+            }
+            StepConfig::Ratio(RatioConfig { of, per }) => vec![of, per],
+            StepConfig::Haversine(config) => config.fields().to_vec(),
         }
     }
 }
@@ -157,6 +171,8 @@ pub enum Step {
         /// Share per category.
         shares: BTreeMap<String, f64>,
     },
+    /// Numbers of one row alone.
+    Row(RowStep),
 }
 
 impl Step {
@@ -166,6 +182,7 @@ impl Step {
             Step::Calendar { parts, .. } => parts.len(),
             Step::Distance { .. } => 3,
             Step::OneHot { categories, .. } => categories.len(),
+            Step::Row(step) => step.width(),
         }
     }
 
@@ -176,6 +193,7 @@ impl Step {
             Step::Distance { x, y, place, .. } => vec![*x, *y, *place],
             Step::Same { left, right } => vec![*left, *right],
             Step::TargetMean { fields, .. } => fields.clone(),
+            Step::Row(step) => step.fields(),
         }
     }
 
@@ -225,6 +243,7 @@ impl Step {
                 let found = category(rows, &[*field], row).and_then(|key| shares.get(&key).copied());
                 features[0] = found.unwrap_or(0.0);
             }
+            Step::Row(step) => step.write(rows, row, features),
         }
     }
 }
@@ -435,6 +454,11 @@ impl Pipeline {
             if !finite {
                 return Err(damaged("holds a number that is not finite"));
             }
+            if let Step::Row(step) = fitted
+                && let Some(problem) = step.problem()
+            {
+                return Err(damaged(problem));
+            }
         }
         let width: usize = self.steps.iter().map(Step::width).sum();
         if width != self.features.len() {
@@ -489,6 +513,10 @@ fn kind_problems(step: usize, config: &StepConfig, schema: &Schema) -> Vec<Pipel
         }
         StepConfig::Same { left, right } => vec![(left, FieldKind::Text), (right, FieldKind::Text)],
         StepConfig::TargetMean { .. } | StepConfig::OneHot { .. } | StepConfig::Frequency { .. } => Vec::new(),
+        StepConfig::Impute(_) | StepConfig::Ratio(_) | StepConfig::Haversine(_) | StepConfig::Summary(_) => {
+            let fields = config.fields().into_iter();
+            fields.map(|field| (field, FieldKind::Number)).collect()
+        }
     };
     let wrong = wants.into_iter().filter(|(name, kind)| {
         schema
@@ -514,6 +542,7 @@ fn kind_problems(step: usize, config: &StepConfig, schema: &Schema) -> Vec<Pipel
 fn fit_step(config: &StepConfig, schema: &Schema, rows: &Rows, inputs: &FitInputs<'_>) -> Vec<(Step, Vec<String>)> {
     // `check` has found every field.
     let position = |name: &str| schema.position(name).unwrap_or_default();
+    let of_row = |(step, names): (RowStep, Vec<String>)| (Step::Row(step), names);
     let categories = |fields: &[usize]| {
         (0..rows.len())
             .map(|row| category(rows, fields, row))
@@ -609,6 +638,10 @@ fn fit_step(config: &StepConfig, schema: &Schema, rows: &Rows, inputs: &FitInput
                 )
             })
             .collect(),
+        StepConfig::Impute(config) => config.fit(position, rows).into_iter().map(of_row).collect(),
+        StepConfig::Ratio(config) => vec![of_row(config.fit(position))],
+        StepConfig::Haversine(config) => vec![of_row(config.fit(position))],
+        StepConfig::Summary(config) => vec![of_row(config.fit(position))],
     }
 }
 

@@ -1,0 +1,7 @@
+//! What a table looks like, as one page for people.
+
+mod page;
+mod statistics;
+mod task;
+
+pub use task::{Profile, ProfileConfig};
