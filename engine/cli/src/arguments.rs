@@ -169,6 +169,8 @@ pub struct Retry {
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
     pub params: Vec<(String, String)>,
     #[command(flatten)]
+    pub remote: Remote,
+    #[command(flatten)]
     pub listing: Listing,
 }
 
@@ -293,6 +295,8 @@ pub enum Runs {
     Cancel {
         /// Its id, or the beginning of it
         run: String,
+        #[command(flatten)]
+        remote: Remote,
     },
     /// Take over runs whose engine was killed; finished tasks stay finished
     Resume {
@@ -317,6 +321,8 @@ pub enum Runs {
         /// Not what comes after them
         #[arg(long)]
         only_task: bool,
+        #[command(flatten)]
+        remote: Remote,
     },
     /// Correct by hand what a task of an ended run came to
     Mark {
@@ -326,6 +332,8 @@ pub enum Runs {
         task: String,
         /// What it came to
         state: Mark,
+        #[command(flatten)]
+        remote: Remote,
     },
     /// What the tasks of a run said
     Logs {

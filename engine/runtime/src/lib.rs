@@ -55,7 +55,7 @@ pub use logs::{LogLine, LogStream};
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
 };
-pub use store::{Store, TaskProgress};
+pub use store::{RunFilter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

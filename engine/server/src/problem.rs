@@ -172,6 +172,10 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::UnknownRun { .. } | EngineError::UnknownTask { .. } => Self::not_found(error.to_string()),
+            EngineError::Ended { .. }
+            | EngineError::Unfinished { .. }
+            | EngineError::NothingToDo { .. }
+            | EngineError::Dag { .. } => Self::conflict(error.to_string()),
             EngineError::Store(error) => error.into(),
             EngineError::Bucket(error) => error.into(),
             other => Self::internal(other.to_string()),

@@ -11,6 +11,7 @@ mod keys;
 mod login;
 mod models;
 mod operate;
+mod operate_there;
 mod plan;
 mod run;
 mod runs;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use ratchet_runtime::{Engine, Repeat, RunRecord, RunStatus, TaskState};
+use ratchet_runtime::{Engine, Repeat, RunRecord, RunStatus, TaskRecord, TaskState};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,10 +20,10 @@ use crate::settings::{self, Settings};
 const LEASE_LIMIT: Duration = Duration::from_secs(12);
 
 /// A process that drives the run looks every half second and gives its tasks a second to end by themselves.
-const CANCEL_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const CANCEL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often the database is asked.
-const LOOK: Duration = Duration::from_millis(200);
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 
 /// Ends a run, whoever drives it, and waits until it has ended.
 pub async fn cancel(engine: &Engine, run: &str) -> Result<(), Failure> {
@@ -32,7 +32,7 @@ pub async fn cancel(engine: &Engine, run: &str) -> Result<(), Failure> {
     while Instant::now() < until {
         let now = engine.run(&record.id).await?;
         if now.status != RunStatus::Running {
-            output::line(&format!("run {} of {} {}", now.id, now.dag, now.status));
+            say_ended(&now);
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
@@ -43,12 +43,18 @@ pub async fn cancel(engine: &Engine, run: &str) -> Result<(), Failure> {
             let _ = engine.execute(&record.id, observer, stop).await;
         }
     }
-    Err(
-        Failure::failed(format!("run {} was asked to end and has not ended yet", record.id)).help(format!(
-            "the wish is kept; `ratchet runs show {}` shows where it stands",
-            record.id
-        )),
-    )
+    Err(still_running(&record.id, ""))
+}
+
+pub(super) fn say_ended(run: &RunRecord) {
+    output::line(&format!("run {} of {} {}", run.id, run.dag, run.status));
+}
+
+/// `server` is what the remedy takes beside the run.
+pub(super) fn still_running(run: &str, server: &str) -> Failure {
+    Failure::failed(format!("run {run} was asked to end and has not ended yet")).help(format!(
+        "the wish is kept; `ratchet runs show {run}{server}` shows where it stands"
+    ))
 }
 
 /// Takes over one run whose engine is gone and drives it to its end.
@@ -124,10 +130,14 @@ pub async fn clear(engine: &Engine, run: &str, tasks: Vec<String>, only: bool) -
         reserved: false,
     };
     let run = new_run(engine, run, &repeat, &[]).await?;
+    say_waits(&run);
+    Ok(())
+}
+
+pub(super) fn say_waits(run: &str) {
     output::line(&format!(
         "run {run} waits; `ratchet serve` takes it, or `ratchet runs resume {run}`"
     ));
-    Ok(())
 }
 
 async fn new_run(engine: &Engine, run: &str, repeat: &Repeat, given: &[(String, String)]) -> Result<String, Failure> {
@@ -142,22 +152,35 @@ async fn new_run(engine: &Engine, run: &str, repeat: &Repeat, given: &[(String, 
 
 /// Corrects by hand what a task came to.
 pub async fn mark(engine: &Engine, run: &str, task: &str, mark: Mark) -> Result<(), Failure> {
-    let state = match mark {
+    let state = state_of(mark);
+    let status = engine.mark(run, task, state, &settings::actor()).await?;
+    say_marked(task, state, status);
+    Ok(())
+}
+
+pub(super) fn state_of(mark: Mark) -> TaskState {
+    match mark {
         Mark::Succeeded => TaskState::Succeeded,
         Mark::Failed => TaskState::Failed,
         Mark::Skipped => TaskState::Skipped,
-    };
-    let status = engine.mark(run, task, state, &settings::actor()).await?;
+    }
+}
+
+pub(super) fn say_marked(task: &str, state: TaskState, status: RunStatus) {
     output::line(&format!("task {task} is marked {state}; the run is {status}"));
-    Ok(())
 }
 
 async fn follow(engine: &Engine, run: &str, settings: &Settings, format: Format) -> Result<(), Failure> {
     let cancel = shutdown::listen("cancelling the run; once more ends it at once")?;
     let (run, tasks) = running::follow(engine, run, settings, cancel).await?;
+    close(&run, &tasks, format)
+}
+
+/// What stands at the end of a run that was followed.
+pub(super) fn close(run: &RunRecord, tasks: &[TaskRecord], format: Format) -> Result<(), Failure> {
     match format {
-        Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
-        Format::Text => output::line(&format!("\n{}", report::closing(&run, &tasks))),
+        Format::Json => output::document(&RunDocument::new(run, tasks))?,
+        Format::Text => output::line(&format!("\n{}", report::closing(run, tasks))),
     }
     if run.status == RunStatus::Succeeded {
         Ok(())

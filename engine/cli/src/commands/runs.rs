@@ -1,13 +1,13 @@
-//! `ratchet runs list | show | logs`; what changes runs stands in `operate`.
+//! `ratchet runs list | show | logs`; what changes runs stands in `operate` and `operate_there`.
 
 use std::sync::Arc;
 
 use ratchet_core::plugin::{LogLevel, Registry};
-use ratchet_runtime::{Engine, LogLine, RunRecord, RunTrigger, TaskRecord};
+use ratchet_runtime::{Engine, LogLine, RunRecord, RunStatus, RunTrigger, TaskRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::operate;
+use super::{operate, operate_there};
 use crate::arguments::{Format, Remote, Runs};
 use crate::display::json::RunDocument;
 use crate::display::table::Listing;
@@ -38,15 +38,18 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
                 Format::Json => output::document(&RunDocument::new(&run, &tasks))?,
                 Format::Text => output::line(&format!("{}\n\n{}", header(&run), report::closing(&run, &tasks))),
             }
-            if let (Format::Text, Source::Here(engine)) = (listing.format, &source) {
-                for progress in engine.store().progress(&run.id).await? {
-                    let percent = progress.fraction.clamp(0.0, 1.0) * 100.0;
-                    output::line(&format!("{}  {percent:.0} %  {}", progress.task, progress.message));
+            if listing.format == Format::Text && run.status == RunStatus::Running {
+                for (task, fraction, message) in source.progress(&run.id).await? {
+                    let percent = fraction.clamp(0.0, 1.0) * 100.0;
+                    output::line(&format!("{task}  {percent:.0} %  {message}"));
                 }
             }
             Ok(())
         }
-        Runs::Cancel { run } => operate::cancel(&settings.open_engine(registry).await?, &run).await,
+        Runs::Cancel { run, remote } => match &remote.server {
+            Some(server) => operate_there::cancel(&Client::open(server)?, &run).await,
+            None => operate::cancel(&settings.open_engine(registry).await?, &run).await,
+        },
         Runs::Resume {
             run,
             all: false,
@@ -58,13 +61,28 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
         Runs::Resume { listing, .. } => {
             operate::resume_all(&settings.open_engine(registry).await?, listing.format).await
         }
-        Runs::Retry(arguments) => operate::retry(&settings.open_engine(registry).await?, arguments, settings).await,
-        Runs::Clear { run, tasks, only_task } => {
-            operate::clear(&settings.open_engine(registry).await?, &run, tasks, only_task).await
-        }
-        Runs::Mark { run, task, state } => {
-            operate::mark(&settings.open_engine(registry).await?, &run, &task, state).await
-        }
+        Runs::Retry(arguments) => match &arguments.remote.server {
+            Some(server) => operate_there::retry(&Client::open(server)?, &arguments, settings).await,
+            None => operate::retry(&settings.open_engine(registry).await?, arguments, settings).await,
+        },
+        Runs::Clear {
+            run,
+            tasks,
+            only_task,
+            remote,
+        } => match &remote.server {
+            Some(server) => operate_there::clear(&Client::open(server)?, &run, &tasks, only_task).await,
+            None => operate::clear(&settings.open_engine(registry).await?, &run, tasks, only_task).await,
+        },
+        Runs::Mark {
+            run,
+            task,
+            state,
+            remote,
+        } => match &remote.server {
+            Some(server) => operate_there::mark(&Client::open(server)?, &run, &task, state).await,
+            None => operate::mark(&settings.open_engine(registry).await?, &run, &task, state).await,
+        },
         Runs::Logs {
             run,
             task,
@@ -140,10 +158,21 @@ impl Source {
                 let tasks = engine.store().tasks(&run.id).await?;
                 Ok((run, tasks))
             }
+            Self::There(client) => show_there(client, id).await,
+        }
+    }
+
+    /// How far the attempts under way got: task, part of the whole, what it does now.
+    async fn progress(&self, id: &str) -> Result<Vec<(String, f64, String)>, Failure> {
+        match self {
+            Self::Here(engine) => {
+                let progress = engine.store().progress(id).await?.into_iter();
+                Ok(progress.map(|one| (one.task, one.fraction, one.message)).collect())
+            }
             Self::There(client) => {
-                let mut answer: Value = client.get(&["api", "v1", "runs", id], &[]).await?;
-                let tasks = serde_json::from_value(answer["tasks"].take()).map_err(|error| unreadable(&error))?;
-                Ok((record(answer)?, tasks))
+                let answer: ProgressThere = client.get(&["api", "v1", "runs", id], &[]).await?;
+                let progress = answer.progress.into_iter();
+                Ok(progress.map(|one| (one.task, one.fraction, one.message)).collect())
             }
         }
     }
@@ -178,9 +207,28 @@ struct RunsPage {
 }
 
 #[derive(Deserialize)]
+struct ProgressThere {
+    progress: Vec<TaskProgressThere>,
+}
+
+#[derive(Deserialize)]
+struct TaskProgressThere {
+    task: String,
+    fraction: f64,
+    message: String,
+}
+
+#[derive(Deserialize)]
 struct LinesPage {
     lines: Vec<LogLine>,
     next: Option<u64>,
+}
+
+/// A run of a service and its tasks.
+pub async fn show_there(client: &Client, id: &str) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
+    let mut answer: Value = client.get(&["api", "v1", "runs", id], &[]).await?;
+    let tasks = serde_json::from_value(answer["tasks"].take()).map_err(|error| unreadable(&error))?;
+    Ok((record(answer)?, tasks))
 }
 
 /// A run as a service tells it. Lists leave out the text of the DAG, which nothing here shows.

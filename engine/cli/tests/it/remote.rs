@@ -13,6 +13,8 @@ use crate::program::{Called, called, command};
 const DAG: &str = "name: good\nparams:\n  city: { type: string, default: York }\ntasks:\n  first: { uses: core.noop }\n  \
                    second: { uses: core.noop, needs: [first] }\n";
 
+const SLOW: &str = "name: slow\ntasks:\n  wait: { uses: core.sleep, with: { seconds: 600 } }\n";
+
 /// `ratchet serve` over a directory of its own; ended with the value.
 struct Served {
     directory: tempfile::TempDir,
@@ -25,6 +27,7 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("dags")).unwrap();
         std::fs::write(directory.path().join("dags/good.yaml"), DAG).unwrap();
+        std::fs::write(directory.path().join("dags/slow.yaml"), SLOW).unwrap();
         for (name, role) in [("ada", "user"), ("olga", "operator")] {
             let mut add = command(directory.path(), &["users", "add", name, "--role", role]);
             called(add.env("RATCHET_PASSWORD", "correct horse")).done();
@@ -173,6 +176,90 @@ fn a_key_does_for_a_program_until_it_is_revoked() {
     assert!(
         listed.done().stdout.contains("revoked") && !listed.stdout.contains(&secret),
         "{listed:?}"
+    );
+}
+
+#[test]
+fn runs_are_operated_on_as_at_home() {
+    let served = Served::start();
+    served.log_in("olga").done();
+    let run = served.run(&[]);
+    let nothing = served.there(&["runs", "retry", &run]);
+    assert!(
+        nothing.refused(2).stderr.contains("nothing to run again"),
+        "{nothing:?}"
+    );
+
+    // Both say the same about the same state.
+    for arguments in [
+        &["runs", "mark", &run, "second", "failed"][..],
+        &["runs", "mark", &run, "third", "failed"],
+        &["runs", "cancel", &run],
+        &["runs", "clear", &run, "third"],
+        &["runs", "retry", &run, "--from", "third"],
+        &["runs", "retry", &run, "-p", "town=Leeds"],
+    ] {
+        let (here, there) = (served.here(arguments), served.there(arguments));
+        assert_eq!(
+            (here.status, &here.stdout),
+            (there.status, &there.stdout),
+            "{arguments:?}"
+        );
+        if here.status != 0 {
+            let message = |called: &Called| {
+                let line = called.stderr.lines().next().unwrap();
+                line.replace("params: ", "")
+                    .replace("from: ", "")
+                    .replace("tasks: ", "")
+            };
+            assert_eq!(message(&here), message(&there), "{arguments:?}");
+        }
+    }
+
+    let retried = served.there(&["runs", "retry", &run, "--format", "json"]);
+    let retried = retried.done().json();
+    assert_eq!(
+        (
+            &retried["status"],
+            &retried["tasks"][0]["attempts"],
+            &retried["tasks"][1]["attempts"]
+        ),
+        (&json!("succeeded"), &json!(0), &json!(1))
+    );
+    let text = served.there(&["runs", "retry", &run, "--from", "first", "-p", "city=Leeds"]);
+    assert!(text.done().stdout.contains("succeeded after"), "{text:?}");
+    assert!(
+        text.stderr.contains("of good"),
+        "the id is told before the end: {text:?}"
+    );
+
+    let cleared = served.there(&["runs", "clear", &run, "first", "--only-task"]);
+    let made = cleared.done().stdout.split_whitespace().nth(1).unwrap().to_owned();
+    let began = Instant::now();
+    loop {
+        let shown = served.there(&["runs", "show", &made, "--format", "json"]).done().json();
+        if shown["status"] == json!("succeeded") {
+            break;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the service takes it: {shown}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    let slow = served
+        .there(&["dags", "trigger", "slow", "--format", "json"])
+        .done()
+        .json();
+    let slow = slow["run"].as_str().unwrap();
+    let cancelled = served.there(&["runs", "cancel", slow]);
+    assert_eq!(cancelled.done().stdout, format!("run {slow} of slow cancelled\n"));
+    served.log_in("ada").done();
+    let refused = served.there(&["runs", "mark", &run, "first", "failed"]);
+    assert!(
+        refused.refused(2).stderr.contains("needs the role operator"),
+        "{refused:?}"
     );
 }
 

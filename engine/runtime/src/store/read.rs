@@ -148,7 +148,7 @@ fn named<T>(row: &SqliteRow, what: &str, column: &str, find: fn(&str) -> Option<
     find(&name).ok_or_else(|| damaged(what, column, format!("`{name}` is no value of it")))
 }
 
-fn run_record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
+pub(super) fn run_record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
     let what = "run";
     Ok(RunRecord {
         id: text(row, what, "id")?,
@@ -220,7 +220,7 @@ fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, StoreError> {
     })
 }
 
-fn event_record(row: &SqliteRow) -> Result<EventRecord, StoreError> {
+pub(super) fn event_record(row: &SqliteRow) -> Result<EventRecord, StoreError> {
     let what = "event";
     Ok(EventRecord {
         number: number(row, what, "number")?,

@@ -15,7 +15,7 @@ use Access::{From, Public};
 use Role::{Admin, Operator, User};
 
 /// Method, path, who may. Reading is for every user, moving runs and models is for operators, people are for administrators.
-pub(crate) const RULES: [(&str, &str, Access); 33] = [
+pub(crate) const RULES: [(&str, &str, Access); 37] = [
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("POST", "/api/v1/token", Public),
@@ -31,6 +31,10 @@ pub(crate) const RULES: [(&str, &str, Access); 33] = [
     ("GET", "/api/v1/runs/{id}/logs", From(User)),
     ("GET", "/api/v1/runs/{id}/logs/text", From(User)),
     ("GET", "/api/v1/runs/{id}/events", From(User)),
+    ("POST", "/api/v1/runs/{id}/cancel", From(Operator)),
+    ("POST", "/api/v1/runs/{id}/retry", From(Operator)),
+    ("POST", "/api/v1/runs/{id}/clear", From(Operator)),
+    ("POST", "/api/v1/runs/{id}/tasks/{task}/mark", From(Operator)),
     ("GET", "/api/v1/datasets", From(User)),
     ("GET", "/api/v1/datasets/{name}", From(User)),
     ("GET", "/api/v1/datasets/{name}/versions/{version}", From(User)),

@@ -107,6 +107,43 @@ impl Body {
         read(&text).map_err(|message| self.fault(field, message)).ok()
     }
 
+    /// Whether a field is there and was not read yet.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// True or false; false if it is left out.
+    pub(super) fn truth(&mut self, field: &str) -> bool {
+        match self.fields.remove(field) {
+            Some(Value::Bool(truth)) => truth,
+            Some(_) => {
+                self.fault(field, "is neither true nor false");
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// A list of texts; none if it is left out.
+    pub(super) fn texts(&mut self, field: &str) -> Vec<String> {
+        let values = match self.fields.remove(field) {
+            Some(Value::Array(values)) => values,
+            Some(_) => {
+                self.fault(field, "is no list");
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let mut texts = Vec::new();
+        for (index, value) in values.into_iter().enumerate() {
+            match value {
+                Value::String(text) => texts.push(text),
+                _ => self.fault(&format!("{field}/{index}"), "is no text"),
+            }
+        }
+        texts
+    }
+
     /// An object of values that may be left out.
     pub(super) fn object(&mut self, field: &str) -> Map<String, Value> {
         match self.fields.remove(field) {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::query::Asked;
 use super::runs;
+use super::under_way::UnderWay;
 use crate::problem::Problem;
 use crate::server::State;
 
@@ -28,6 +29,9 @@ pub(super) struct EventsQuery {
 }
 
 /// The events of a run as server-sent events: those that were, then those that come, until the run ends with `event: end`.
+/// Attempts that are under way meanwhile also tell their log (`task_log`, with the `number` of the line in the attempt) and
+/// how far they got (`task_progress`). These have no `id`: who connects again hears the lines of attempts under way from
+/// the first on.
 #[utoipa::path(
     get, path = "/api/v1/runs/{id}/events", tag = "runs",
     params(
@@ -52,10 +56,12 @@ pub(super) async fn events(
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.parse().ok());
     let run = runs::find(&state, &id).await?;
+    let under_way = UnderWay::new(&run.id);
     let follower = Follower {
         state,
         run: run.id,
         after: last.or(query.after).unwrap_or(0),
+        under_way,
         waiting: VecDeque::new(),
         ended: false,
     };
@@ -70,6 +76,7 @@ struct Follower {
     state: Arc<State>,
     run: String,
     after: u64,
+    under_way: UnderWay,
     waiting: VecDeque<Event>,
     ended: bool,
 }
@@ -101,11 +108,11 @@ impl Follower {
     async fn look(&mut self) -> Result<(), Problem> {
         // The status comes first: what it tells is in the events by then.
         let status = runs::find(&self.state, &self.run).await?.status;
-        for record in self.state.engine.store().events(&self.run).await? {
-            if record.number > self.after {
-                self.after = record.number;
-                self.waiting.push_back(event(&record));
-            }
+        let engine = &self.state.engine;
+        let changes = engine.store().events_after(&self.run, self.after).await?;
+        self.waiting.extend(self.under_way.look(engine, &changes, event).await?);
+        if let Some(last) = changes.last() {
+            self.after = last.number;
         }
         if status != RunStatus::Running {
             self.ended = true;

@@ -38,7 +38,7 @@ pub(super) struct TextQuery {
     attempt: Option<u32>,
 }
 
-/// The log lines of a run's ended attempts, in order. `next` is the line that the following page begins with; null at the end.
+/// The log lines of a run's attempts, also of those under way, in order. `next` is the line that the following page begins with; null at the end.
 #[utoipa::path(
     get, path = "/api/v1/runs/{id}/logs", tag = "runs",
     params(

@@ -6,7 +6,9 @@ mod datasets;
 mod events;
 mod logs;
 mod models;
+mod once;
 mod openapi;
+mod operations;
 mod page;
 mod people;
 mod promotions;
@@ -15,6 +17,7 @@ mod router;
 mod runs;
 mod token;
 mod trigger;
+mod under_way;
 mod version;
 
 pub(crate) use router::router;

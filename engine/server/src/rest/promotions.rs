@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::body::{Arrived, Body};
+use super::once::idempotency_key;
 use super::query::Asked;
-use super::trigger::idempotency_key;
 use crate::access::{Caller, audited};
 use crate::problem::Problem;
 use crate::server::State;

@@ -13,7 +13,9 @@ use axum::{Json, extract::Request};
 use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
-use super::{dags, datasets, events, logs, models, openapi, page, people, promotions, runs, token, trigger};
+use super::{
+    dags, datasets, events, logs, models, openapi, operations, page, people, promotions, runs, token, trigger,
+};
 use crate::access::guard;
 use crate::problem::Problem;
 use crate::server::State;
@@ -41,6 +43,10 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/runs/{id}/logs", get(logs::lines))
         .route("/api/v1/runs/{id}/logs/text", get(logs::text))
         .route("/api/v1/runs/{id}/events", get(events::events))
+        .route("/api/v1/runs/{id}/cancel", post(operations::cancel))
+        .route("/api/v1/runs/{id}/retry", post(operations::retry))
+        .route("/api/v1/runs/{id}/clear", post(operations::clear))
+        .route("/api/v1/runs/{id}/tasks/{task}/mark", post(operations::mark))
         .route("/api/v1/datasets", get(datasets::list))
         .route("/api/v1/datasets/{name}", get(datasets::show))
         .route("/api/v1/datasets/{name}/versions/{version}", get(datasets::version))

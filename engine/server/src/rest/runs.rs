@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query};
-use ratchet_runtime::{RunRecord, RunStatus, RunTrigger};
+use ratchet_runtime::{RunFilter, RunRecord, RunStatus, RunTrigger, TaskProgress};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,8 +16,6 @@ use crate::server::State;
 const USUAL: u32 = 50;
 /// How many runs are answered at most.
 const MOST: u32 = 1_000;
-/// The first look into the store takes so many.
-const FIRST_LOOK: u32 = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,32 +68,22 @@ pub(super) async fn list(
             "cursor is `{cursor}`; give `next` of the page before"
         )));
     }
-    let wanted = |run: &RunRecord| {
-        status.is_none_or(|status| run.status == status)
-            && trigger.is_none_or(|trigger| run.trigger == trigger)
-            && query.cursor.as_deref().is_none_or(|cursor| run.id.as_str() < cursor)
+    let filter = RunFilter {
+        dag: query.dag.as_deref(),
+        status,
+        trigger,
     };
-    // One more than asked for tells whether another page follows. The store knows no cursor: it is asked for more
-    // until there is enough behind it.
-    let enough = limit as usize + 1;
-    let mut look = FIRST_LOOK.max(limit.saturating_mul(2));
-    let mut runs = loop {
-        let all = state.engine.store().list_runs(query.dag.as_deref(), look).await?;
-        let complete = (all.len() as u64) < u64::from(look);
-        let runs: Vec<RunRecord> = all.into_iter().filter(wanted).take(enough).collect();
-        if complete || runs.len() == enough {
-            break runs;
-        }
-        look = look.saturating_mul(4);
-    };
-    let more = runs.len() == enough;
+    // One more than asked for tells whether another page follows.
+    let store = state.engine.store();
+    let mut runs = store.runs_page(filter, query.cursor.as_deref(), limit + 1).await?;
+    let more = runs.len() > limit as usize;
     runs.truncate(limit as usize);
     let next = runs.last().filter(|_| more).map(|run| run.id.clone());
     let runs: Vec<Value> = runs.iter().map(summary).collect();
     Ok(Json(json!({ "runs": runs, "next": next })))
 }
 
-/// One run with its tasks and the text of its DAG.
+/// One run with its tasks, how far its attempts under way got, and the text of its DAG.
 #[utoipa::path(
     get, path = "/api/v1/runs/{id}", tag = "runs",
     params(("id" = String, Path, description = "Id of the run, or its beginning or end")),
@@ -114,6 +102,8 @@ pub(super) async fn show(
     let mut document = summary(&run);
     document["dag_text"] = json!(run.dag_text);
     document["tasks"] = json!(tasks);
+    let progress = state.engine.store().progress(&run.id).await?;
+    document["progress"] = progress.iter().map(how_far).collect();
     Ok(Json(document))
 }
 
@@ -161,11 +151,19 @@ pub(super) async fn find(state: &State, id: &str) -> Result<RunRecord, Problem> 
     run.ok_or_else(|| Problem::not_found(format!("there is no run `{id}`; GET /api/v1/runs lists them")))
 }
 
+/// How far an attempt under way got.
+pub(super) fn how_far(progress: &TaskProgress) -> Value {
+    json!({
+        "task": progress.task, "attempt": progress.attempt, "fraction": progress.fraction, "message": progress.message,
+    })
+}
+
 /// A run without the text of its DAG.
 pub(super) fn summary(run: &RunRecord) -> Value {
     json!({
         "id": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "params": run.params, "logical_date": run.logical_date, "interval_start": run.interval_start,
         "created_at": run.created_at, "finished_at": run.finished_at, "file_name": run.file_name,
+        "retry_of": run.retry_of,
     })
 }

@@ -3,27 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{self, Extension, Path};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use jiff::Timestamp;
-use ratchet_artifacts::sha256;
 use ratchet_core::spec::Dag;
 use ratchet_runtime::cron::interval_of;
-use ratchet_runtime::{NewRun, RunTrigger};
+use ratchet_runtime::{NewRun, RunRecord, RunTrigger};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::body::{Arrived, Body};
-use super::{dags, runs};
+use super::dags;
+use super::once::{Asked, idempotency_key, once, recorded};
 use crate::access::{Caller, audited};
 use crate::problem::{Fault, Problem};
-use crate::requests::Standing;
 use crate::server::State;
-
-/// Runs that are looked through for the one of a claim that was left behind.
-const SEARCHED: u32 = 1_000;
 
 /// What the run shall be. Everything may be left out.
 #[derive(ToSchema)]
@@ -38,7 +33,6 @@ pub(super) struct RunRequest {
 }
 
 /// A request that was read.
-#[derive(Clone)]
 struct Wanted {
     dag: Arc<Dag>,
     params: BTreeMap<String, Value>,
@@ -74,29 +68,23 @@ pub(super) async fn trigger(
     bytes: Arrived,
 ) -> Result<Response, Problem> {
     let dag = dags::find(&state, &name)?;
-    let wanted = read(dag, &headers, bytes)?;
+    let wanted = read(dag.clone(), &headers, bytes)?;
     let key = idempotency_key(&headers)?;
-    let id = match key {
-        None => make(&state, &caller, wanted).await?,
-        Some(key) => make_once(&state, &caller, &key, wanted).await?,
+    let (params, given_date) = (wanted.params.clone(), wanted.given_date);
+    let asked = Asked {
+        caller: caller.clone(),
+        request: json!([dag.name, params, given_date]),
+        dag: dag.name.clone(),
+        fits: move |run: &RunRecord| {
+            run.retry_of.is_none() && run.params == params && given_date.is_none_or(|date| date == run.logical_date)
+        },
     };
-    state.wake.notify_one();
-    let run = runs::find(&state, &id).await?;
-    let place = [(header::LOCATION, format!("/api/v1/runs/{id}"))];
-    Ok((StatusCode::ACCEPTED, place, Json(runs::summary(&run))).into_response())
-}
-
-/// The header, if it was sent.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
+    let make = {
+        let state = state.clone();
+        async move { make(&state, &caller, wanted).await }
     };
-    match value.to_str() {
-        Ok(key) if !key.trim().is_empty() && key.len() <= 255 => Ok(Some(key.to_owned())),
-        _ => Err(Problem::bad_request(
-            "the Idempotency-Key is not usable; write 1 to 255 printable ASCII characters",
-        )),
-    }
+    let id = once(&state, key, asked, make).await?;
+    recorded(&state, &id).await
 }
 
 fn read(dag: Arc<Dag>, headers: &HeaderMap, bytes: Arrived) -> Result<Wanted, Problem> {
@@ -130,7 +118,7 @@ fn read(dag: Arc<Dag>, headers: &HeaderMap, bytes: Arrived) -> Result<Wanted, Pr
 }
 
 /// Parameters as the texts of a command line, which is how they are checked.
-fn texts(body: &mut Body) -> BTreeMap<String, String> {
+pub(super) fn texts(body: &mut Body) -> BTreeMap<String, String> {
     let object: Map<String, Value> = body.object("params");
     let mut texts = BTreeMap::new();
     for (name, value) in object {
@@ -170,55 +158,4 @@ async fn make(state: &Arc<State>, caller: &Caller, wanted: Wanted) -> Result<Str
         Ok(engine.create_run(new).await?)
     })
     .await
-}
-
-/// Detached from the connection: a claim must come to its end though the client left.
-async fn make_once(state: &Arc<State>, caller: &Caller, key: &str, wanted: Wanted) -> Result<String, Problem> {
-    let (state, caller, key) = (state.clone(), caller.clone(), key.to_owned());
-    let work = tokio::spawn(async move {
-        let requests = &state.requests;
-        let _turn = requests.turn().await;
-        let asked = json!([wanted.dag.name, wanted.params, wanted.given_date]);
-        let request = sha256(asked.to_string().as_bytes());
-        let place = requests.place(&caller.user.id.to_string(), &key);
-        let left = match requests.claim(&place, &request)? {
-            Standing::Made(run) => return Ok(run),
-            Standing::LeftBehind(asked_at) => made_before(&state, &caller, &wanted, asked_at).await?,
-            Standing::New => None,
-        };
-        let run = match left {
-            Some(run) => run,
-            None => match make(&state, &caller, wanted).await {
-                Ok(run) => run,
-                Err(problem) => {
-                    requests.release(&place);
-                    return Err(problem);
-                }
-            },
-        };
-        requests.made(&place, &request, &run)?;
-        Ok(run)
-    });
-    work.await
-        .unwrap_or_else(|error| Err(Problem::internal(format!("the request broke off: {error}"))))
-}
-
-/// The run of a claim that was left behind: one that this caller asked for since then and that no other claim names.
-async fn made_before(
-    state: &State,
-    caller: &Caller,
-    wanted: &Wanted,
-    asked_at: Timestamp,
-) -> Result<Option<String>, Problem> {
-    let claimed = state.requests.runs();
-    let runs = state.engine.store().list_runs(Some(&wanted.dag.name), SEARCHED).await?;
-    let found = runs.into_iter().find(|run| {
-        run.trigger == RunTrigger::Manual
-            && run.actor == caller.name()
-            && run.created_at >= asked_at
-            && run.params == wanted.params
-            && wanted.given_date.is_none_or(|date| date == run.logical_date)
-            && !claimed.contains(&run.id)
-    });
-    Ok(found.map(|run| run.id))
 }

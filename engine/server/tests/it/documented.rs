@@ -110,6 +110,8 @@ async fn started(home: &Path) -> Service {
     let timed =
         "name: timed\nschedule: { cron: \"0 2 1 1 *\", timezone: UTC }\ntasks:\n  only: { uses: test.nothing }\n";
     std::fs::write(home.join("dags/timed.yaml"), timed).unwrap();
+    let long = "name: long\ntasks:\n  only: { uses: test.linger }\n";
+    std::fs::write(home.join("dags/long.yaml"), long).unwrap();
     let service = Service::start(home).await;
     fill(service.engine.bucket()).await;
     service
@@ -126,6 +128,7 @@ async fn every_documented_status_can_be_provoked() {
     public(&mut met).await;
     let runs = triggers(&mut met, home.path()).await;
     reading_runs(&mut met, &runs).await;
+    operations(&mut met, &runs).await;
     artifacts(&mut met).await;
     people(&mut met).await;
     let document = service.json("/api/v1/openapi.json").await;
@@ -240,6 +243,41 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
     for (status, range) in [(206, "bytes=0-3"), (416, "bytes=99999999-")] {
         let sent = with("Range", range, by(Role::User));
         met.meet(status, "GET", text, &text.replace("{id}", &runs[0]), sent)
+            .await;
+    }
+}
+
+async fn operations(met: &mut Met<'_>, runs: &[String]) {
+    let trigger = "/api/v1/dags/{name}/runs";
+    let long = met
+        .meet(202, "POST", trigger, "/api/v1/dags/long/runs", by(Role::Operator))
+        .await;
+    let long = long["id"].as_str().unwrap();
+    let several = &runs[0][..4];
+    let retry = json!({ "from": ["only"] });
+    for (pattern, done, body) in [
+        ("/api/v1/runs/{id}/retry", 202, retry),
+        ("/api/v1/runs/{id}/clear", 202, json!({ "tasks": ["only"] })),
+        (
+            "/api/v1/runs/{id}/tasks/{task}/mark",
+            200,
+            json!({ "state": "succeeded" }),
+        ),
+    ] {
+        let path = |id: &str| pattern.replace("{id}", id).replace("{task}", "only");
+        for (status, id) in [(done, runs[0].as_str()), (400, several), (404, "ffffffff"), (409, long)] {
+            met.meet(status, "POST", pattern, &path(id), json_by(Role::Operator, &body))
+                .await;
+        }
+        met.bodies(pattern, &path(&runs[0]), Role::Operator).await;
+    }
+    let mark = "/api/v1/runs/{id}/tasks/{task}/mark";
+    let other = format!("/api/v1/runs/{}/tasks/other/mark", runs[0]);
+    let body = json_by(Role::Operator, &json!({ "state": "failed" }));
+    met.meet(404, "POST", mark, &other, body).await;
+    let cancel = "/api/v1/runs/{id}/cancel";
+    for (status, id) in [(202, long), (400, several), (404, "ffffffff"), (409, &runs[0])] {
+        met.meet(status, "POST", cancel, &cancel.replace("{id}", id), by(Role::Operator))
             .await;
     }
 }

@@ -6,6 +6,7 @@ mod answers;
 mod bucket;
 mod documented;
 mod moves;
+mod operations;
 mod people;
 mod roles;
 mod runs;

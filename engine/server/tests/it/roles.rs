@@ -61,6 +61,30 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/runs/ffffffff/events",
         Some(Role::User),
     ),
+    (
+        "POST",
+        "/api/v1/runs/{id}/cancel",
+        "/api/v1/runs/ffffffff/cancel",
+        Some(Role::Operator),
+    ),
+    (
+        "POST",
+        "/api/v1/runs/{id}/retry",
+        "/api/v1/runs/ffffffff/retry",
+        Some(Role::Operator),
+    ),
+    (
+        "POST",
+        "/api/v1/runs/{id}/clear",
+        "/api/v1/runs/ffffffff/clear",
+        Some(Role::Operator),
+    ),
+    (
+        "POST",
+        "/api/v1/runs/{id}/tasks/{task}/mark",
+        "/api/v1/runs/ffffffff/tasks/only/mark",
+        Some(Role::Operator),
+    ),
     ("GET", "/api/v1/datasets", "/api/v1/datasets", Some(Role::User)),
     (
         "GET",

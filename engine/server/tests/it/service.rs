@@ -59,6 +59,30 @@ impl Plugin for Talk {
     }
 }
 
+/// Says that it began and how far it is, and goes on until it is cancelled.
+struct Linger;
+
+#[async_trait::async_trait]
+impl Plugin for Linger {
+    type Config = NothingConfig;
+    const NAME: &'static str = "test.linger";
+    const SUMMARY: &'static str = "Goes on until it is cancelled.";
+    const ISOLATION: Isolation = Isolation::Inline;
+
+    fn outputs() -> Vec<Port> {
+        Vec::new()
+    }
+
+    async fn run(_config: NothingConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+        context.info("begun");
+        context.progress(0.5, "halfway");
+        while !context.is_cancelled() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Outputs::default())
+    }
+}
+
 /// What signs the tokens of these tests.
 pub const SECRET: &str = "a secret of the tests, long enough to sign with";
 
@@ -79,6 +103,7 @@ impl Service {
         let mut registry = Registry::default();
         registry.add::<Nothing>();
         registry.add::<Talk>();
+        registry.add::<Linger>();
         let registry = Arc::new(registry);
         let options = EngineOptions {
             home: home.to_owned(),
