@@ -140,9 +140,8 @@ mod tests {
             status: RunStatus::Succeeded,
         }];
         batch.add(last);
-        let [change] = batch.step.tasks.as_slice() else {
-            panic!("{:?}", batch.step.tasks)
-        };
+        assert_eq!(batch.step.tasks.len(), 1);
+        let change = &batch.step.tasks[0];
         assert_eq!(change.snapshot.state, TaskState::Succeeded);
         assert!(change.started, "it started, and its row has to say when");
         assert_eq!(change.result.as_ref().unwrap().seconds, Some(0.5));
