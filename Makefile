@@ -3,6 +3,7 @@
 # make test   install what the tests need and run them all
 # make soak   kill the engine two hundred times instead of twenty, with runs under way
 # make lint   formatting and clippy
+# make bench-engine   chains, wide DAGs, processes, start and memory of the engine, beside their goals
 # make bench-api      requests a second and latencies of predictions, beside a bare handler that echoes
 # make bench-stream   a million rows as NDJSON and as CSV, with the memory they take
 #
@@ -14,7 +15,7 @@ ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST_TOOLS := $(CURDIR)/.venv
 
-.PHONY: demo test soak lint bench-api bench-stream test-tools clean-demo
+.PHONY: demo test soak lint bench-engine bench-api bench-stream test-tools clean-demo
 
 demo:
 	$(CARGO) build -p ratchet-cli -p ratchet-api
@@ -34,6 +35,10 @@ soak:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench-engine:
+	$(CARGO) build -p ratchet-cli
+	$(PYTHON) tests/benches/engine.py $(TARGET)/debug/ratchet $(ARGS)
 
 bench-api:
 	$(CARGO) build -p ratchet-cli

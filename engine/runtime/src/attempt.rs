@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ratchet_artifacts::BlobRef;
-use ratchet_core::plugin::{LogLevel, Output, Outputs, TaskError};
+use ratchet_core::plugin::{Isolation, LogLevel, Output, Outputs, TaskError};
 use ratchet_core::spec::TaskSpec;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -66,6 +66,17 @@ impl Finished {
     }
 }
 
+/// True for an attempt of a pure plugin that runs inside the engine: it needs no directory, and whether it began before
+/// its beginning was on disk makes no difference to anything.
+pub(crate) fn touches_nothing(engine: &Inner, spec: &TaskSpec) -> bool {
+    let pure = engine
+        .options
+        .registry
+        .get(&spec.uses)
+        .is_some_and(|plugin| plugin.pure);
+    pure && spec.isolation == Isolation::Inline && spec.resources.memory_bytes.is_none()
+}
+
 /// Runs an attempt, registers what it returned and writes its log and documents into the bucket.
 pub(crate) async fn run_attempt(
     engine: Arc<Inner>,
@@ -81,7 +92,12 @@ pub(crate) async fn run_attempt(
         attempt: request.attempt,
     };
     let log = Arc::new(Recorder::new(name, engine.journal.clone(), observer));
-    let (verdict, completed) = match engine.temporary_directory(&request) {
+    let directory = if touches_nothing(&engine, &spec) {
+        Ok(None)
+    } else {
+        engine.temporary_directory(&request).map(Some)
+    };
+    let (verdict, completed) = match directory {
         Err(error) => {
             let failure = Failure {
                 message: format!("failed to make a temporary directory in the home directory: {error}"),
@@ -97,7 +113,9 @@ pub(crate) async fn run_attempt(
             )
         }
         Ok(directory) => {
-            request.temporary_directory = directory.path().to_owned();
+            if let Some(directory) = &directory {
+                request.temporary_directory = directory.path().to_owned();
+            }
             let execution = Execution {
                 registry: &engine.options.registry,
                 worker: &engine.options.worker,
@@ -238,7 +256,9 @@ async fn leave_documents(engine: &Inner, request: &AttemptRequest, log: &Recorde
         outputs: &completed.outputs,
         promotions: &completed.promotions,
     };
-    if !completed.outputs.is_empty() || !completed.promotions.is_empty() {
+    // Plain values stand on the task's row; the manifest is for those who find the bucket without its database.
+    let in_bucket = |output: &Output| !matches!(output, Output::Value(_));
+    if completed.outputs.values().any(in_bucket) || !completed.promotions.is_empty() {
         let written = match serde_json::to_vec_pretty(&manifest) {
             Ok(json) => {
                 let created = engine
@@ -254,7 +274,11 @@ async fn leave_documents(engine: &Inner, request: &AttemptRequest, log: &Recorde
         }
     }
     let (run, task, attempt) = (&request.run.id, &request.task, request.attempt);
-    let mut documents = vec![(log_path(run, task, attempt), log.to_ndjson())];
+    let mut documents = Vec::new();
+    let lines = log.to_ndjson();
+    if !lines.is_empty() {
+        documents.push((log_path(run, task, attempt), lines));
+    }
     documents.extend(log.metrics().map(|points| (metrics_path(run, task, attempt), points)));
     for (path, content) in documents {
         if let Err(error) = engine.bucket.create(&path, Bytes::from(content)).await {

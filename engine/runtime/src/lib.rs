@@ -7,7 +7,9 @@
 //! 2. [`Engine::create_run`] writes a run with the text of its DAG and one row for each task. From here on it is not lost.
 //! 3. [`Engine::execute`] drives it to its end. One loop (the dispatcher) turns everything that happens (an attempt
 //!    ended, a pause is over, somebody cancelled) into an event for [`ratchet_core::state::apply`], writes what changed
-//!    in one transaction, and only then acts on it: nothing starts that is not on disk.
+//!    in one transaction, and only then acts on it: nothing starts that is not on disk, but for plugins that touch
+//!    nothing ([`Plugin::PURE`](ratchet_core::plugin::Plugin::PURE)). Events that come while a transaction is under
+//!    way share the next one.
 //! 4. An attempt runs in a process of its own (this program again, as `<worker> task-worker`) or inside the engine.
 //!    The two speak in lines of JSON. When the engine's end of the pipe closes, for whatever reason, the worker ends
 //!    its whole process group: no attempt outlives the engine that started it.

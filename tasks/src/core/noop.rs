@@ -24,6 +24,7 @@ impl Plugin for Noop {
     const NAME: &'static str = "core.noop";
     const SUMMARY: &'static str = "Does nothing; joins branches and names values.";
     const ISOLATION: Isolation = Isolation::Inline;
+    const PURE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {

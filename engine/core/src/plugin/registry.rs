@@ -21,6 +21,8 @@ pub struct PluginEntry {
     pub summary: &'static str,
     /// Where it runs by default.
     pub isolation: Isolation,
+    /// True if it touches nothing: see [`Plugin::PURE`].
+    pub pure: bool,
     /// Output ports.
     pub outputs: Vec<Port>,
     /// JSON Schema of `with`.
@@ -87,6 +89,7 @@ impl Registry {
             name: P::NAME,
             summary: P::SUMMARY,
             isolation: P::ISOLATION,
+            pure: P::PURE,
             outputs: P::outputs(),
             schema,
             validate: validate::<P>,

@@ -48,6 +48,11 @@ pub trait Plugin: Send + Sync + 'static {
     /// Where it runs by default.
     const ISOLATION: Isolation = Isolation::Process;
 
+    /// True if its configuration decides its outputs and it touches nothing else: no file, no bucket, no network.
+    /// Whether such an attempt ran before the engine ended, nobody can tell; so inside the engine it may begin while
+    /// its beginning is still being written down.
+    const PURE: bool = false;
+
     /// The output ports.
     fn outputs() -> Vec<Port>;
 

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::spec::TriggerRule;
 
+mod exploration;
+
 const RULES: [TriggerRule; 12] = [
     TriggerRule::AllSuccess,
     TriggerRule::AllFailed,

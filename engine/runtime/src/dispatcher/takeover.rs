@@ -29,8 +29,7 @@ impl Dispatcher {
                     first,
                     ..Detail::default()
                 },
-            )
-            .await?;
+            )?;
         }
         for place in 0..self.state.tasks().len() {
             let task = &self.state.tasks()[place];
@@ -59,7 +58,6 @@ impl Dispatcher {
                 ..Detail::default()
             },
         )
-        .await
     }
 
     /// Ends what a lost attempt left running, before the task is run again or given up.
@@ -93,6 +91,6 @@ impl Dispatcher {
             first,
             ..Detail::default()
         };
-        self.step(Event::Lost { task: place, attempt }, detail).await
+        self.step(Event::Lost { task: place, attempt }, detail)
     }
 }

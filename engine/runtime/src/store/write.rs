@@ -18,12 +18,14 @@ use crate::record::{AttemptOutcome, Failure, NewRun, PromotionOutcome};
 /// How long a reserved run is left to whoever made it.
 const RESERVED: SignedDuration = SignedDuration::from_secs(3);
 
-/// One step of a run: what an event changed, written as a whole or not at all.
+/// One step of a run: what one event changed, or several in a row; written as a whole or not at all.
 #[derive(Debug, Default)]
 pub(crate) struct Transition {
+    /// At most one for a task.
     pub tasks: Vec<TaskChange>,
-    pub started: Option<(usize, u32)>,
-    pub ended_attempt: Option<AttemptEnd>,
+    /// Tasks and the numbers of their new attempts.
+    pub started: Vec<(usize, u32)>,
+    pub ended_attempts: Vec<AttemptEnd>,
     pub events: Vec<RunEvent>,
     pub ended: Option<RunStatus>,
     pub at: Timestamp,
@@ -34,6 +36,8 @@ pub(crate) struct Transition {
 pub(crate) struct TaskChange {
     pub position: usize,
     pub snapshot: Snapshot,
+    /// An attempt started.
+    pub started: bool,
     pub retry_at: Option<Timestamp>,
     /// What an attempt leaves behind; none keeps what is there.
     pub result: Option<TaskResult>,
@@ -198,7 +202,7 @@ impl Store {
         for change in &step.tasks {
             write_task(&mut transaction, run, &at, change).await?;
         }
-        if let Some((position, attempt)) = step.started {
+        for &(position, attempt) in &step.started {
             sqlx::query("INSERT INTO attempts (run_id, position, attempt, started_at) VALUES ($1, $2, $3, $4)")
                 .bind(run)
                 .bind(position as i64)
@@ -208,7 +212,7 @@ impl Store {
                 .await
                 .map_err(&failed)?;
         }
-        if let Some(end) = &step.ended_attempt {
+        for end in &step.ended_attempts {
             let written = sqlx::query(
                 "UPDATE attempts SET finished_at = $4, outcome = $5, error = $6 \
                  WHERE run_id = $1 AND position = $2 AND attempt = $3 AND outcome IS NULL",
@@ -264,6 +268,7 @@ async fn write_task(
     let TaskChange {
         position,
         snapshot,
+        started,
         retry_at,
         result,
     } = change;
@@ -281,7 +286,7 @@ async fn write_task(
     .bind(i64::from(snapshot.attempts))
     .bind(i64::from(snapshot.failures))
     .bind(retry_at.map(|instant| instant.to_string()))
-    .bind(snapshot.state == TaskState::Running)
+    .bind(*started)
     .bind(at)
     .bind(snapshot.state.is_end())
     .bind(i64::from(snapshot.losses))

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod batches;
 mod completion;
 mod crash;
 mod fixture;

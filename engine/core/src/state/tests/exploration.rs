@@ -1,0 +1,337 @@
+//! Every way through every run of three tasks with two workers.
+//!
+//! The world is the run as the database has it, the attempts that two workers hold, and the answers of workers whose
+//! engine is gone, which may still come. From each state every step that can happen is taken, and in each the engine
+//! may be killed: what it decided and had not written is gone with it, and the next engine begins from the snapshots.
+
+#![expect(clippy::panic, reason = "tests")]
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::super::*;
+use super::{plan, recount};
+use crate::spec::TriggerRule;
+
+const WORKERS: usize = 2;
+
+/// Engines that may be killed on one way. Two: the second meets what the first takeover left.
+const CRASHES: u8 = 2;
+
+/// What an engine knows and what is around it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    tasks: Vec<Kept>,
+    cancelling: bool,
+    /// Attempts that a worker runs: place and number.
+    in_flight: Vec<(usize, u32)>,
+    /// Attempts of engines that are gone, whose answer may still come.
+    late: Vec<(usize, u32)>,
+    crashes: u8,
+    /// Somebody asked for the end, and the engine did not look yet. It is on disk.
+    asked: bool,
+    /// Tasks whose attempt ended well on disk, with its number.
+    finished: Vec<Option<u32>>,
+}
+
+/// The parts of a snapshot that decide what comes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kept {
+    state: TaskState,
+    skip_cause: Option<SkipCause>,
+    attempts: u32,
+    failures: u32,
+    losses: u32,
+}
+
+/// The engine's memory of a world.
+fn run_of(plans: &[TaskPlan], world: &World) -> Run {
+    let mut run = Run::from_plans(plans.to_vec())
+        .unwrap()
+        .restore(world.tasks.iter().map(|kept| Snapshot {
+            state: kept.state,
+            skip_cause: kept.skip_cause,
+            reason: None,
+            attempts: kept.attempts,
+            failures: kept.failures,
+            losses: kept.losses,
+        }));
+    // An engine that lives remembers a cancellation that cancelled no row because all that was open ran.
+    run.cancelling = world.cancelling;
+    run
+}
+
+fn keep(run: &Run) -> Vec<Kept> {
+    let kept = run.tasks().iter().map(|task| Kept {
+        state: task.state,
+        skip_cause: task.skip_cause,
+        attempts: task.attempts,
+        failures: task.failures,
+        losses: task.losses,
+    });
+    kept.collect()
+}
+
+/// Applies an event that must be taken, and holds every invariant against what it changed.
+fn take(plans: &[TaskPlan], world: &World, event: Event) -> World {
+    let mut run = run_of(plans, world);
+    let before = keep(&run);
+    let changes = apply(&mut run, event.clone()).unwrap_or_else(|error| panic!("{event:?} in {world:?}: {error}"));
+    for (place, (old, task)) in before.iter().zip(run.tasks()).enumerate() {
+        if old.state.is_end() {
+            assert_eq!(
+                task.state, old.state,
+                "{event:?} changed ended task {place} of {world:?}"
+            );
+        }
+        assert!(task.attempts >= old.attempts && task.failures <= task.attempts);
+        assert!(task.failures <= plans[place].max_attempts);
+        if task.state == TaskState::Ready && old.state == TaskState::Pending {
+            let upstream = recount(&run, &plans[place]);
+            assert_eq!(
+                decide(plans[place].trigger, &upstream),
+                Decision::Start,
+                "{event:?} in {world:?}"
+            );
+        }
+        if matches!(task.state, TaskState::Ready | TaskState::Running) && !old.state.is_end() {
+            let woken = old.state != task.state && old.state != TaskState::Ready;
+            assert!(
+                !(run.is_cancelling() && woken),
+                "{event:?} starts task {place} of a cancelled run: {world:?}"
+            );
+        }
+    }
+    assert_eq!(
+        changes.ended.is_some(),
+        run.status() != RunStatus::Running && before.iter().any(|task| !task.state.is_end()),
+        "the end is told when it comes, and once: {event:?} in {world:?}"
+    );
+    World {
+        tasks: keep(&run),
+        cancelling: run.is_cancelling(),
+        ..world.clone()
+    }
+}
+
+/// An answer that comes too late must leave no trace.
+fn assert_refused(plans: &[TaskPlan], world: &World, task: usize, attempt: u32) {
+    let answers = [
+        Event::Succeeded { task, attempt },
+        Event::Failed {
+            task,
+            attempt,
+            retryable: true,
+        },
+        Event::Stopped { task, attempt },
+        Event::Lost { task, attempt },
+    ];
+    for event in answers {
+        let mut run = run_of(plans, world);
+        let before = run.clone();
+        let refused = apply(&mut run, event.clone());
+        assert!(refused.is_err(), "{event:?} is late in {world:?} and was taken");
+        assert_eq!(run, before, "a refused event changes nothing");
+    }
+}
+
+fn without(list: &[(usize, u32)], one: (usize, u32)) -> Vec<(usize, u32)> {
+    list.iter().copied().filter(|other| *other != one).collect()
+}
+
+/// Every world that can come next.
+fn next(plans: &[TaskPlan], world: &World) -> Vec<World> {
+    let mut following = Vec::new();
+    let ended = world.tasks.iter().all(|task| task.state.is_end());
+    for place in 0..world.tasks.len() {
+        let current = world.tasks[place].attempts;
+        match world.tasks[place].state {
+            TaskState::Ready => {
+                assert!(
+                    world.finished[place].is_none(),
+                    "a finished task is ready again: {world:?}"
+                );
+                let reason = String::new();
+                following.push(take(plans, world, Event::ConditionFalse { task: place, reason }));
+                following.push(take(plans, world, Event::Rejected { task: place }));
+                if world.in_flight.len() < WORKERS {
+                    let claimed = take(plans, world, Event::Started { task: place });
+                    // Killed after the start was written and before the worker had it.
+                    following.extend(crash(plans, &claimed));
+                    let mut claimed = claimed;
+                    claimed.in_flight.push((place, current + 1));
+                    claimed.in_flight.sort_unstable();
+                    following.push(claimed);
+                }
+            }
+            TaskState::WaitingRetry => following.push(take(plans, world, Event::RetryDue { task: place })),
+            _ => {}
+        }
+    }
+    for &(task, attempt) in &world.in_flight {
+        let in_flight = without(&world.in_flight, (task, attempt));
+        let mut answers = vec![
+            Event::Succeeded { task, attempt },
+            Event::Failed {
+                task,
+                attempt,
+                retryable: true,
+            },
+            Event::Failed {
+                task,
+                attempt,
+                retryable: false,
+            },
+        ];
+        if world.cancelling {
+            answers.push(Event::Stopped { task, attempt });
+        }
+        for answer in answers {
+            let mut answered = take(plans, world, answer.clone());
+            answered.in_flight.clone_from(&in_flight);
+            if matches!(answer, Event::Succeeded { .. }) {
+                assert_eq!(world.finished[task], None, "attempts ended well twice: {world:?}");
+                answered.finished[task] = Some(attempt);
+            }
+            // The second of two completions of one attempt, in a transaction of its own.
+            assert_refused(plans, &answered, task, attempt);
+            following.push(answered);
+        }
+    }
+    for &(task, attempt) in &world.late {
+        assert_refused(plans, world, task, attempt);
+    }
+    if !ended && !world.asked && !world.cancelling {
+        let mut asked = world.clone();
+        asked.asked = true;
+        following.push(asked);
+    }
+    if world.asked && !world.cancelling {
+        following.push(cancel(plans, world));
+    }
+    following.extend(crash(plans, world));
+    following
+}
+
+fn cancel(plans: &[TaskPlan], world: &World) -> World {
+    let reason = String::new();
+    let cancelled = take(plans, world, Event::Cancelled { reason });
+    for (place, task) in cancelled.tasks.iter().enumerate() {
+        let running = world.tasks[place].state == TaskState::Running;
+        assert!(task.state.is_end() || running, "{place} waits on in {cancelled:?}");
+    }
+    cancelled
+}
+
+/// The engine is killed, and another one takes the run over as the dispatcher does: it looks whether the end was asked
+/// for, gives up what ran, and begins. Each of its steps is a commit, after which it may be killed, too.
+fn crash(plans: &[TaskPlan], world: &World) -> Vec<World> {
+    let ended = world.tasks.iter().all(|task| task.state.is_end());
+    if world.crashes == CRASHES || ended {
+        return Vec::new();
+    }
+    let mut left = world.clone();
+    left.crashes += 1;
+    left.late.append(&mut left.in_flight);
+    left.late.sort_unstable();
+    left.late.dedup();
+    // Only rows survive: whether the run is being cancelled is read from them.
+    left.cancelling = left.tasks.iter().any(|task| task.state == TaskState::Cancelled);
+    let mut worlds = Vec::new();
+    if left.asked && !left.cancelling {
+        left = cancel(plans, &left);
+        worlds.extend(crash(plans, &left));
+    }
+    for place in 0..left.tasks.len() {
+        if left.tasks[place].state == TaskState::Running {
+            let attempt = left.tasks[place].attempts;
+            left = take(plans, &left, Event::Lost { task: place, attempt });
+            assert_refused(plans, &left, place, attempt);
+            worlds.extend(crash(plans, &left));
+        }
+    }
+    worlds.push(take(plans, &left, Event::Begin));
+    worlds
+}
+
+/// All ways of one run; how many states there are.
+fn explore(plans: &[TaskPlan]) -> usize {
+    let new = Run::from_plans(plans.to_vec()).unwrap();
+    let recorded = World {
+        tasks: keep(&new),
+        cancelling: false,
+        in_flight: Vec::new(),
+        late: Vec::new(),
+        crashes: 0,
+        asked: false,
+        finished: vec![None; plans.len()],
+    };
+    let mut first = crash(plans, &recorded);
+    first.push(take(plans, &recorded, Event::Begin));
+    let mut numbers: HashMap<World, usize> = HashMap::new();
+    let mut before: Vec<Vec<usize>> = Vec::new();
+    let mut ends = Vec::new();
+    let mut open: VecDeque<(Option<usize>, World)> = first.into_iter().map(|world| (None, world)).collect();
+    while let Some((from, world)) = open.pop_front() {
+        if let Some(&known) = numbers.get(&world) {
+            before[known].extend(from);
+            continue;
+        }
+        let number = before.len();
+        before.push(from.into_iter().collect());
+        if world.tasks.iter().all(|task| task.state.is_end()) {
+            assert!(
+                world.in_flight.is_empty(),
+                "a worker goes on after the end of its run: {world:?}"
+            );
+            ends.push(number);
+        }
+        open.extend(next(plans, &world).into_iter().map(|world| (Some(number), world)));
+        numbers.insert(world, number);
+    }
+    // Backwards from the ends: whatever happened so far, the run can still come to one.
+    let mut reaching: HashSet<usize> = ends.iter().copied().collect();
+    while let Some(number) = ends.pop() {
+        for &from in &before[number] {
+            if reaching.insert(from) {
+                ends.push(from);
+            }
+        }
+    }
+    let stuck = numbers.iter().find(|(_, number)| !reaching.contains(number));
+    assert_eq!(stuck, None, "no way leads from here to an end, {plans:?}");
+    numbers.len()
+}
+
+/// All graphs of three tasks, each with each of the rules on the tasks that have something before them.
+#[test]
+fn every_way_of_three_tasks_and_two_workers_with_a_kill_at_each_step() {
+    let rules = [
+        TriggerRule::AllSuccess,
+        TriggerRule::AllDone,
+        TriggerRule::OneFailed,
+        TriggerRule::NoneFailedMinOneSuccess,
+    ];
+    let edges: [&[&str]; 4] = [&[], &["a"], &["b"], &["a", "b"]];
+    let (mut graphs, mut states) = (0, 0);
+    for second in [&edges[0], &edges[1]] {
+        for third in &edges {
+            for (number, rule) in rules.into_iter().enumerate() {
+                for (other, last) in rules.into_iter().enumerate() {
+                    // A rule means nothing where nothing stands before.
+                    if (second.is_empty() && number > 0) || (third.is_empty() && other > 0) {
+                        continue;
+                    }
+                    let plans = [
+                        plan("a", &[], TriggerRule::AllSuccess, 2),
+                        plan("b", second, rule, 1),
+                        plan("c", third, last, 1),
+                    ];
+                    graphs += 1;
+                    states += explore(&plans);
+                }
+            }
+        }
+    }
+    println!("{graphs} runs of three tasks, {states} states");
+    assert!(states > 100_000, "only {states} states: the exploration lost its way");
+}
