@@ -255,10 +255,9 @@ async fn repeat(state: &Arc<State>, caller: &Caller, key: Option<String>, again:
         fits: move |made: &RunRecord| {
             made.retry_of.as_ref() == Some(&of)
                 && given.iter().all(|(name, text)| {
-                    made.params.get(name).is_some_and(|value| {
-                        value
-                            .as_str()
-                            .map_or_else(|| value.to_string() == *text, |value| value == text)
+                    made.params.get(name).is_some_and(|value| match value.as_str() {
+                        Some(value) => value == text,
+                        None => serde_json::from_str(text).is_ok_and(|given: Value| given == *value),
                     })
                 })
         },
