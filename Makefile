@@ -1,6 +1,7 @@
 # make demo   build, run the example on built-in records, start both services, ask for a prediction
 #             (make demo ARGS=--once stops there)
 # make test   install what the tests need and run them all
+# make test-postgres   only those of the metadata on Postgres (make test runs them too)
 # make soak   kill the engine two hundred times instead of twenty, with runs under way
 # make lint   formatting and clippy
 # make bench-engine   chains, wide DAGs, processes, start and memory of the engine, beside their goals
@@ -15,7 +16,7 @@ ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST_TOOLS := $(CURDIR)/.venv
 
-.PHONY: demo test soak lint bench-engine bench-api bench-stream test-tools clean-demo
+.PHONY: demo test test-postgres soak lint bench-engine bench-api bench-stream test-tools clean-demo
 
 demo:
 	$(CARGO) build -p ratchet-cli -p ratchet-api
@@ -25,9 +26,18 @@ demo:
 # how they are shipped, and the tests that cross crates run against these.
 test: test-tools
 	RATCHET_TEST_TOOLS=$(TEST_TOOLS)/bin $(CARGO) test --workspace --exclude ratchet-tests
+	@$(MAKE) --no-print-directory test-postgres
 	$(CARGO) build -p ratchet-cli
 	$(CARGO) build -p ratchet-api
 	RATCHET_TEST_TOOLS=$(TEST_TOOLS)/bin $(CARGO) test -p ratchet-tests
+
+# The promises of the metadata store again, on a Postgres server that the tests start themselves.
+test-postgres: test-tools
+	@if programs=$$(tests/find_postgres.sh $(TEST_TOOLS)/bin); then \
+		RATCHET_TEST_POSTGRES=$$programs $(CARGO) test -p ratchet-runtime --lib -- --ignored postgres; \
+	else \
+		echo "SKIPPED: the tests on Postgres; install a server (Debian: apt install postgresql) or set RATCHET_TEST_POSTGRES to the directory of its initdb"; \
+	fi
 
 soak:
 	RATCHET_CRASH_KILLS=200 $(CARGO) test -p ratchet-runtime --test it crash:: -- --nocapture

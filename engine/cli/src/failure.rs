@@ -113,7 +113,7 @@ impl From<EngineError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Ambiguous { .. } => Self::input(error.to_string()),
+            StoreError::Ambiguous { .. } | StoreError::Address { .. } => Self::input(error.to_string()),
             other => Self::service(other.to_string()),
         }
     }

@@ -19,6 +19,7 @@ const FILE_NAME: &str = "ratchet.toml";
 struct File {
     home: Option<PathBuf>,
     store: Option<String>,
+    database_url: Option<String>,
     jwt_secret: Option<String>,
     slots: Option<usize>,
 }
@@ -30,6 +31,8 @@ pub struct Settings {
     pub home: PathBuf,
     /// Address of the bucket.
     pub store: String,
+    /// Address of the engine's metadata; none: a file in the home directory.
+    pub database_url: Option<String>,
     /// Key of the tokens, if one is given; otherwise the services keep a random one in the home directory.
     pub jwt_secret: Option<String>,
     /// How many task attempts may run at once.
@@ -70,6 +73,11 @@ impl Settings {
                 .or(file.store)
                 .unwrap_or_else(|| default_store(&home)),
             home,
+            // No flag: it may hold a password, and every process of the machine can read arguments.
+            database_url: std::env::var("RATCHET_DATABASE_URL")
+                .ok()
+                .or(file.database_url)
+                .filter(|url| !url.is_empty()),
             jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
             slots,
             quiet: global.quiet,
@@ -77,11 +85,12 @@ impl Settings {
         })
     }
 
-    /// The same with another home and the bucket in it.
+    /// The same with another home, and the bucket and the metadata in it.
     pub fn at_home(&self, home: PathBuf) -> Self {
         Self {
             store: default_store(&home),
             home,
+            database_url: None,
             ..self.clone()
         }
     }
@@ -94,6 +103,7 @@ impl Settings {
             .map_err(|error| Failure::service(format!("the path of this program cannot be read: {error}")))?;
         let options = EngineOptions {
             home: self.home.clone(),
+            database_url: self.database_url.clone(),
             bucket_url: self.store.clone(),
             working_directory,
             worker,
@@ -125,7 +135,7 @@ fn read_file(path: &Path) -> Result<File, Failure> {
             path.display(),
             error.to_string().trim_end()
         ))
-        .help("its keys are home, store, jwt_secret and slots")
+        .help("its keys are home, store, database_url, jwt_secret and slots")
     })
 }
 

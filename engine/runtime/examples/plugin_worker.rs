@@ -73,6 +73,7 @@ async fn resume(home: &Path) -> Result<(), Box<dyn std::error::Error>> {
 async fn open(home: &Path) -> Result<Engine, Box<dyn std::error::Error>> {
     Ok(Engine::open(EngineOptions {
         home: home.to_owned(),
+        database_url: None,
         bucket_url: home.join("bucket").display().to_string(),
         working_directory: std::env::current_dir()?,
         worker: std::env::current_exe()?,

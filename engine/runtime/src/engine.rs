@@ -17,13 +17,16 @@ use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
-use crate::store::{AttemptName, SayingKind, Store};
+use crate::store::{Address, AttemptName, SayingKind, Store};
 
 /// What an engine needs to know.
 #[derive(Clone)]
 pub struct EngineOptions {
     /// Holds `engine.sqlite` and the temporary directories of attempts. Created if missing.
     pub home: PathBuf,
+    /// Address of the metadata database: `sqlite://PATH`, or `postgres://...` where it gets a schema of its own,
+    /// `ratchet_engine`. None: `engine.sqlite` in the home directory.
+    pub database_url: Option<String>,
     /// Address of the bucket: `file://`, a plain path, or `s3://`.
     pub bucket_url: String,
     /// Relative paths in DAGs are read against this directory.
@@ -80,7 +83,7 @@ fn temporary_prefix(run: &str, task: &str, attempt: u32) -> String {
 }
 
 impl Engine {
-    /// Opens `engine.sqlite` in the home directory (creating and migrating it) and the bucket.
+    /// Opens the metadata database (migrating it; a file is created) and the bucket.
     ///
     /// # Errors
     ///
@@ -96,7 +99,11 @@ impl Engine {
         let working_directory = std::path::absolute(&options.working_directory).map_err(unusable)?;
         options.home = home;
         options.working_directory = working_directory;
-        let store = Store::open(&options.home.join("engine.sqlite")).await?;
+        let address = match &options.database_url {
+            Some(url) => Address::parse(url)?,
+            None => Address::file(&options.home.join("engine.sqlite")),
+        };
+        let store = Store::open(&address).await?;
         let bucket = Bucket::open(&options.bucket_url).await?;
         let journal = Journal::start(store.clone());
         let slots = Arc::new(Semaphore::new(options.slots.max(1)));

@@ -9,22 +9,32 @@ use ratchet_core::state::IllegalEvent;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It could not be opened.
-    #[error(
-        "the metadata database {path} cannot be opened: {message}; check that the directory exists and can be written, or name another one with RATCHET_HOME"
-    )]
+    #[error("the metadata database {database} cannot be opened: {message}; {remedy}")]
     Open {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
+        /// The file, or the server's address without the password.
+        database: String,
+        /// What the database said.
+        message: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// The address is none.
+    #[error(
+        "the address of the metadata database ({shown}) is not valid: {message}; set RATCHET_DATABASE_URL to sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
+    Address {
+        /// As much of it as holds no password.
+        shown: String,
+        /// What is wrong with it.
         message: String,
     },
     /// A newer program migrated it.
     #[error(
-        "the metadata database {path} was written by a newer version (schema {found}, this program knows {known}); use that version or another RATCHET_HOME"
+        "the metadata database {database} was written by a newer version (schema {found}, this program knows {known}); use that version, another RATCHET_HOME or another RATCHET_DATABASE_URL"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server's address without the password.
+        database: String,
         /// Its schema number.
         found: i64,
         /// The newest that this program knows.

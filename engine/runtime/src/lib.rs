@@ -3,7 +3,7 @@
 //!
 //! # The story of a run
 //!
-//! 1. [`Engine::open`] opens the metadata database in the home directory and the bucket.
+//! 1. [`Engine::open`] opens the metadata database (a file in the home directory, or Postgres) and the bucket.
 //! 2. [`Engine::create_run`] writes a run with the text of its DAG and one row for each task. From here on it is not lost.
 //! 3. [`Engine::execute`] drives it to its end. One loop (the dispatcher) turns everything that happens (an attempt
 //!    ended, a pause is over, somebody cancelled) into an event for [`ratchet_core::state::apply`], writes what changed

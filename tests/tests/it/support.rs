@@ -1,6 +1,6 @@
 //! Starts the programs and reads what they say.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -213,15 +213,28 @@ pub fn start_api(home: &Path, store: Option<&str>, environment: &[(&str, &str)])
         let _ = log.read_to_string(&mut said);
         said
     });
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while std::net::TcpStream::connect(&server.address).is_err() {
+    // It listens before its models are loaded, and says so.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_healthy(&server.address) {
         if let Some(status) = server.process.try_wait().unwrap() {
             panic!("ratchet-api ended with {status}:\n{}", drain.join().unwrap());
         }
-        assert!(Instant::now() < deadline, "ratchet-api does not listen");
+        assert!(Instant::now() < deadline, "ratchet-api does not become healthy");
         std::thread::sleep(Duration::from_millis(20));
     }
     server
+}
+
+fn is_healthy(address: &str) -> bool {
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else {
+        return false;
+    };
+    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let asked = stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.read_to_string(&mut answer));
+    asked.is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
 /// A client with a token.

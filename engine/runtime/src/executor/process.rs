@@ -80,6 +80,8 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
     command
         .arg(WORKER_SUBCOMMAND)
         .env(MARK, request.mark())
+        // Holds a password, and no task has any business with the metadata.
+        .env_remove("RATCHET_DATABASE_URL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

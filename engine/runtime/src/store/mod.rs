@@ -1,12 +1,20 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
+mod address;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod conformance;
 mod open;
 mod operate;
 mod page;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod postgres_server;
 mod read;
 mod said;
 mod write;
 
+pub(crate) use address::Address;
 pub use open::Store;
 pub use page::RunFilter;
 pub use said::TaskProgress;

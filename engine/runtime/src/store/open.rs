@@ -1,14 +1,16 @@
 //! Opens and migrates the database.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 
+use super::address::{Address, Kind};
 use crate::error::StoreError;
 
-/// How long a writer waits for another one.
+/// How long a server may take to answer the first time, and a connection to come free later.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for SQLite, where a writer waits for others.
 const BUSY: Duration = Duration::from_secs(30);
 
 /// Steps of the schema; number n brings it to version n. Never edited once released. The statements are those that
@@ -21,41 +23,63 @@ const MIGRATIONS: [&str; 2] = [
 /// The metadata database. Cheap to clone. Reading needs no run to be driven, and several processes may share it.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) pool: SqlitePool,
+    pub(super) pool: AnyPool,
+    kind: Kind,
 }
 
 impl Store {
-    /// Opens the database file, creating and migrating it.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // What was committed survives a power cut, not only the end of this process.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
-            .foreign_keys(true);
-        let failed = |error: sqlx::Error| StoreError::Open {
-            path: path.to_owned(),
-            message: error.to_string(),
-        };
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
+    /// Opens the database, migrating it; a file is created.
+    pub(crate) async fn open(address: &Address) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let kind = address.kind;
+        let failed = |error: sqlx::Error| opening(address, &error.to_string());
+        let options = address.options()?;
+        if kind == Kind::Postgres {
+            // A pool would try again until its patience ends, and then not say what was wrong.
+            let connection = tokio::time::timeout(PATIENCE, AnyConnection::connect_with(&options))
+                .await
+                .map_err(|_| opening(address, &format!("no answer within {} s", PATIENCE.as_secs())))?;
+            connection.map_err(failed)?.close().await.map_err(failed)?;
+        }
+        let pool = AnyPoolOptions::new()
+            .max_connections(kind.connections())
+            .acquire_timeout(if kind == Kind::Sqlite { BUSY } else { PATIENCE })
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql(kind.greeting()).execute(connection).await?;
+                    Ok(())
+                })
+            })
             .connect_with(options)
             .await
             .map_err(failed)?;
-        let store = Self { pool };
-        store.migrate(path.to_owned()).await?;
+        let store = Self { pool, kind };
+        store.migrate(address).await?;
         Ok(store)
     }
 
-    async fn migrate(&self, path: PathBuf) -> Result<(), StoreError> {
-        let failed = |error: sqlx::Error| StoreError::Open {
-            path: path.clone(),
-            message: error.to_string(),
-        };
-        // The write lock comes first, so that two processes that start at once migrate one after the other.
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    async fn migrate(&self, address: &Address) -> Result<(), StoreError> {
+        let failed = |error: sqlx::Error| opening(address, &error.to_string());
+        // A lock comes first, so that two processes that start at once migrate one after the other: on SQLite that of
+        // the transaction, on Postgres one with a number that nobody else takes.
+        let mut transaction = self.pool.begin_with(self.kind.begin()).await.map_err(failed)?;
+        if self.kind == Kind::Postgres {
+            sqlx::raw_sql("SELECT pg_advisory_xact_lock(7237117975334840683)")
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            // Looked for first: `IF NOT EXISTS` asks for the right to create it also where it exists.
+            let schemas: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM pg_namespace WHERE nspname = 'ratchet_engine'")
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            if schemas == 0 {
+                sqlx::raw_sql("CREATE SCHEMA ratchet_engine")
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+            }
+        }
         sqlx::raw_sql("CREATE TABLE IF NOT EXISTS engine_migrations (version BIGINT NOT NULL PRIMARY KEY)")
             .execute(&mut *transaction)
             .await
@@ -66,9 +90,13 @@ impl Store {
             .map_err(failed)?;
         let known = MIGRATIONS.len() as i64;
         if found > known {
-            return Err(StoreError::Newer { path, found, known });
+            return Err(StoreError::Newer {
+                database: address.to_string(),
+                found,
+                known,
+            });
         }
-        for (version, text) in (1..).zip(MIGRATIONS) {
+        for (version, text) in (1_i64..).zip(MIGRATIONS) {
             if version <= found {
                 continue;
             }
@@ -82,10 +110,17 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    /// A transaction that holds the write lock from its beginning: one that reads first and then wants to write can
-    /// be refused by SQLite at once, whatever the busy timeout.
-    pub(super) async fn begin(&self, action: &'static str) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(query(action))
+    /// A transaction that may write.
+    pub(super) async fn begin(&self, action: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
+        self.pool.begin_with(self.kind.begin()).await.map_err(query(action))
+    }
+}
+
+fn opening(address: &Address, message: &str) -> StoreError {
+    StoreError::Open {
+        database: address.to_string(),
+        message: message.to_owned(),
+        remedy: address.kind.remedy(),
     }
 }
 
@@ -97,13 +132,19 @@ pub(super) fn query(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    async fn open(path: &Path) -> Result<Store, StoreError> {
+        Store::open(&Address::file(path)).await
+    }
 
     #[tokio::test]
     async fn opening_twice_at_once_migrates_once() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("engine.sqlite");
-        let (one, other) = tokio::join!(Store::open(&path), Store::open(&path));
+        let (one, other) = tokio::join!(open(&path), open(&path));
         for store in [one.unwrap(), other.unwrap()] {
             assert!(store.list_runs(None, 10).await.unwrap().is_empty());
         }
@@ -113,18 +154,18 @@ mod tests {
     async fn a_database_of_a_newer_version_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("engine.sqlite");
-        let store = Store::open(&path).await.unwrap();
+        let store = open(&path).await.unwrap();
         sqlx::query("INSERT INTO engine_migrations (version) VALUES (99)")
             .execute(&store.pool)
             .await
             .unwrap();
-        let message = Store::open(&path).await.err().unwrap().to_string();
+        let message = open(&path).await.err().unwrap().to_string();
         assert!(message.contains("schema 99, this program knows 2"), "{message}");
     }
 
     #[tokio::test]
     async fn a_directory_that_is_missing_is_named() {
-        let message = Store::open(Path::new("/nonexistent/engine.sqlite"))
+        let message = open(Path::new("/nonexistent/engine.sqlite"))
             .await
             .err()
             .unwrap()
@@ -138,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn commits_are_durable() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("engine.sqlite")).await.unwrap();
+        let store = open(&directory.path().join("engine.sqlite")).await.unwrap();
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
             .fetch_one(&store.pool)
             .await

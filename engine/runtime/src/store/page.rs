@@ -117,11 +117,12 @@ impl Store {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::store::{AttemptName, Saying, SayingKind};
+    use crate::store::{Address, AttemptName, Saying, SayingKind};
 
     async fn store() -> (tempfile::TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("engine.sqlite")).await.unwrap();
+        let address = Address::file(&directory.path().join("engine.sqlite"));
+        let store = Store::open(&address).await.unwrap();
         (directory, store)
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ratchet_core::state::{RunStatus, SkipCause, Snapshot, TaskState};
 use serde::de::DeserializeOwned;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::open::{Store, query};
 use crate::error::StoreError;
@@ -37,6 +37,8 @@ impl Store {
         if id.len() < 4 || !id.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-') {
             return Ok(None);
         }
+        // SQLite's LIKE takes capitals for the same, Postgres' does not.
+        let id = &id.to_ascii_lowercase();
         let rows = sqlx::query("SELECT * FROM runs WHERE id = $1 OR id LIKE $1 || '%' OR id LIKE '%' || $1 LIMIT 100")
             .bind(id)
             .fetch_all(&self.pool)
@@ -44,10 +46,10 @@ impl Store {
             .map_err(query("find a run"))?;
         let found: Vec<RunRecord> = rows.iter().map(run_record).collect::<Result<_, _>>()?;
         if found.len() > 1 {
-            return match found.iter().find(|run| run.id == id) {
+            return match found.iter().find(|run| &run.id == id) {
                 Some(run) => Ok(Some(run.clone())),
                 None => Err(StoreError::Ambiguous {
-                    prefix: id.to_owned(),
+                    prefix: id.clone(),
                     count: found.len(),
                 }),
             };
@@ -106,16 +108,16 @@ fn damaged(what: &str, column: &str, error: impl std::fmt::Display) -> StoreErro
     }
 }
 
-fn text(row: &SqliteRow, what: &str, column: &str) -> Result<String, StoreError> {
+fn text(row: &AnyRow, what: &str, column: &str) -> Result<String, StoreError> {
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
-fn optional(row: &SqliteRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
+fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
-fn number<T: TryFrom<i64, Error: std::fmt::Display>>(
-    row: &SqliteRow,
+pub(super) fn number<T: TryFrom<i64, Error: std::fmt::Display>>(
+    row: &AnyRow,
     what: &str,
     column: &str,
 ) -> Result<T, StoreError> {
@@ -123,32 +125,32 @@ fn number<T: TryFrom<i64, Error: std::fmt::Display>>(
     T::try_from(number).map_err(|error| damaged(what, column, error))
 }
 
-fn json<T: DeserializeOwned>(row: &SqliteRow, what: &str, column: &str) -> Result<T, StoreError> {
+fn json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) -> Result<T, StoreError> {
     serde_json::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_json<T: DeserializeOwned>(row: &SqliteRow, what: &str, column: &str) -> Result<Option<T>, StoreError> {
+fn optional_json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) -> Result<Option<T>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()
 }
 
-fn instant(row: &SqliteRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
+fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_instant(row: &SqliteRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
+fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| Timestamp::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()
 }
 
-fn named<T>(row: &SqliteRow, what: &str, column: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+fn named<T>(row: &AnyRow, what: &str, column: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
     let name = text(row, what, column)?;
     find(&name).ok_or_else(|| damaged(what, column, format!("`{name}` is no value of it")))
 }
 
-pub(super) fn run_record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
+pub(super) fn run_record(row: &AnyRow) -> Result<RunRecord, StoreError> {
     let what = "run";
     Ok(RunRecord {
         id: text(row, what, "id")?,
@@ -167,7 +169,7 @@ pub(super) fn run_record(row: &SqliteRow) -> Result<RunRecord, StoreError> {
     })
 }
 
-fn stored_task(row: &SqliteRow) -> Result<StoredTask, StoreError> {
+fn stored_task(row: &AnyRow) -> Result<StoredTask, StoreError> {
     let what = "task";
     let state = named(row, what, "state", TaskState::from_name)?;
     let skip_cause = match optional(row, what, "skip_cause")? {
@@ -208,7 +210,7 @@ fn stored_task(row: &SqliteRow) -> Result<StoredTask, StoreError> {
     })
 }
 
-fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, StoreError> {
+fn attempt_record(row: &AnyRow) -> Result<AttemptRecord, StoreError> {
     let what = "attempt";
     Ok(AttemptRecord {
         task: text(row, what, "task")?,
@@ -220,7 +222,7 @@ fn attempt_record(row: &SqliteRow) -> Result<AttemptRecord, StoreError> {
     })
 }
 
-pub(super) fn event_record(row: &SqliteRow) -> Result<EventRecord, StoreError> {
+pub(super) fn event_record(row: &AnyRow) -> Result<EventRecord, StoreError> {
     let what = "event";
     Ok(EventRecord {
         number: number(row, what, "number")?,

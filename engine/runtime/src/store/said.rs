@@ -4,6 +4,7 @@ use ratchet_core::plugin::TaskMessage;
 use sqlx::Row;
 
 use super::open::{Store, query};
+use super::read::number;
 use crate::error::StoreError;
 use crate::logs::LogLine;
 
@@ -111,7 +112,7 @@ impl Store {
                 Ok(AttemptName {
                     run: run.to_owned(),
                     task: row.try_get("task").map_err(&failed)?,
-                    attempt: row.try_get("attempt").map_err(&failed)?,
+                    attempt: number(row, "saying", "attempt")?,
                 })
             })
             .collect()
@@ -152,7 +153,7 @@ impl Store {
             };
             found.push(TaskProgress {
                 task: row.try_get("task").map_err(&failed)?,
-                attempt: row.try_get("attempt").map_err(&failed)?,
+                attempt: number(row, "saying", "attempt")?,
                 fraction,
                 message,
             });

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, Snapshot, TaskState};
 use serde::Serialize;
-use sqlx::{Sqlite, Transaction as Sql};
+use sqlx::{Any, Transaction as Sql};
 use uuid::Uuid;
 
 use super::open::{Store, query};
@@ -238,7 +238,7 @@ impl Store {
 
 /// Appends events to those of the run, whose row the transaction holds.
 pub(super) async fn add_events(
-    transaction: &mut Sql<'_, Sqlite>,
+    transaction: &mut Sql<'_, Any>,
     run: &str,
     at: &str,
     events: &[RunEvent],
@@ -259,7 +259,7 @@ pub(super) async fn add_events(
 }
 
 async fn write_task(
-    transaction: &mut Sql<'_, Sqlite>,
+    transaction: &mut Sql<'_, Any>,
     run: &str,
     at: &str,
     change: &TaskChange,
@@ -297,15 +297,18 @@ async fn write_task(
         return Err(StoreError::Leased { run: run.to_owned() });
     }
     let Some(result) = result else { return Ok(()) };
+    // Less than no time stands for none: sqlx tells Postgres that an absent number has four bytes, and the prepared
+    // statement would keep that type for the next number, which has eight.
     sqlx::query(
-        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = $6 WHERE run_id = $1 AND position = $2",
+        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = NULLIF($6, -1.0) \
+         WHERE run_id = $1 AND position = $2",
     )
     .bind(run)
     .bind(*position as i64)
     .bind(to_json(&result.outputs)?)
     .bind(to_json(&result.promotions)?)
     .bind(result.error.as_ref().map(to_json).transpose()?)
-    .bind(result.seconds)
+    .bind(result.seconds.unwrap_or(-1.0))
     .execute(&mut **transaction)
     .await
     .map_err(&failed)?;

@@ -115,6 +115,7 @@ async fn pure_tasks_run_ahead_of_the_disk_and_others_wait_for_it() {
         working_directory: directory.path().to_owned(),
         worker: "/nonexistent".into(),
         slots: 2,
+        database_url: None,
         registry,
     })
     .await

@@ -54,6 +54,7 @@ impl Fixture {
     pub async fn open(home: &Path) -> Engine {
         let options = EngineOptions {
             home: home.to_owned(),
+            database_url: None,
             bucket_url: home.join("bucket").display().to_string(),
             working_directory: home.to_owned(),
             worker: worker(),

@@ -102,6 +102,7 @@ async fn a_worker_program_that_is_missing_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let options = ratchet_runtime::EngineOptions {
         home: directory.path().to_owned(),
+        database_url: None,
         bucket_url: directory.path().join("bucket").display().to_string(),
         working_directory: directory.path().to_owned(),
         worker: "/nonexistent/ratchet".into(),

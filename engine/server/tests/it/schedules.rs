@@ -115,6 +115,7 @@ async fn a_run_of_another_process_counts_for_the_most_active_runs() {
     let dag = ratchet_core::load("hourly.yaml", &text, &registry).unwrap();
     let engine = Engine::open(EngineOptions {
         home: home.path().to_owned(),
+        database_url: None,
         bucket_url: home.path().join("bucket").to_string_lossy().into_owned(),
         working_directory: home.path().to_owned(),
         worker: std::env::current_exe().unwrap(),

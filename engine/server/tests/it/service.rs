@@ -107,6 +107,7 @@ impl Service {
         let registry = Arc::new(registry);
         let options = EngineOptions {
             home: home.to_owned(),
+            database_url: None,
             bucket_url: home.join("bucket").to_string_lossy().into_owned(),
             working_directory: home.to_owned(),
             worker: std::env::current_exe().unwrap(),
