@@ -1,7 +1,7 @@
 //! What a ready task does next: its condition and its configuration are evaluated with what the tasks before it left.
 
 use ratchet_core::spec::TaskSpec;
-use ratchet_core::template::{self, Scope, TemplateError};
+use ratchet_core::template::{self, Scope, TemplateError, is_true};
 use serde_json::Value;
 
 use crate::record::Failure;
@@ -45,18 +45,6 @@ fn failure(key: &str, spec: &TaskSpec, error: TemplateError) -> Failure {
             spec.id
         ),
         help,
-    }
-}
-
-/// As in most template languages: false, null, zero and what is empty are not true.
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(value) => *value,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
     }
 }
 
