@@ -16,6 +16,7 @@ use crate::engine::Inner;
 use crate::event::RunEvent;
 use crate::executor::{Ending, Execution, execute};
 use crate::logs::{Recorder, attempt_directory, log_path, metrics_path};
+use crate::masking::Masker;
 use crate::protocol::AttemptRequest;
 use crate::record::{AttemptOutcome, Failure};
 use crate::store::AttemptName;
@@ -71,6 +72,7 @@ pub(crate) async fn run_attempt(
     engine: Arc<Inner>,
     spec: TaskSpec,
     mut request: AttemptRequest,
+    masker: Arc<Masker>,
     observer: mpsc::UnboundedSender<RunEvent>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
@@ -80,7 +82,12 @@ pub(crate) async fn run_attempt(
         task: request.task.clone(),
         attempt: request.attempt,
     };
-    let log = Arc::new(Recorder::new(name, engine.journal.clone(), observer));
+    let log = Arc::new(Recorder::new(
+        name,
+        engine.journal.clone(),
+        observer,
+        Arc::clone(&masker),
+    ));
     let (verdict, completed) = match engine.temporary_directory(&request) {
         Err(error) => {
             let failure = Failure {
@@ -107,7 +114,8 @@ pub(crate) async fn run_attempt(
                 log: &log,
                 stop,
             };
-            let ending = execute(request.clone(), execution).await;
+            // From here on no secret is left in it: what follows keeps it, registers it and tells it.
+            let ending = execute(request.clone(), execution).await.masked(&masker);
             judge(&engine, &request, &log, ending).await
         }
     };

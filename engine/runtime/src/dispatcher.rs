@@ -1,6 +1,7 @@
 //! One loop a run: everything that happens becomes an event of the state machine, what the event changes is written,
 //! and only then it has an effect.
 
+mod secrets;
 mod takeover;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -24,7 +25,7 @@ use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::executor::turned_on;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, Rendered, prepare};
 use crate::protocol::{AttemptRequest, PROTOCOL};
 use crate::record::{AttemptOutcome, RunRecord};
 use crate::seed::seed;
@@ -50,6 +51,8 @@ pub(crate) struct Dispatcher {
     state: Run,
     /// What expressions see.
     scope: Scope,
+    /// What must not be told.
+    secrets: secrets::RunSecrets,
     /// Who we are, for the lease.
     owner: String,
     observer: mpsc::UnboundedSender<RunEvent>,
@@ -59,7 +62,7 @@ pub(crate) struct Dispatcher {
     /// Ready tasks that nobody looked at yet.
     ready: VecDeque<usize>,
     /// Ready tasks with their rendered configuration, waiting for a slot.
-    queue: VecDeque<(usize, Value)>,
+    queue: VecDeque<(usize, Rendered)>,
     /// When the pause of each waiting task is over.
     retries: BTreeMap<usize, Instant>,
     attempts: JoinSet<Finished>,
@@ -103,6 +106,7 @@ impl Dispatcher {
                 "interval_start": run.interval_start.to_string(),
                 "interval_end": run.logical_date.to_string(),
             }),
+            secrets: BTreeMap::new(),
         };
         let stored = engine.store.stored_tasks(&run.id).await?;
         let now = Timestamp::now();
@@ -131,6 +135,7 @@ impl Dispatcher {
             dag,
             state,
             scope,
+            secrets: secrets::RunSecrets::default(),
             owner,
             observer,
             cancel,
@@ -150,6 +155,9 @@ impl Dispatcher {
         self.attempts.shutdown().await;
         self.engine.journal.flush().await;
         let released = self.engine.store.release(&self.run.id, &self.owner).await;
+        if driven.is_ok() {
+            self.notify().await;
+        }
         driven.and(released.map_err(EngineError::from))
     }
 
@@ -182,8 +190,8 @@ impl Dispatcher {
                 Some(joined) = self.attempts.join_next_with_id() => self.attempt_ended(joined).await?,
                 permit = async { slot.as_mut()?.await }, if slot.is_some() => {
                     slot = None;
-                    if let (Some(permit), Some((place, with))) = (permit, self.queue.pop_front()) {
-                        self.start(place, with, permit).await?;
+                    if let (Some(permit), Some((place, rendered))) = (permit, self.queue.pop_front()) {
+                        self.start(place, rendered, permit).await?;
                     }
                 }
                 () = until(due), if due.is_some() => {
@@ -217,15 +225,19 @@ impl Dispatcher {
                 continue;
             }
             let never_started = self.state.tasks()[task].attempts == 0;
-            match prepare(&self.dag.tasks[task], never_started, &self.scope) {
-                Prepared::Start(with) => self.queue.push_back((task, with)),
+            let prepared = match self.look_up(task) {
+                Ok(()) => prepare(&self.dag.tasks[task], never_started, &self.scope),
+                Err(failure) => Prepared::Fail(failure),
+            };
+            match prepared {
+                Prepared::Start(rendered) => self.queue.push_back((task, rendered)),
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())
                         .await?;
                 }
                 Prepared::Fail(error) => {
                     let result = Some(TaskResult {
-                        error: Some(error),
+                        error: Some(self.secrets.masker.failure(error)),
                         ..TaskResult::default()
                     });
                     self.step(
@@ -242,7 +254,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn start(&mut self, task: usize, with: Value, permit: OwnedSemaphorePermit) -> Result<(), EngineError> {
+    async fn start(
+        &mut self,
+        task: usize,
+        rendered: Rendered,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), EngineError> {
         if self.state.tasks()[task].state != TaskState::Ready {
             return Ok(());
         }
@@ -253,7 +270,8 @@ impl Dispatcher {
         let request = AttemptRequest {
             protocol: PROTOCOL,
             uses: spec.uses.clone(),
-            with,
+            with: rendered.with,
+            environment: rendered.environment,
             run: RunContext {
                 id: self.run.id.clone(),
                 dag: self.run.dag.clone(),
@@ -270,9 +288,10 @@ impl Dispatcher {
             temporary_directory: options.home.clone(),
         };
         let (engine, observer, stop) = (Arc::clone(&self.engine), self.observer.clone(), self.stop.subscribe());
+        let masker = Arc::clone(&self.secrets.masker);
         let handle = self.attempts.spawn(async move {
             let _permit = permit;
-            run_attempt(engine, spec, request, observer, stop).await
+            run_attempt(engine, spec, request, masker, observer, stop).await
         });
         self.running.insert(handle.id(), (task, attempt));
         Ok(())
