@@ -1,6 +1,7 @@
 //! What can be typed: clap types alone.
 
 mod access;
+mod scheduling;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
+pub use scheduling::PauseOf;
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
 ///
@@ -231,6 +233,10 @@ pub enum Dags {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Let a DAG start nothing by itself: no tick, no trigger. Runs by hand go on
+    Pause(PauseOf),
+    /// End the pause; missed ticks go by the schedule's `catchup`
+    Unpause(PauseOf),
     /// What depends on what
     Graph {
         /// The DAG file

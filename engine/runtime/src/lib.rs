@@ -66,7 +66,7 @@ pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
 };
 pub use secrets::{SecretError, Secrets};
-pub use store::{RunFilter, Store, TaskProgress};
+pub use store::{Pause, RunFilter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

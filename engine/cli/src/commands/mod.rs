@@ -12,6 +12,7 @@ mod login;
 mod models;
 mod operate;
 mod operate_there;
+mod pauses;
 mod plan;
 mod run;
 mod runs;

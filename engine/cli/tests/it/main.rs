@@ -4,6 +4,7 @@
 
 mod listings;
 mod operations;
+mod pauses;
 mod program;
 mod remote;
 mod run;

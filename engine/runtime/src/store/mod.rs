@@ -7,6 +7,7 @@ mod conformance;
 mod open;
 mod operate;
 mod page;
+mod pauses;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod postgres_server;
@@ -17,6 +18,7 @@ mod write;
 pub(crate) use address::Address;
 pub use open::Store;
 pub use page::RunFilter;
+pub use pauses::Pause;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};
 pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition};

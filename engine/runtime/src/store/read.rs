@@ -101,18 +101,18 @@ impl Store {
     }
 }
 
-fn damaged(what: &str, column: &str, error: impl std::fmt::Display) -> StoreError {
+pub(super) fn damaged(what: &str, column: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged {
         what: format!("a column `{column}` of a {what}"),
         message: error.to_string(),
     }
 }
 
-fn text(row: &AnyRow, what: &str, column: &str) -> Result<String, StoreError> {
+pub(super) fn text(row: &AnyRow, what: &str, column: &str) -> Result<String, StoreError> {
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
-fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
@@ -125,7 +125,7 @@ pub(super) fn number<T: TryFrom<i64, Error: std::fmt::Display>>(
     T::try_from(number).map_err(|error| damaged(what, column, error))
 }
 
-fn json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) -> Result<T, StoreError> {
+pub(super) fn json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) -> Result<T, StoreError> {
     serde_json::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
@@ -135,11 +135,11 @@ fn optional_json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) ->
         .transpose()
 }
 
-fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| Timestamp::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()

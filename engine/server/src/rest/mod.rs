@@ -10,6 +10,7 @@ mod once;
 mod openapi;
 mod operations;
 mod page;
+mod pauses;
 mod people;
 mod promotions;
 mod query;

@@ -82,8 +82,15 @@ impl Scheduler {
             look = look.wrapping_add(1);
             let dags = self.directory.dags();
             self.followed.retain(|name, _| dags.contains_key(name));
+            let pauses = match self.engine.store().pauses().await {
+                Ok(pauses) => pauses,
+                Err(error) => {
+                    tracing::error!(%error, "whether DAGs are paused cannot be read; no tick is decided now");
+                    continue;
+                }
+            };
             for dag in dags.values() {
-                self.follow(dag).await;
+                self.follow(dag, pauses.contains_key(&dag.name)).await;
             }
         }
     }
@@ -117,7 +124,8 @@ impl Scheduler {
         }
     }
 
-    async fn follow(&mut self, dag: &Arc<Dag>) {
+    /// A paused schedule stands still: what comes meanwhile was missed when it goes on.
+    async fn follow(&mut self, dag: &Arc<Dag>, paused: bool) {
         let Some(schedule) = &dag.schedule else {
             self.followed.remove(&dag.name);
             return;
@@ -144,6 +152,9 @@ impl Scheduler {
                     self.followed.remove(&dag.name);
                 }
             }
+        }
+        if paused {
+            return;
         }
         if let Some(followed) = self.followed.get_mut(&dag.name) {
             followed.agenda.advance(now);

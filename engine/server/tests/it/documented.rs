@@ -127,6 +127,7 @@ async fn every_documented_status_can_be_provoked() {
     };
     public(&mut met).await;
     let runs = triggers(&mut met, home.path()).await;
+    pauses(&mut met).await;
     reading_runs(&mut met, &runs).await;
     operations(&mut met, &runs).await;
     artifacts(&mut met).await;
@@ -244,6 +245,21 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
         let sent = with("Range", range, by(Role::User));
         met.meet(status, "GET", text, &text.replace("{id}", &runs[0]), sent)
             .await;
+    }
+}
+
+async fn pauses(met: &mut Met<'_>) {
+    for pattern in ["/api/v1/dags/{name}/pause", "/api/v1/dags/{name}/unpause"] {
+        for (status, name) in [(200, "timed"), (404, "none")] {
+            met.meet(
+                status,
+                "POST",
+                pattern,
+                &pattern.replace("{name}", name),
+                by(Role::Operator),
+            )
+            .await;
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod bucket;
 mod documented;
 mod moves;
 mod operations;
+mod pauses;
 mod people;
 mod roles;
 mod runs;

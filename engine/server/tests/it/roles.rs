@@ -29,6 +29,18 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/dags/none/runs",
         Some(Role::Operator),
     ),
+    (
+        "POST",
+        "/api/v1/dags/{name}/pause",
+        "/api/v1/dags/none/pause",
+        Some(Role::Operator),
+    ),
+    (
+        "POST",
+        "/api/v1/dags/{name}/unpause",
+        "/api/v1/dags/none/unpause",
+        Some(Role::Operator),
+    ),
     ("GET", "/api/v1/runs", "/api/v1/runs", Some(Role::User)),
     ("GET", "/api/v1/runs/{id}", "/api/v1/runs/ffffffff", Some(Role::User)),
     (
