@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
-pub use scheduling::PauseOf;
+pub use scheduling::{Backfill, PauseOf};
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
 ///
@@ -61,6 +61,8 @@ pub enum Command {
     /// DAG files
     #[command(subcommand)]
     Dags(Dags),
+    /// Run a DAG for ticks of the past
+    Backfill(Backfill),
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),

@@ -23,7 +23,7 @@
 //!
 //! What an attempt says goes to the database as it comes and to the bucket when the attempt ends. A wish to cancel is
 //! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
-//! finished ([`Engine::retry`]).
+//! finished ([`Engine::retry`]). A backfill makes runs for ticks of the past ([`Engine::create_backfill`]).
 //!
 //! # Secrets
 //!
@@ -36,6 +36,7 @@
 //! first argument is [`WORKER_SUBCOMMAND`].
 
 mod attempt;
+mod backfill;
 mod beginning;
 mod complete;
 pub mod cron;
@@ -57,6 +58,7 @@ mod seed;
 mod store;
 mod worker;
 
+pub use backfill::{Advanced, BackfillDate, BackfillRecord, DatePlan, NewBackfill, RequestKey};
 pub use beginning::{Beginning, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};

@@ -23,6 +23,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Run(run) => super::run::run(run, settings, registry).await,
                 Command::Serve(serve) => super::serve::serve(serve, settings, registry).await,
                 Command::Dags(command) => super::dags::dags(command, settings, registry).await,
+                Command::Backfill(backfill) => super::backfill::backfill(backfill, settings, registry).await,
                 Command::Runs(command) => super::runs::runs(command, settings, registry).await,
                 Command::Datasets(command) => super::datasets::datasets(command, settings).await,
                 Command::Models(command) => super::models::models(command, settings).await,

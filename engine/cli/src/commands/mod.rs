@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod audit;
+mod backfill;
 mod completions;
 mod dags;
 mod datasets;

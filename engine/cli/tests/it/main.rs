@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod backfill;
 mod listings;
 mod operations;
 mod pauses;

@@ -1,6 +1,7 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
 mod address;
+mod backfills;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;

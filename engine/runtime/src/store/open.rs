@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("migrations/0001_runs.sql")),
     (2, include_str!("migrations/0002_operations.sql")),
     (20, include_str!("migrations/0020_pauses.sql")),
+    (21, include_str!("migrations/0021_backfills.sql")),
 ];
 
 /// The metadata database. Cheap to clone. Reading needs no run to be driven, and several processes may share it.
