@@ -18,7 +18,9 @@ tasks:
     with:
       tables: { incidents: "${{ tasks.incidents.table }}" }
       sort: [TimestampOfCall, IncidentNumber]
-      known: { after: [AttendanceSeconds] }
+      known:
+        call: [IncidentNumber, TimestampOfCall, HourOfCall, Easting_rounded, Northing_rounded]
+        after: [AttendanceSeconds]
       sql: >-
         SELECT IncidentNumber, TimestampOfCall, HourOfCall, Easting_rounded, Northing_rounded,
         FirstPumpArriving_AttendanceTime AS AttendanceSeconds FROM incidents
