@@ -3,6 +3,7 @@
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
 mod batch;
+mod late;
 mod secrets;
 mod start;
 mod takeover;
@@ -177,6 +178,7 @@ impl Dispatcher {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cancel = self.cancel.clone();
+        let mut late_from = self.late_from();
         // Kept over the turns of the loop, so that this run does not lose its place in the queue for a slot.
         let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
         loop {
@@ -224,6 +226,10 @@ impl Dispatcher {
                         self.retries.remove(&task);
                         self.step(Event::RetryDue { task }, Detail::default())?;
                     }
+                }
+                () = until(late_from.map(|at| (0, at))), if late_from.is_some() => {
+                    late_from = None;
+                    self.mark_late().await?;
                 }
                 () = turned_on(&mut cancel), if !self.state.is_cancelling() => {
                     // Kept first: whoever takes the run over cancels it, too.

@@ -23,7 +23,8 @@
 //!
 //! What an attempt says goes to the database as it comes and to the bucket when the attempt ends. A wish to cancel is
 //! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
-//! finished ([`Engine::retry`]). A backfill makes runs for ticks of the past ([`Engine::create_backfill`]).
+//! finished ([`Engine::retry`]). A backfill makes runs for ticks of the past ([`Engine::create_backfill`]). What
+//! triggers find waits in the database until one run is made of it ([`Engine::look`], [`Engine::start_triggered`]).
 //!
 //! # Secrets
 //!
@@ -35,6 +36,7 @@
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
 //! first argument is [`WORKER_SUBCOMMAND`].
 
+mod announce;
 mod attempt;
 mod backfill;
 mod beginning;
@@ -56,6 +58,7 @@ mod record;
 mod secrets;
 mod seed;
 mod store;
+mod trigger;
 mod worker;
 
 pub use backfill::{Advanced, BackfillDate, BackfillRecord, DatePlan, NewBackfill, RequestKey};
@@ -69,6 +72,9 @@ pub use record::{
 };
 pub use secrets::{SecretError, Secrets};
 pub use store::{Pause, RunFilter, Store, TaskProgress};
+pub use trigger::{
+    HookError, LookError, Looked, SelfPaused, TriggerEvent, TriggerOutcome, TriggerRecord, TriggerState, Triggered,
+};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

@@ -72,6 +72,23 @@ async fn notify_all(
     Ok(())
 }
 
+/// A message about a DAG.
+pub(crate) fn line(dag: &str, text: &str) -> String {
+    format!("*{}* {}", escaped(dag), escaped(text))
+}
+
+/// Sends a message to all who are told of `on`. What goes wrong is said in the engine's log.
+pub(crate) async fn tell(dag: &Dag, on: NotifyOn, text: &str, scope: &Scope, masker: &Masker) {
+    let body = &json!({ "text": masker.text(text.to_owned()) });
+    let wanted = dag.notify.iter().filter(|notify| notify.on.contains(&on));
+    let sent = wanted.map(|notify| async move {
+        if let Err(problem) = send(notify, scope, body).await {
+            tracing::warn!("a webhook of `{}` was not told: {}", dag.name, masker.text(problem));
+        }
+    });
+    futures::future::join_all(sent).await;
+}
+
 fn applies(notify: &Notify, run: &RunRecord, tasks: &[TaskRecord]) -> bool {
     notify.on.iter().any(|on| match on {
         NotifyOn::Failure => run.status == RunStatus::Failed,
@@ -79,6 +96,8 @@ fn applies(notify: &Notify, run: &RunRecord, tasks: &[TaskRecord]) -> bool {
         NotifyOn::Promotion => tasks
             .iter()
             .any(|task| task.promotions.iter().any(|promotion| promotion.promoted)),
+        // Told when it happens, and not again at the end.
+        NotifyOn::Late | NotifyOn::TriggerPaused => false,
     })
 }
 

@@ -22,6 +22,8 @@ pub enum RunTrigger {
     /// A tick of the past that somebody wanted a run for. Unique together with those of the schedule, unless it repeats
     /// a run.
     Backfill,
+    /// What the DAG's triggers found, or a call of its webhook.
+    Event,
 }
 
 impl RunTrigger {
@@ -31,12 +33,13 @@ impl RunTrigger {
             Self::Manual => "manual",
             Self::Schedule => "schedule",
             Self::Backfill => "backfill",
+            Self::Event => "event",
         }
     }
 
     /// The trigger of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Manual, Self::Schedule, Self::Backfill]
+        [Self::Manual, Self::Schedule, Self::Backfill, Self::Event]
             .into_iter()
             .find(|trigger| trigger.name() == name)
     }
@@ -89,6 +92,12 @@ pub struct RunRecord {
     /// The run that it repeats, whose finished tasks it kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<String>,
+    /// From when on it is late, by the `deadline` of its DAG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// When it was found late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_at: Option<Timestamp>,
 }
 
 /// Why a task failed, for people.

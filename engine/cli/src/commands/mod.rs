@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod about;
 mod audit;
 mod backfill;
 mod completions;

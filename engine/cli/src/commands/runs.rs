@@ -253,7 +253,10 @@ fn list(runs: &[RunRecord], format: Format) -> Result<(), Failure> {
         listing.row([
             run.id.clone(),
             run.dag.clone(),
-            run.status.to_string(),
+            match run.late_at {
+                Some(_) => format!("{} (late)", run.status),
+                None => run.status.to_string(),
+            },
             run.trigger.name().to_owned(),
             describe::instant(run.logical_date),
             describe::instant(run.created_at),
@@ -290,6 +293,10 @@ fn header(run: &RunRecord) -> String {
         ),
         ("params", report::params(&run.params)),
     ];
+    facts.extend(
+        run.late_at
+            .map(|at| ("late", format!("since {}", describe::instant(at)))),
+    );
     facts.extend(run.retry_of.clone().map(|run| ("retry of", run)));
     table::facts(&facts)
 }
@@ -298,6 +305,6 @@ pub fn summary(run: &RunRecord) -> Value {
     json!({
         "run": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "logical_date": run.logical_date, "interval_start": run.interval_start, "created_at": run.created_at,
-        "finished_at": run.finished_at, "params": run.params, "retry_of": run.retry_of,
+        "finished_at": run.finished_at, "params": run.params, "retry_of": run.retry_of, "late_at": run.late_at,
     })
 }

@@ -124,7 +124,7 @@ fn retry(node: Option<&Node>, inherited: &Retry, findings: &mut Vec<Finding>) ->
     retry
 }
 
-fn duration(node: &Node, key: &str) -> Option<Duration> {
+pub(crate) fn duration(node: &Node, key: &str) -> Option<Duration> {
     parse_duration(node.get(key)?.text_of_scalar()?).ok()
 }
 

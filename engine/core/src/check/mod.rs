@@ -11,6 +11,7 @@ mod params;
 mod reference_types;
 mod references;
 mod shape;
+mod triggers;
 mod words;
 
 pub use load::{check, check_with_secrets, load};

@@ -44,7 +44,7 @@ impl Dispatcher {
         }
     }
 
-    fn look_up_all(&mut self) -> BTreeMap<String, SecretError> {
+    pub(super) fn look_up_all(&mut self) -> BTreeMap<String, SecretError> {
         let mut unreadable = BTreeMap::new();
         if self.dag.secrets.is_empty() {
             return unreadable;

@@ -20,6 +20,7 @@ use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 mod backfills;
 mod driven;
 mod recorded;
+mod triggers;
 mod waits;
 
 #[path = "../../tests/it/plugins.rs"]
@@ -57,6 +58,10 @@ cases![
     backfills::a_tick_of_a_backfill_has_one_run_together_with_the_schedule,
     backfills::a_run_is_repeated_by_one_run_of_a_backfill,
     backfills::a_stopped_backfill_starts_nothing_and_a_request_is_one_backfill,
+    triggers::a_change_is_kept_by_one_of_those_who_saw_it_and_has_one_run,
+    triggers::what_is_held_back_waits_passes_or_starts_one_run,
+    triggers::a_triggered_run_is_judged_once,
+    triggers::a_run_is_marked_late_once,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +79,7 @@ async fn postgres_keeps_every_promise() {
     let server = PostgresServer::start().await;
     for (name, case) in CASES {
         println!("{name}");
-        case(server.database(name).await).await;
+        case(Address::parse(&server.database(name).await).unwrap()).await;
     }
 }
 

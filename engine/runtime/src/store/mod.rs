@@ -14,6 +14,7 @@ mod pauses;
 mod postgres_server;
 mod read;
 mod said;
+mod triggers;
 mod write;
 
 pub(crate) use address::Address;
@@ -22,4 +23,4 @@ pub use page::RunFilter;
 pub use pauses::Pause;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};
-pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition};
+pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition, to_json};

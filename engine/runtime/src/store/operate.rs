@@ -68,6 +68,21 @@ impl Store {
         .map_err(query("count the active runs of a DAG"))
     }
 
+    /// Marks a run that has not ended as late. False if it has ended or has the mark.
+    pub(crate) async fn mark_late(&self, run: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let failed = query("mark a run as late");
+        let mut transaction = self.begin("mark a run as late").await?;
+        let marked =
+            sqlx::query("UPDATE runs SET late_at = $2 WHERE id = $1 AND late_at IS NULL AND status = 'running'")
+                .bind(run)
+                .bind(now.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(marked.rows_affected() == 1)
+    }
+
     /// The newest time that a task of a DAG succeeded, with the id of its run.
     pub(crate) async fn newest_success(
         &self,

@@ -5,6 +5,7 @@
 mod batches;
 mod completion;
 mod crash;
+mod deadlines;
 mod fixture;
 mod lifecycle;
 mod notifications;
@@ -13,3 +14,4 @@ mod plugins;
 mod processes;
 mod recovery;
 mod secrets;
+mod triggers;
