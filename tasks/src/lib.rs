@@ -23,6 +23,7 @@
 pub mod blocking;
 pub mod compare;
 pub mod core;
+mod digest;
 pub mod extract;
 mod html;
 pub mod known;

@@ -58,7 +58,7 @@ pub(crate) fn dag() -> Value {
                 "properties": { "timeout": timeout(), "retry": retry(), "environment": environment() },
             },
             "max_active_runs": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 1, "description": "How many runs may be active at once." },
-            "notify": notify(),
+            "notify": notify("Who is told how a run ended.", of::<NotifyOn>("What is told.", Value::Null)),
             "tasks": {
                 "type": "object",
                 "minProperties": 1,
@@ -134,17 +134,18 @@ fn environment() -> Value {
     })
 }
 
-fn notify() -> Value {
+fn notify(description: &str, on: Value) -> Value {
     json!({
         "type": "array",
-        "description": "Who is told how a run ended.",
+        "description": description,
         "items": {
             "type": "object",
             "additionalProperties": false,
-            "required": ["on", "webhook"],
+            "required": ["on"],
             "properties": {
-                "on": { "type": "array", "minItems": 1, "uniqueItems": true, "items": of::<NotifyOn>("What is told.", Value::Null), "description": "What is told: failure, success, promotion." },
+                "on": { "type": "array", "minItems": 1, "uniqueItems": true, "items": on, "description": "What is told." },
                 "webhook": { "type": "string", "x-ratchet-format": "webhook", "x-ratchet-rendered": true, "description": "Address that takes a POST in Slack's format, such as `${{ secrets.SLACK }}`." },
+                "mail": { "type": "array", "minItems": 1, "items": { "type": "string", "x-ratchet-format": "mail", "x-ratchet-rendered": true }, "description": "Addresses of people, such as `[team@example.com]`." },
             },
         },
     })
@@ -165,6 +166,8 @@ fn task() -> Value {
             "timeout": timeout(),
             "isolation": of::<Isolation>("Where it runs.", Value::Null),
             "environment": environment(),
+            "cache": { "type": "boolean", "default": false, "description": "Takes what the task came to in an earlier run, if nothing that it depends on has changed." },
+            "notify": notify("Who is told how the task ended, at once.", json!({ "type": "string", "enum": ["failure", "success"] })),
             "resources": {
                 "type": "object",
                 "description": "What an attempt may use.",

@@ -15,6 +15,7 @@ mod plugins;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [first] if *first == WORKER_SUBCOMMAND => worker_main(&plugins::registry()).await,
@@ -44,8 +45,8 @@ async fn drive(home: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error
     let now = jiff::Timestamp::now();
     let run = engine
         .create_run(NewRun {
+            params: dag.bind(&Default::default()).map_err(|problems| problems.join(", "))?,
             dag,
-            params: Default::default(),
             logical_date: now,
             interval_start: now,
             trigger: RunTrigger::Manual,

@@ -3,9 +3,11 @@
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
 mod batch;
+mod reuse;
 mod secrets;
 mod start;
 mod takeover;
+mod tell;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,11 +15,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use ratchet_core::plugin::Output;
 use ratchet_core::spec::Dag;
 use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
 use ratchet_core::template::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -29,9 +30,9 @@ use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::executor::turned_on;
-use crate::prepare::{Prepared, Rendered, prepare};
+use crate::prepare::{Prepared, Rendered, ports, prepare};
 use crate::record::{AttemptOutcome, RunRecord};
-use crate::store::{AttemptEnd, TaskChange, TaskResult, Transition};
+use crate::store::{AttemptEnd, Notice, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
@@ -65,6 +66,10 @@ pub(crate) struct Dispatcher {
     ready: VecDeque<usize>,
     /// Ready tasks with their rendered configuration, waiting for a slot.
     queue: VecDeque<(usize, Rendered)>,
+    /// What is being looked for in earlier runs.
+    looking: JoinSet<reuse::Looked>,
+    /// What decides the outputs of tasks that ask for the cache and have to run.
+    cache_keys: HashMap<usize, String>,
     /// When the pause of each waiting task is over.
     retries: BTreeMap<usize, Instant>,
     attempts: JoinSet<Finished>,
@@ -74,6 +79,10 @@ pub(crate) struct Dispatcher {
     gathering: Batch,
     /// The one batch that is being written, if there is one. Batches come to disk in the order of their events.
     writing: JoinSet<Result<Batch, StoreError>>,
+    /// True if somebody has to be told something.
+    untold: bool,
+    /// The one who tells it, if there is anything to tell.
+    telling: JoinSet<()>,
 }
 
 /// What accompanies an event.
@@ -148,11 +157,15 @@ impl Dispatcher {
             stop,
             ready: VecDeque::new(),
             queue: VecDeque::new(),
+            looking: JoinSet::new(),
+            cache_keys: HashMap::new(),
             retries,
             attempts: JoinSet::new(),
             running: HashMap::new(),
             gathering: Batch::default(),
             writing: JoinSet::new(),
+            untold: false,
+            telling: JoinSet::new(),
         })
     }
 
@@ -164,9 +177,6 @@ impl Dispatcher {
         self.writing.shutdown().await;
         self.engine.journal.flush().await;
         let released = self.engine.store.release(&self.run.id, &self.owner).await;
-        if driven.is_ok() {
-            self.notify().await;
-        }
         driven.and(released.map_err(EngineError::from))
     }
 
@@ -197,7 +207,9 @@ impl Dispatcher {
                 slot = None;
             }
             self.write();
-            if self.state.status() != RunStatus::Running && self.running.is_empty() && self.writing.is_empty() {
+            self.tell();
+            let ended = self.state.status() != RunStatus::Running;
+            if ended && self.running.is_empty() && self.writing.is_empty() && self.telling.is_empty() {
                 return Ok(());
             }
             let due = self
@@ -225,12 +237,18 @@ impl Dispatcher {
                         self.step(Event::RetryDue { task }, Detail::default())?;
                     }
                 }
+                Some(_) = self.telling.join_next() => {}
+                Some(looked) = self.looking.join_next() => self.looked(looked)?,
                 () = turned_on(&mut cancel), if !self.state.is_cancelling() => {
+                    if ended {
+                        // Whoever takes the run over tells the rest.
+                        return Ok(());
+                    }
                     // Kept first: whoever takes the run over cancels it, too.
                     self.engine.store.ask_to_cancel(&self.run.id, &self.run.actor).await?;
                     self.cancel_run()?;
                 }
-                _ = look.tick(), if !self.state.is_cancelling() => {
+                _ = look.tick(), if !ended && !self.state.is_cancelling() => {
                     if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() {
                         self.cancel_run()?;
                     }
@@ -255,6 +273,7 @@ impl Dispatcher {
                 Err(failure) => Prepared::Fail(failure),
             };
             match prepared {
+                Prepared::Start(rendered) if self.dag.tasks[task].cache => self.look_for_earlier(task, rendered),
                 Prepared::Start(rendered) => self.queue.push_back((task, rendered)),
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())?;
@@ -321,6 +340,10 @@ impl Dispatcher {
                 promotions: completed.promotions,
                 error,
                 seconds: Some(seconds),
+                cache_key: match event {
+                    Event::Succeeded { .. } => self.cache_keys.remove(&task),
+                    _ => None,
+                },
             }),
             first: None,
         };
@@ -398,6 +421,7 @@ impl Dispatcher {
                         error: result.error.clone(),
                         outputs: result.outputs.clone(),
                     });
+                    step.notices.extend(self.notice_of(place, state));
                     self.scope.tasks.insert(id, ports(&result.outputs));
                     change.result = Some(result);
                 }
@@ -405,8 +429,12 @@ impl Dispatcher {
             }
             step.tasks.push(change);
         }
-        step.events
-            .extend(changes.ended.map(|status| RunEvent::RunEnded { status }));
+        if let Some(status) = changes.ended {
+            step.events.push(RunEvent::RunEnded { status });
+            if !self.dag.notify.is_empty() {
+                step.notices.push(Notice::RunEnded);
+            }
+        }
         self.gathering.add(step);
         let ready = changes.tasks.iter().filter(|(_, state)| *state == TaskState::Ready);
         self.ready.extend(ready.map(|(place, _)| *place));
@@ -418,6 +446,7 @@ impl Dispatcher {
 fn subject(event: &Event) -> Option<usize> {
     match *event {
         Event::ConditionFalse { task, .. }
+        | Event::Reused { task, .. }
         | Event::Rejected { task }
         | Event::Started { task }
         | Event::Succeeded { task, .. }
@@ -427,13 +456,6 @@ fn subject(event: &Event) -> Option<usize> {
         | Event::RetryDue { task } => Some(task),
         Event::Begin | Event::Cancelled { .. } => None,
     }
-}
-
-fn ports(outputs: &BTreeMap<String, Output>) -> BTreeMap<String, Value> {
-    outputs
-        .iter()
-        .map(|(port, output)| (port.clone(), output.to_json()))
-        .collect()
 }
 
 async fn until(due: Option<(usize, Instant)>) {

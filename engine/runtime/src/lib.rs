@@ -37,6 +37,7 @@
 
 mod attempt;
 mod beginning;
+mod cache;
 mod complete;
 pub mod cron;
 mod dispatcher;

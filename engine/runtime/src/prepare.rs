@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ratchet_core::plugin::Output;
 use ratchet_core::spec::TaskSpec;
 use ratchet_core::template::{self, Scope, TemplateError, is_true};
 use serde_json::Value;
@@ -78,6 +79,14 @@ fn failure(key: &str, spec: &TaskSpec, error: TemplateError) -> Failure {
         ),
         help,
     }
+}
+
+/// What expressions see of a task.
+pub(crate) fn ports(outputs: &BTreeMap<String, Output>) -> BTreeMap<String, Value> {
+    outputs
+        .iter()
+        .map(|(port, output)| (port.clone(), output.to_json()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub fn show(
     params: BTreeMap<String, Value>,
     logical_date: Option<Timestamp>,
     beginning: &Beginning,
+    cached: &BTreeMap<String, String>,
     format: Format,
 ) -> Result<(), Failure> {
     let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
@@ -41,12 +42,13 @@ pub fn show(
             "uses": task.uses,
             "after": task.dependencies,
             "when": task.when,
-            "plan": match kept.map(|kept| kept.state) {
-                None => "run",
-                Some(TaskState::Succeeded) => "keep",
-                Some(_) => "leave out",
+            "plan": match (kept.map(|kept| kept.state), cached.contains_key(&task.id)) {
+                (None, false) => "run",
+                (None, true) => "take from the cache",
+                (Some(TaskState::Succeeded), _) => "keep",
+                (Some(_), _) => "leave out",
             },
-            "reason": kept.map(|kept| &kept.reason),
+            "reason": kept.map(|kept| kept.reason.clone()).or_else(|| Some(format!("cached from run {}", cached.get(&task.id)?))),
             "with": rendered(&task.with, &scope).map_err(|message| {
                 Failure::input(format!("`with` of task `{}` cannot be evaluated: {message}", task.id))
                     .help("correct the expression, or the parameters that it reads")

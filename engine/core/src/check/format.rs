@@ -44,6 +44,7 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
         "condition" => condition(text),
         "variable-name" => variable_name(text),
         "webhook" => webhook(text),
+        "mail" => mail(text),
         _ => Ok(()),
     }
 }
@@ -158,6 +159,15 @@ fn webhook(text: &str) -> Result<(), FormatProblem> {
         "the webhook begins with neither https:// nor http://",
     )
     .help("write the whole address, or keep it as a secret: `${{ secrets.NAME }}`"))
+}
+
+fn mail(text: &str) -> Result<(), FormatProblem> {
+    let one_line = !text.contains(|character: char| character.is_control() || character.is_whitespace());
+    let parts = text.rsplit_once('@');
+    if one_line && parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
+        return Ok(());
+    }
+    Err(problem(Code::OutOfBounds, "this is no mail address").help("write it as `team@example.com`, one an entry"))
 }
 
 /// The place of a fragment inside a scalar's place, if the scalar's source holds it; else the scalar.

@@ -104,6 +104,7 @@ fn check_tree(
         params: &params,
         defaults: &defaults,
     };
+    let notify = build::notify(tree.get("notify"), findings);
     let mut shared = Reads::default();
     let variables = tree.get("defaults").and_then(|defaults| defaults.get("environment"));
     for (name, node) in [("environment", variables), ("notify", tree.get("notify"))] {
@@ -143,13 +144,7 @@ fn check_tree(
             .and_then(Node::as_u64)
             .and_then(|runs| u32::try_from(runs).ok())
             .unwrap_or(1),
-        notify: tree
-            .get("notify")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .map(build::notify)
-            .collect::<Option<_>>()?,
+        notify,
         secrets: secrets.into_iter().map(|(name, _)| name).collect(),
         tasks: order
             .into_iter()
@@ -226,6 +221,9 @@ impl File<'_> {
             if let Some(node) = node.get(place) {
                 references::check(node, self.text, self.known, &mut reads, findings);
             }
+        }
+        if let Some(notify) = node.get("notify") {
+            references::check_without_tasks(notify, "notify", self.text, self.known, &mut reads, findings);
         }
         self.check_condition(node, findings);
         let plugin = self.known.plugin(&key.text);

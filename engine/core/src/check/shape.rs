@@ -153,7 +153,7 @@ impl<'a> Shape<'a> {
                 let message = format!("{} is not rendered: no expression works here", at.name());
                 out.findings
                     .push(Finding::new(Code::BadExpression, node.span, message).with_help(
-                        "`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself",
+                        "`${{ }}` is rendered in `with`, `when`, `environment` and `notify`; write the value itself",
                     ));
                 return;
             }

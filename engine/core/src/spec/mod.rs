@@ -15,7 +15,7 @@ mod trigger_rule;
 pub use cron::{Cron, CronProblem};
 pub use dag::{Dag, Defaults};
 pub use duration::parse_duration;
-pub use notify::{Notify, NotifyOn};
+pub use notify::{Notify, NotifyOn, NotifyTo};
 pub use params::{Param, ParamType};
 pub use retry::{Backoff, Retry};
 pub use schedule::{Catchup, OnGap, OnOverlap, Overlap, Schedule};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Retry, TriggerRule};
+use super::{Notify, Retry, TriggerRule};
 use crate::plugin::Isolation;
 
 /// What an attempt may use.
@@ -43,4 +43,8 @@ pub struct TaskSpec {
     /// Variables of its worker's environment, their `${{ }}` not yet rendered. A task with some gets a process of its
     /// own, whatever its isolation.
     pub environment: BTreeMap<String, String>,
+    /// True if what the same task came to in an earlier run may be taken again.
+    pub cache: bool,
+    /// Who is told what came of it, at once.
+    pub notify: Vec<Notify>,
 }

@@ -31,6 +31,10 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
             expect(run, task, TaskState::Ready)?;
             end(run, task, TaskState::Failed, &mut changes);
         }
+        Event::Reused { task, reason } => {
+            expect(run, task, TaskState::Ready)?.reason = Some(reason);
+            end(run, task, TaskState::Succeeded, &mut changes);
+        }
         Event::Started { task } => {
             let started = expect(run, task, TaskState::Ready)?;
             started.attempts += 1;

@@ -20,6 +20,13 @@ pub enum Event {
         /// The task.
         task: usize,
     },
+    /// A ready task need not run: what it came to in an earlier run is taken.
+    Reused {
+        /// The task.
+        task: usize,
+        /// From where, for people.
+        reason: String,
+    },
     /// An attempt of a ready task starts.
     Started {
         /// The task.

@@ -273,7 +273,7 @@ fn expressions() {
     );
     expect!(
         task("uses: core.noop\ntimeout: ${{ params.x }}"),
-        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself)"
+        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `notify`; write the value itself)"
     );
     assert_eq!(problems(&task("uses: core.noop\nwhen: false")), Vec::<String>::new());
     assert_eq!(
@@ -477,7 +477,10 @@ fn secrets_and_what_they_may_be_read_in() {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into()
     );
-    assert_eq!(dag.notify[0].webhook, "${{ secrets.HOOK }}");
+    assert_eq!(
+        dag.notify[0].to,
+        ratchet_core::spec::NotifyTo::Webhook("${{ secrets.HOOK }}".to_owned())
+    );
     assert_eq!(dag.notify[0].on.len(), 2);
 
     let (loaded, diagnostics) =
@@ -499,7 +502,7 @@ fn secrets_and_what_they_may_be_read_in() {
     );
     expect!(
         "name: a\nparams: { x: { type: string, default: '${{ secrets.KEY }}' } }\ntasks:\n  one: { uses: extract.file, with: { from: '${{ params.x }}' } }\n",
-        "R0015 2:39 ['${{ secrets.KEY }}'] `default` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself)"
+        "R0015 2:39 ['${{ secrets.KEY }}'] `default` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `notify`; write the value itself)"
     );
     expect!(
         task("uses: extract.file\nwith: { from: x, limit: '${{ secrets.KEY }}' }"),
@@ -541,5 +544,17 @@ fn notifications() {
     );
     assert!(one(&text("{ on: [failur], webhook: 'http://x' }")).contains("did you mean `failure`?"));
     assert!(one(&text("{ on: [], webhook: 'http://x' }")).starts_with("R0007"));
-    assert!(one(&text("{ on: [failure] }")).contains("lacks the key `webhook`"));
+    assert!(one(&text("{ on: [failure] }")).contains("lacks `webhook` or `mail`"));
+    assert!(one(&text("{ on: [failure], webhook: 'http://x', mail: [a@b] }")).contains("stand in one entry"));
+    assert_eq!(
+        problems(&text("{ on: [failure], mail: [a@b, '${{ secrets.C }}'] }")),
+        Vec::<String>::new()
+    );
+    expect!(
+        text("{ on: [failure], mail: [team] }"),
+        "R0007 2:34 [team] this is no mail address (write it as `team@example.com`, one an entry)"
+    );
+    let of_task = |on: &str| task(&format!("uses: core.noop\nnotify: [{{ on: [{on}], mail: [a@b] }}]"));
+    assert_eq!(problems(&of_task("failure, success")), Vec::<String>::new());
+    assert!(one(&of_task("promotion")).starts_with("R0006"));
 }

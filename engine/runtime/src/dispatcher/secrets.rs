@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::Dispatcher;
 use crate::masking::Masker;
-use crate::notifier;
 use crate::record::Failure;
 use crate::secrets::{SecretError, Secrets};
 
@@ -44,7 +43,7 @@ impl Dispatcher {
         }
     }
 
-    fn look_up_all(&mut self) -> BTreeMap<String, SecretError> {
+    pub(super) fn look_up_all(&mut self) -> BTreeMap<String, SecretError> {
         let mut unreadable = BTreeMap::new();
         if self.dag.secrets.is_empty() {
             return unreadable;
@@ -67,16 +66,5 @@ impl Dispatcher {
             }
         }
         unreadable
-    }
-
-    /// Tells those whom the DAG names how the run ended.
-    pub(super) async fn notify(&mut self) {
-        if self.dag.notify.is_empty() {
-            return;
-        }
-        for error in self.look_up_all().into_values() {
-            tracing::warn!("{error}");
-        }
-        notifier::notify(&self.engine, &self.dag, &self.run.id, &self.scope, &self.secrets.masker).await;
     }
 }

@@ -31,13 +31,7 @@ impl Dispatcher {
             uses: spec.uses.clone(),
             with: rendered.with,
             environment: rendered.environment,
-            run: RunContext {
-                id: self.run.id.clone(),
-                dag: self.run.dag.clone(),
-                logical_date: self.run.logical_date,
-                interval_start: self.run.interval_start,
-                interval_end: self.run.logical_date,
-            },
+            run: self.context(),
             task: spec.id.clone(),
             attempt,
             seed: seed(&self.run.dag, &spec.id),
@@ -60,6 +54,17 @@ impl Dispatcher {
             self.gathering.launches.push(launch);
         }
         Ok(())
+    }
+
+    /// What tasks know of the run.
+    pub(super) fn context(&self) -> RunContext {
+        RunContext {
+            id: self.run.id.clone(),
+            dag: self.run.dag.clone(),
+            logical_date: self.run.logical_date,
+            interval_start: self.run.interval_start,
+            interval_end: self.run.logical_date,
+        }
     }
 
     pub(super) fn launch(&mut self, launch: Launch) {

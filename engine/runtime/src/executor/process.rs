@@ -80,8 +80,9 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
     let mut command = Command::new(execution.worker);
     command
         .arg(WORKER_SUBCOMMAND)
-        // Holds a password, and no task has any business with the metadata.
+        // Both hold a password, and no task has any business with the metadata or with mail.
         .env_remove("RATCHET_DATABASE_URL")
+        .env_remove(crate::notifier::SERVER)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

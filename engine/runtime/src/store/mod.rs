@@ -4,6 +4,7 @@ mod address;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
+mod notices;
 mod open;
 mod operate;
 mod page;
@@ -15,6 +16,7 @@ mod said;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use notices::Notice;
 pub use open::Store;
 pub use page::RunFilter;
 pub use said::TaskProgress;

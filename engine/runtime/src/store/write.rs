@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::{Any, Transaction as Sql};
 use uuid::Uuid;
 
+use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
@@ -27,6 +28,8 @@ pub(crate) struct Transition {
     pub started: Vec<(usize, u32)>,
     pub ended_attempts: Vec<AttemptEnd>,
     pub events: Vec<RunEvent>,
+    /// What somebody has to be told of it.
+    pub notices: Vec<Notice>,
     pub ended: Option<RunStatus>,
     pub at: Timestamp,
 }
@@ -50,6 +53,8 @@ pub(crate) struct TaskResult {
     pub promotions: Vec<PromotionOutcome>,
     pub error: Option<Failure>,
     pub seconds: Option<f64>,
+    /// What decided the outputs, if a later run may take them.
+    pub cache_key: Option<String>,
 }
 
 /// The end of an attempt.
@@ -132,7 +137,8 @@ impl Store {
         let mut transaction = self.begin("lease a run").await?;
         let taken = sqlx::query(
             "UPDATE runs SET owner = $2, lease_until = $3, version = version + 1 \
-             WHERE id = $1 AND status = 'running' AND (owner IS NULL OR owner = $2 OR lease_until < $4)",
+             WHERE id = $1 AND (status = 'running' OR EXISTS (SELECT 1 FROM notices WHERE run_id = runs.id)) \
+             AND (owner IS NULL OR owner = $2 OR lease_until < $4)",
         )
         .bind(run)
         .bind(owner)
@@ -232,6 +238,7 @@ impl Store {
             }
         }
         add_events(&mut transaction, run, &at, &step.events).await?;
+        add_notices(&mut transaction, run, &step.notices).await?;
         transaction.commit().await.map_err(&failed)
     }
 }
@@ -300,7 +307,8 @@ async fn write_task(
     // Less than no time stands for none: sqlx tells Postgres that an absent number has four bytes, and the prepared
     // statement would keep that type for the next number, which has eight.
     sqlx::query(
-        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = NULLIF($6, -1.0) \
+        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = NULLIF($6, -1.0), \
+         cache_key = $7 \
          WHERE run_id = $1 AND position = $2",
     )
     .bind(run)
@@ -309,6 +317,7 @@ async fn write_task(
     .bind(to_json(&result.promotions)?)
     .bind(result.error.as_ref().map(to_json).transpose()?)
     .bind(result.seconds.unwrap_or(-1.0))
+    .bind(&result.cache_key)
     .execute(&mut **transaction)
     .await
     .map_err(&failed)?;

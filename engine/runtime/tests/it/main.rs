@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod batches;
+mod cache;
 mod completion;
 mod crash;
 mod fixture;

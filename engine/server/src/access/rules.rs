@@ -15,7 +15,7 @@ use Access::{From, Public};
 use Role::{Admin, Operator, User};
 
 /// Method, path, who may. Reading is for every user, moving runs and models is for operators, people are for administrators.
-pub(crate) const RULES: [(&str, &str, Access); 37] = [
+pub(crate) const RULES: [(&str, &str, Access); 39] = [
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("POST", "/api/v1/token", Public),
@@ -30,6 +30,8 @@ pub(crate) const RULES: [(&str, &str, Access); 37] = [
     ("GET", "/api/v1/runs/{id}/attempts", From(User)),
     ("GET", "/api/v1/runs/{id}/logs", From(User)),
     ("GET", "/api/v1/runs/{id}/logs/text", From(User)),
+    ("GET", "/api/v1/runs/{id}/artifacts", From(User)),
+    ("GET", "/api/v1/runs/{id}/artifacts/{task}/{attempt}/{name}", From(User)),
     ("GET", "/api/v1/runs/{id}/events", From(User)),
     ("POST", "/api/v1/runs/{id}/cancel", From(Operator)),
     ("POST", "/api/v1/runs/{id}/retry", From(Operator)),

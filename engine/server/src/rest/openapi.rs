@@ -28,6 +28,8 @@ use crate::access::{Access, RULES};
         super::runs::attempts,
         super::logs::lines,
         super::logs::text,
+        super::artifacts::list,
+        super::artifacts::show,
         super::events::events,
         super::operations::cancel,
         super::operations::retry,

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    dags, datasets, events, logs, models, openapi, operations, page, people, promotions, runs, token, trigger,
+    artifacts, dags, datasets, events, logs, models, openapi, operations, page, people, promotions, runs, token,
+    trigger,
 };
 use crate::access::guard;
 use crate::problem::Problem;
@@ -42,6 +43,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/runs/{id}/attempts", get(runs::attempts))
         .route("/api/v1/runs/{id}/logs", get(logs::lines))
         .route("/api/v1/runs/{id}/logs/text", get(logs::text))
+        .route("/api/v1/runs/{id}/artifacts", get(artifacts::list))
+        .route(
+            "/api/v1/runs/{id}/artifacts/{task}/{attempt}/{name}",
+            get(artifacts::show),
+        )
         .route("/api/v1/runs/{id}/events", get(events::events))
         .route("/api/v1/runs/{id}/cancel", post(operations::cancel))
         .route("/api/v1/runs/{id}/retry", post(operations::retry))
