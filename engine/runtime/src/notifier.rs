@@ -152,7 +152,9 @@ fn text(run: &RunRecord, tasks: &[TaskRecord]) -> String {
         run.id,
         run.logical_date
     )];
-    let failed = tasks.iter().filter(|task| task.state == TaskState::Failed);
+    let failed = tasks
+        .iter()
+        .filter(|task| task.state == TaskState::Failed && task.instance.is_none());
     let failed = failed.map(|task| {
         let message = task.error.as_ref().map(|error| error.message.as_str());
         let message = message.or(task.reason.as_deref()).unwrap_or("it gave no message");

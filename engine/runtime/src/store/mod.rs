@@ -4,6 +4,7 @@ mod address;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
+mod instances;
 mod open;
 mod operate;
 mod page;
@@ -15,8 +16,10 @@ mod said;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use instances::InstanceRow;
 pub use open::Store;
 pub use page::RunFilter;
+pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};
 pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition};

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::{Any, Transaction as Sql};
 use uuid::Uuid;
 
+use super::instances::{InstanceRow, insert_instances, keep_instances};
 use super::open::{Store, query};
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
@@ -25,6 +26,8 @@ pub(crate) struct Transition {
     pub tasks: Vec<TaskChange>,
     /// Tasks and the numbers of their new attempts.
     pub started: Vec<(usize, u32)>,
+    /// New rows, which come before all changes.
+    pub instances: Vec<InstanceRow>,
     pub ended_attempts: Vec<AttemptEnd>,
     pub events: Vec<RunEvent>,
     pub ended: Option<RunStatus>,
@@ -122,6 +125,7 @@ impl Store {
             .await
             .map_err(&failed)?;
         }
+        keep_instances(&mut transaction, &id, &beginning.kept_instances).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(id)
     }
@@ -199,6 +203,7 @@ impl Store {
         if held.rows_affected() != 1 {
             return Err(lost());
         }
+        insert_instances(&mut transaction, run, &at, &step.instances).await?;
         for change in &step.tasks {
             write_task(&mut transaction, run, &at, change).await?;
         }
