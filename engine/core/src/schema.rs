@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::plugin::{Isolation, Registry};
-use crate::spec::{Backoff, Catchup, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
+use crate::spec::{Backoff, Catchup, MAX_INSTANCES, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
 
 /// What a template looks like where something else than text is expected.
 const TEMPLATE_PATTERN: &str = r"^\$\{\{[\s\S]*\}\}\s*$";
@@ -162,6 +162,7 @@ fn task() -> Value {
             "needs": { "type": "array", "items": { "type": "string" }, "description": "Tasks that this one comes after without reading from them." },
             "trigger": of::<TriggerRule>("What the tasks before this one must have come to.", json!("all_success")),
             "when": { "type": ["string", "boolean"], "x-ratchet-format": "condition", "description": "A false value skips the task: `${{ tasks.compare.better }}`." },
+            "foreach": foreach(),
             "retry": retry(),
             "timeout": timeout(),
             "isolation": of::<Isolation>("Where it runs.", Value::Null),
@@ -177,6 +178,20 @@ fn task() -> Value {
                     "threads": { "type": "integer", "minimum": 1, "maximum": 4096, "description": "Number of threads." },
                 },
             },
+        },
+    })
+}
+
+fn foreach() -> Value {
+    json!({
+        "type": "object",
+        "description": "Runs the task once for each item of a list; its templates read `item` and `index`.",
+        "additionalProperties": false,
+        "required": ["items"],
+        "properties": {
+            "items": { "type": ["array", "string"], "maxItems": MAX_INSTANCES, "x-ratchet-format": "list", "description": "The list, or one expression that gives it, such as `${{ tasks.regions.values }}`. An empty list skips the task." },
+            "key": { "type": "string", "x-ratchet-format": "instance-key", "description": "Names each instance, such as `${{ item.name }}`; else they are numbered from 0." },
+            "max_parallel": { "type": "integer", "minimum": 1, "maximum": MAX_INSTANCES, "description": "How many instances may run at once." },
         },
     })
 }

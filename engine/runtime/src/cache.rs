@@ -23,14 +23,14 @@ use crate::seed::seed;
 
 /// A task's configuration with the names of secrets in the place of their values: a key must tell nothing about them,
 /// and a secret that is renewed changes no result. None if it cannot be rendered so.
-pub(crate) fn without_secrets(spec: &TaskSpec, scope: &mut Scope) -> Option<Rendered> {
+pub(crate) fn without_secrets(spec: &TaskSpec, id: &str, scope: &mut Scope) -> Option<Rendered> {
     let names = scope.secrets.keys().map(|name| {
         let shown = Value::String(format!("secret {name}"));
         (name.clone(), shown)
     });
     let names = names.collect();
     let values = std::mem::replace(&mut scope.secrets, names);
-    let prepared = prepare(spec, false, scope);
+    let prepared = prepare(spec, id, false, scope);
     scope.secrets = values;
     match prepared {
         Prepared::Start(rendered) => Some(rendered),
@@ -38,17 +38,18 @@ pub(crate) fn without_secrets(spec: &TaskSpec, scope: &mut Scope) -> Option<Rend
     }
 }
 
-/// The digest of what decides a task's outputs, as 64 hexadecimal digits, or why it cannot be told.
+/// The digest of what decides the outputs of a task or of an instance, as 64 hexadecimal digits, or why it cannot be told.
 pub(crate) async fn key(
     engine: &Inner,
     spec: &TaskSpec,
+    id: &str,
     rendered: Rendered,
     run: RunContext,
 ) -> Result<String, String> {
     let Rendered { with, environment } = rendered;
     let plugin = engine.options.registry.get(&spec.uses);
     let plugin = plugin.ok_or_else(|| format!("no plugin is called `{}`", spec.uses))?;
-    let seed = seed(&run.dag, &spec.id);
+    let seed = seed(&run.dag, id);
     let place = Place {
         run,
         working_directory: engine.options.working_directory.clone(),
@@ -113,16 +114,18 @@ impl Engine {
                 "interval_end": run.interval_end.to_string(),
             }),
             secrets: secrets.map(|name| (name.clone(), Value::Null)).collect(),
+            each: None,
         };
-        for task in dag.tasks.iter().filter(|task| task.cache) {
+        // What the items of a list are is known to the run alone.
+        for task in dag.tasks.iter().filter(|task| task.cache && task.foreach.is_none()) {
             let known = task.dependencies.iter().all(|before| scope.tasks.contains_key(before));
-            if !known || !matches!(prepare(task, true, &scope), Prepared::Start(_)) {
+            if !known || !matches!(prepare(task, &task.id, true, &scope), Prepared::Start(_)) {
                 continue;
             }
-            let Some(rendered) = without_secrets(task, &mut scope) else {
+            let Some(rendered) = without_secrets(task, &task.id, &mut scope) else {
                 continue;
             };
-            let Ok(key) = key(&self.inner, task, rendered, run.clone()).await else {
+            let Ok(key) = key(&self.inner, task, &task.id, rendered, run.clone()).await else {
                 continue;
             };
             if let Some((run, earlier)) = self.inner.store.newest_under_key(&key).await? {

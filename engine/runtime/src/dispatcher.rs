@@ -3,11 +3,13 @@
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
 mod batch;
+mod expand;
 mod reuse;
 mod secrets;
 mod start;
 mod takeover;
 mod tell;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use ratchet_core::spec::Dag;
+use ratchet_core::spec::{Dag, TaskSpec};
 use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
 use ratchet_core::template::Scope;
 use serde_json::json;
@@ -25,14 +27,16 @@ use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use self::batch::Batch;
+use self::expand::Fans;
+use self::waiting::Waiting;
 use crate::attempt::{Finished, Verdict};
 use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::executor::turned_on;
-use crate::prepare::{Prepared, Rendered, ports, prepare};
-use crate::record::{AttemptOutcome, RunRecord};
-use crate::store::{AttemptEnd, Notice, TaskChange, TaskResult, Transition};
+use crate::prepare::{Prepared, ports};
+use crate::record::{AttemptOutcome, Failure, RunRecord};
+use crate::store::{AttemptEnd, InstanceRow, Notice, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
@@ -65,7 +69,9 @@ pub(crate) struct Dispatcher {
     /// Ready tasks that nobody looked at yet.
     ready: VecDeque<usize>,
     /// Ready tasks with their rendered configuration, waiting for a slot.
-    queue: VecDeque<(usize, Rendered)>,
+    waiting: Waiting,
+    /// The instances of the tasks that have a list.
+    fans: Fans,
     /// What is being looked for in earlier runs.
     looking: JoinSet<reuse::Looked>,
     /// What decides the outputs of tasks that ask for the cache and have to run.
@@ -92,6 +98,7 @@ struct Detail {
     ended_attempt: Option<AttemptEnd>,
     pause: Option<Duration>,
     first: Option<RunEvent>,
+    instances: Vec<InstanceRow>,
 }
 
 impl Dispatcher {
@@ -122,8 +129,14 @@ impl Dispatcher {
                 "interval_end": run.logical_date.to_string(),
             }),
             secrets: BTreeMap::new(),
+            each: None,
         };
         let stored = engine.store.stored_tasks(&run.id).await?;
+        let kept = match &run.retry_of {
+            Some(_) => engine.store.kept_instances(&run.id).await?,
+            None => Vec::new(),
+        };
+        let fans = Fans::restore(dag.tasks.len(), &stored, kept);
         let now = Timestamp::now();
         let mut retries = BTreeMap::new();
         let mut snapshots = Vec::new();
@@ -137,12 +150,11 @@ impl Dispatcher {
             }
             snapshots.push(task.snapshot);
         }
-        let state = Run::new(&dag)
-            .map_err(|source| EngineError::Illegal {
-                run: run.id.clone(),
-                source,
-            })?
-            .restore(snapshots);
+        let state = Run::new(&dag).map_err(|source| EngineError::Illegal {
+            run: run.id.clone(),
+            source,
+        })?;
+        let state = fans.put_back(state).restore(snapshots);
         let (stop, _) = watch::channel(false);
         Ok(Self {
             engine,
@@ -156,7 +168,8 @@ impl Dispatcher {
             cancel,
             stop,
             ready: VecDeque::new(),
-            queue: VecDeque::new(),
+            waiting: Waiting::default(),
+            fans,
             looking: JoinSet::new(),
             cache_keys: HashMap::new(),
             retries,
@@ -191,7 +204,7 @@ impl Dispatcher {
         let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
         loop {
             self.prepare()?;
-            while slot.is_none() && !self.queue.is_empty() {
+            while slot.is_none() && self.waiting.has_any(&self.open_gates()) {
                 match Arc::clone(&self.engine.slots).try_acquire_owned() {
                     Ok(permit) => {
                         self.start_next(permit)?;
@@ -203,7 +216,7 @@ impl Dispatcher {
                     }
                 }
             }
-            if self.queue.is_empty() {
+            if !self.waiting.has_any(&self.open_gates()) {
                 slot = None;
             }
             self.write();
@@ -267,33 +280,41 @@ impl Dispatcher {
             if self.state.tasks()[task].state != TaskState::Ready {
                 continue;
             }
-            let never_started = self.state.tasks()[task].attempts == 0;
+            if self.has_list(task) {
+                self.expand(task)?;
+                continue;
+            }
             let prepared = match self.look_up(task) {
-                Ok(()) => prepare(&self.dag.tasks[task], never_started, &self.scope),
+                Ok(()) => self.prepared(task),
                 Err(failure) => Prepared::Fail(failure),
             };
             match prepared {
-                Prepared::Start(rendered) if self.dag.tasks[task].cache => self.look_for_earlier(task, rendered),
-                Prepared::Start(rendered) => self.queue.push_back((task, rendered)),
+                Prepared::Start(rendered) if self.spec(task).cache => self.look_for_earlier(task, rendered),
+                Prepared::Start(rendered) => self.waiting.push(self.gate(task), task, rendered),
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())?;
                 }
-                Prepared::Fail(error) => {
-                    let result = Some(TaskResult {
-                        error: Some(self.secrets.masker.failure(error)),
-                        ..TaskResult::default()
-                    });
-                    self.step(
-                        Event::Rejected { task },
-                        Detail {
-                            result,
-                            ..Detail::default()
-                        },
-                    )?;
-                }
+                Prepared::Fail(error) => self.reject(task, error)?,
             }
         }
         Ok(())
+    }
+
+    fn reject(&mut self, task: usize, error: Failure) -> Result<(), EngineError> {
+        let result = Some(TaskResult {
+            error: Some(self.secrets.masker.failure(error)),
+            ..TaskResult::default()
+        });
+        let detail = Detail {
+            result,
+            ..Detail::default()
+        };
+        self.step(Event::Rejected { task }, detail)
+    }
+
+    /// What the file says of a task; of an instance, what it says of its task.
+    fn spec(&self, task: usize) -> &TaskSpec {
+        &self.dag.tasks[self.state.parent_of(task).unwrap_or(task)]
     }
 
     fn attempt_ended(&mut self, joined: Result<(Id, Finished), JoinError>) -> Result<(), EngineError> {
@@ -304,6 +325,7 @@ impl Dispatcher {
         let Some((task, attempt)) = self.running.remove(&id) else {
             return Ok(());
         };
+        self.ended_instance(task);
         let Finished {
             verdict,
             seconds,
@@ -328,7 +350,7 @@ impl Dispatcher {
         };
         let next = self.state.tasks()[task].failures + 2;
         let detail = Detail {
-            pause: Some(self.dag.tasks[task].retry.pause(next, random())),
+            pause: Some(self.spec(task).retry.pause(next, random())),
             ended_attempt: Some(AttemptEnd {
                 position: task,
                 attempt,
@@ -345,13 +367,13 @@ impl Dispatcher {
                     _ => None,
                 },
             }),
-            first: None,
+            ..Detail::default()
         };
         self.step(event, detail)
     }
 
     fn cancel_run(&mut self) -> Result<(), EngineError> {
-        self.queue.clear();
+        self.waiting.clear();
         self.retries.clear();
         let reason = CANCELLED.to_owned();
         self.step(Event::Cancelled { reason }, Detail::default())?;
@@ -362,6 +384,7 @@ impl Dispatcher {
     /// Applies an event and hands what it changed to the batch that is written next.
     fn step(&mut self, event: Event, mut detail: Detail) -> Result<(), EngineError> {
         let subject = subject(&event);
+        let known = self.state.tasks().len();
         let changes = apply(&mut self.state, event).map_err(|source| EngineError::Illegal {
             run: self.run.id.clone(),
             source,
@@ -370,10 +393,16 @@ impl Dispatcher {
             at: Timestamp::now(),
             ended_attempts: detail.ended_attempt.take().into_iter().collect(),
             ended: changes.ended,
+            instances: std::mem::take(&mut detail.instances),
             events: detail.first.take().into_iter().collect(),
             ..Transition::default()
         };
-        for &(place, state) in &changes.tasks {
+        // New instances stand in the rows that are added, just as they are.
+        for &(place, state) in changes.tasks.iter().filter(|(place, _)| *place < known) {
+            let gathered = match self.state.instances_of(place) {
+                Some(places) if state.is_end() => Some(self.gathered(place, places)),
+                _ => None,
+            };
             let task = &self.state.tasks()[place];
             let id = task.id.clone();
             let mut change = TaskChange {
@@ -384,6 +413,10 @@ impl Dispatcher {
                 result: None,
             };
             match state {
+                TaskState::Running if self.state.instances_of(place).is_some() => {
+                    let instances = self.state.instances_of(place).map_or(0, |places| places.len());
+                    step.events.push(RunEvent::TaskExpanded { task: id, instances });
+                }
                 TaskState::Running => {
                     step.started.push((place, task.attempts));
                     step.events.push(RunEvent::TaskStarted {
@@ -409,7 +442,8 @@ impl Dispatcher {
                     } else {
                         None
                     };
-                    let result = result.unwrap_or_default();
+                    let result = gathered.or(result).unwrap_or_default();
+                    self.fans.note_failure(place, result.error.as_ref());
                     step.events.push(RunEvent::TaskEnded {
                         task: id.clone(),
                         state,
@@ -446,6 +480,7 @@ impl Dispatcher {
 fn subject(event: &Event) -> Option<usize> {
     match *event {
         Event::ConditionFalse { task, .. }
+        | Event::Expanded { task, .. }
         | Event::Reused { task, .. }
         | Event::Rejected { task }
         | Event::Started { task }

@@ -208,7 +208,12 @@ impl Engine {
         }
         let mut lines = Vec::new();
         for attempt in self.inner.store.attempts(&record.id).await? {
-            if task.is_some_and(|task| task != attempt.task) {
+            // The lines of a task are those of its instances.
+            let asked_for = |task: &str| {
+                let rest = attempt.task.strip_prefix(task);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            };
+            if task.is_some_and(|task| !asked_for(task)) {
                 continue;
             }
             let path = log_path(&record.id, &attempt.task, attempt.attempt);

@@ -58,13 +58,14 @@ mod seed;
 mod store;
 mod worker;
 
-pub use beginning::{Beginning, KeptTask, Repeat, until};
+pub use beginning::{Beginning, KeptInstance, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
 pub use record::{
-    AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
+    AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
+    TaskRecord,
 };
 pub use secrets::{SecretError, Secrets};
 pub use store::{RunFilter, Store, TaskProgress};

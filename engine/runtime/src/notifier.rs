@@ -209,8 +209,10 @@ fn of_run(run: &RunRecord, tasks: &[TaskRecord]) -> Message {
         RunStatus::Cancelled => "was cancelled",
         RunStatus::Running => "is running",
     };
-    let failed = tasks.iter().filter(|task| task.state == TaskState::Failed).map(failure);
-    let mut lines = some(failed.collect());
+    let failed = tasks
+        .iter()
+        .filter(|task| task.state == TaskState::Failed && task.instance.is_none());
+    let mut lines = some(failed.map(failure).collect());
     let promoted = tasks.iter().flat_map(|task| &task.promotions);
     let promoted = promoted.filter(|promotion| promotion.promoted).map(|promotion| {
         format!(

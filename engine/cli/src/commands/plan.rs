@@ -10,7 +10,7 @@ use ratchet_runtime::{Beginning, TaskState};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Format;
-use crate::display::output;
+use crate::display::{describe, output};
 use crate::failure::Failure;
 
 /// Prints the plan. What only the run can know (what tasks return, the run's id) and secrets stay as they are written.
@@ -33,6 +33,7 @@ pub fn show(
             "interval_end": logical_date.to_string(),
         }),
         secrets: BTreeMap::new(),
+        each: None,
     };
     let mut tasks = Vec::new();
     for task in &dag.tasks {
@@ -42,6 +43,7 @@ pub fn show(
             "uses": task.uses,
             "after": task.dependencies,
             "when": task.when,
+            "foreach": task.foreach.as_ref().map(|list| &list.items),
             "plan": match (kept.map(|kept| kept.state), cached.contains_key(&task.id)) {
                 (None, false) => "run",
                 (None, true) => "take from the cache",
@@ -90,6 +92,12 @@ fn text(task: &Value, number: usize) -> String {
     if !word("when").is_empty() {
         lines.push(format!("   when {}", word("when")));
     }
+    if !task["foreach"].is_null() {
+        lines.push(format!(
+            "   for each of {}",
+            describe::shortened(&describe::plain(&task["foreach"]), 80)
+        ));
+    }
     if let Ok(with) = serde_json::to_string_pretty(&task["with"]) {
         lines.push(format!("   with {}", with.replace('\n', "\n   ")));
     }
@@ -112,7 +120,7 @@ fn rendered(value: &Value, scope: &Scope) -> Result<Value, String> {
         Value::String(_) => {
             let found = references(value).map_err(|error| error.to_string())?;
             let later = |reference: &Reference| match reference {
-                Reference::Port { .. } | Reference::Secret(_) => true,
+                Reference::Port { .. } | Reference::Secret(_) | Reference::Item | Reference::Index => true,
                 Reference::Run(field) => field == "id",
                 Reference::Param(_) => false,
             };

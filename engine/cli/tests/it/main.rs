@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod listings;
+mod lists;
 mod operations;
 mod program;
 mod remote;

@@ -97,6 +97,7 @@ pub(crate) fn task(
         dependencies: Default::default(),
         trigger: choice(node, "trigger").unwrap_or_default(),
         when: node.get("when").and_then(condition),
+        foreach: None,
         retry: retry(node.get("retry"), &defaults.retry, findings),
         timeout: duration(node, "timeout").unwrap_or(defaults.timeout),
         isolation: choice(node, "isolation").unwrap_or(plugin.isolation),

@@ -41,7 +41,9 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
         "size" => parse_size(text).map(drop).map_err(|message| {
             problem(Code::BadSize, message).help("write number and unit: `512MiB`, `4GiB`, `1.5GB`")
         }),
-        "condition" => condition(text),
+        "condition" => condition(text, "`when` takes one expression"),
+        "list" => condition(text, "`items` takes a list, or one expression that gives one"),
+        "instance-key" => condition(text, "`key` takes one expression"),
         "variable-name" => variable_name(text),
         "webhook" => webhook(text),
         "mail" => mail(text),
@@ -116,12 +118,11 @@ fn timezone(text: &str) -> Result<(), FormatProblem> {
     Err(problem(Code::UnknownTimezone, format!("unknown time zone `{text}`")).help(help))
 }
 
-fn condition(text: &str) -> Result<(), FormatProblem> {
+fn condition(text: &str, message: &str) -> Result<(), FormatProblem> {
     if whole_expression(text).is_some() {
         // Its inside is read with all other expressions.
         return Ok(());
     }
-    let message = "`when` takes one expression";
     let help = if !has_expression(text) && Expression::parse(text).is_ok() {
         format!("write `${{{{ {} }}}}`", text.trim())
     } else {

@@ -1,6 +1,7 @@
 //! A file, from its text to a checked DAG.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::known::Known;
 use super::references::{self, Reads};
 use super::shape::{At, Mode, Outcome, Shape};
 use super::words::describe;
-use super::{build, configuration, params};
+use super::{build, configuration, foreach, params};
 use crate::diagnostics::{Code, Diagnostics, Finding, Severity, locate, one_of};
 use crate::plan::{self, Edges};
 use crate::plugin::{PluginEntry, Registry};
@@ -87,6 +88,11 @@ fn check_tree(
         tasks: task_entries
             .iter()
             .map(|(key, node)| (key.text.as_str(), plugin_of(node, registry)))
+            .collect(),
+        fans: task_entries
+            .iter()
+            .filter(|(_, node)| node.get("foreach").is_some())
+            .map(|(key, _)| key.text.as_str())
             .collect(),
         params: declared
             .map(Node::entries)
@@ -225,6 +231,7 @@ impl File<'_> {
         if let Some(notify) = node.get("notify") {
             references::check_without_tasks(notify, "notify", self.text, self.known, &mut reads, findings);
         }
+        let foreach = foreach::check(node, self.text, self.known, &mut reads, findings);
         self.check_condition(node, findings);
         let plugin = self.known.plugin(&key.text);
         let Some(plugin) = plugin else {
@@ -282,6 +289,7 @@ impl File<'_> {
             configuration::check(&configuration, self.known, self.params, self.text, findings);
         }
         spec.with = configuration::to_json(&with, &outcome.as_text);
+        spec.foreach = foreach.map(Arc::new);
         let checked = Checked {
             id: &key.text,
             needs,

@@ -4,6 +4,7 @@ mod bounds;
 mod build;
 mod choice;
 mod configuration;
+mod foreach;
 mod format;
 mod known;
 mod load;

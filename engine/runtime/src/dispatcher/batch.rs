@@ -51,6 +51,7 @@ impl Batch {
             }
         }
         self.step.started.extend(step.started);
+        self.step.instances.extend(step.instances);
         self.step.ended_attempts.extend(step.ended_attempts);
         self.step.events.extend(step.events);
         self.step.notices.extend(step.notices);

@@ -23,16 +23,19 @@ pub(super) struct Looked {
 impl Dispatcher {
     /// Looks for an earlier run that has what the task would come to.
     pub(super) fn look_for_earlier(&mut self, task: usize, rendered: Rendered) {
-        let spec = self.dag.tasks[task].clone();
-        let shown = without_secrets(&spec, &mut self.scope);
+        let spec = self.spec(task).clone();
+        let id = self.state.tasks()[task].id.clone();
+        self.scope.each = self.fans.each(task).cloned();
+        let shown = without_secrets(&spec, &id, &mut self.scope);
+        self.scope.each = None;
         let (engine, run) = (Arc::clone(&self.engine), self.context());
         self.looking.spawn(async move {
             let key = match shown {
-                Some(shown) => key(&engine, &spec, shown, run).await,
+                Some(shown) => key(&engine, &spec, &id, shown, run).await,
                 None => Err("its configuration cannot be rendered without its secrets".to_owned()),
             };
             let key = key
-                .inspect_err(|problem| tracing::warn!("task `{}` is not looked for in the cache: {problem}", spec.id))
+                .inspect_err(|problem| tracing::warn!("task `{id}` is not looked for in the cache: {problem}"))
                 .ok();
             let earlier = match &key {
                 Some(key) => engine.store.newest_under_key(key).await,
@@ -63,7 +66,7 @@ impl Dispatcher {
         }
         let Some((run, record)) = earlier? else {
             self.cache_keys.extend(key.map(|key| (task, key)));
-            self.queue.push_back((task, rendered));
+            self.waiting.push(self.gate(task), task, rendered);
             return Ok(());
         };
         let detail = Detail {

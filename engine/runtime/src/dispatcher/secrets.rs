@@ -30,7 +30,7 @@ impl Dispatcher {
         if unreadable.is_empty() {
             return Ok(());
         }
-        let spec = &self.dag.tasks[task];
+        let spec = self.spec(task);
         let environment = spec.environment.values().cloned().map(Value::String);
         let texts = std::iter::once(spec.with.clone()).chain(environment);
         let read: BTreeSet<Reference> = texts.flat_map(|text| references(&text).unwrap_or_default()).collect();

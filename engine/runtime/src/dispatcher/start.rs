@@ -14,9 +14,10 @@ use crate::protocol::{AttemptRequest, PROTOCOL};
 use crate::seed::seed;
 
 impl Dispatcher {
-    /// Gives the slot to the task that waits longest for one.
+    /// Gives the slot to the task that comes first of those that may start.
     pub(super) fn start_next(&mut self, permit: OwnedSemaphorePermit) -> Result<(), EngineError> {
-        let Some((task, rendered)) = self.queue.pop_front() else {
+        let open = self.open_gates();
+        let Some((task, rendered)) = self.waiting.take(&open) else {
             return Ok(());
         };
         if self.state.tasks()[task].state != TaskState::Ready {
@@ -24,7 +25,9 @@ impl Dispatcher {
         }
         self.step(Event::Started { task }, Detail::default())?;
         let attempt = self.state.tasks()[task].attempts;
-        let spec = self.dag.tasks[task].clone();
+        self.started_instance(task);
+        let spec = self.spec(task).clone();
+        let id = self.state.tasks()[task].id.clone();
         let options = &self.engine.options;
         let request = AttemptRequest {
             protocol: PROTOCOL,
@@ -32,9 +35,9 @@ impl Dispatcher {
             with: rendered.with,
             environment: rendered.environment,
             run: self.context(),
-            task: spec.id.clone(),
+            seed: seed(&self.run.dag, &id),
+            task: id,
             attempt,
-            seed: seed(&self.run.dag, &spec.id),
             threads: spec.resources.threads.unwrap_or_else(cores),
             bucket_url: options.bucket_url.clone(),
             working_directory: options.working_directory.clone(),

@@ -42,6 +42,8 @@ impl Dispatcher {
                 TaskState::WaitingRetry => {
                     self.retries.entry(place).or_insert_with(Instant::now);
                 }
+                // It has no attempt: its instances go on.
+                TaskState::Running if self.state.instances_of(place).is_some() => {}
                 TaskState::Running => {
                     let first = first.take();
                     self.lost(place, first).await?;

@@ -32,6 +32,7 @@ impl Dispatcher {
                 tasks: BTreeMap::new(),
                 run: self.scope.run.clone(),
                 secrets: self.scope.secrets.clone(),
+                each: None,
             },
             masker: Arc::clone(&self.secrets.masker),
         };
@@ -45,7 +46,8 @@ impl Dispatcher {
             TaskState::Succeeded => NotifyOn::Success,
             _ => return None,
         };
-        let task = &self.dag.tasks[place];
+        // An instance's end is told by its task's.
+        let task = self.dag.tasks.get(place)?;
         let wanted = |notify: &Notify| notify.on.contains(&on);
         task.notify.iter().any(wanted).then(|| Notice::TaskEnded {
             task: task.id.clone(),

@@ -4,6 +4,7 @@ mod address;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
+mod instances;
 mod notices;
 mod open;
 mod operate;
@@ -16,9 +17,11 @@ mod said;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use instances::InstanceRow;
 pub(crate) use notices::Notice;
 pub use open::Store;
 pub use page::RunFilter;
+pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};
 pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition};

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use ratchet_core::state::{RunStatus, SkipCause, TaskState};
 use sqlx::Row;
 
+use super::instances::gather_again;
 use super::open::{Store, query};
 use super::write::{add_events, to_json};
 use crate::error::StoreError;
@@ -140,11 +141,13 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
-        let states: Vec<String> = sqlx::query_scalar("SELECT state FROM tasks WHERE run_id = $1")
-            .bind(run)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(&failed)?;
+        gather_again(&mut transaction, run, task).await?;
+        let states: Vec<String> =
+            sqlx::query_scalar("SELECT state FROM tasks WHERE run_id = $1 AND instance_of IS NULL")
+                .bind(run)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(&failed)?;
         let any = |state: TaskState| states.iter().any(|name| name == state.name());
         let status = if any(TaskState::Cancelled) {
             RunStatus::Cancelled

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::{Any, Transaction as Sql};
 use uuid::Uuid;
 
+use super::instances::{InstanceRow, insert_instances, keep_instances};
 use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
 use crate::beginning::{Beginning, KeptTask};
@@ -26,6 +27,8 @@ pub(crate) struct Transition {
     pub tasks: Vec<TaskChange>,
     /// Tasks and the numbers of their new attempts.
     pub started: Vec<(usize, u32)>,
+    /// New rows, which come before all changes.
+    pub instances: Vec<InstanceRow>,
     pub ended_attempts: Vec<AttemptEnd>,
     pub events: Vec<RunEvent>,
     /// What somebody has to be told of it.
@@ -127,6 +130,7 @@ impl Store {
             .await
             .map_err(&failed)?;
         }
+        keep_instances(&mut transaction, &id, &beginning.kept_instances).await?;
         transaction.commit().await.map_err(&failed)?;
         Ok(id)
     }
@@ -205,6 +209,7 @@ impl Store {
         if held.rows_affected() != 1 {
             return Err(lost());
         }
+        insert_instances(&mut transaction, run, &at, &step.instances).await?;
         for change in &step.tasks {
             write_task(&mut transaction, run, &at, change).await?;
         }

@@ -8,6 +8,7 @@ mod completion;
 mod crash;
 mod fixture;
 mod lifecycle;
+mod lists;
 mod notifications;
 mod operations;
 mod plugins;

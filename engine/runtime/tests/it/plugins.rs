@@ -20,6 +20,7 @@ pub fn registry() -> Registry {
     let mut registry = Registry::default();
     registry
         .add::<Echo>()
+        .add::<Quiet>()
         .add::<Fail>()
         .add::<Sleep>()
         .add::<Die>()
@@ -81,6 +82,26 @@ impl Plugin for Echo {
         Ok(Outputs::default()
             .with("value", Output::Value(config.value))
             .with("seed", Output::Value(json!(context.seed))))
+    }
+}
+
+/// Returns its value and says nothing.
+struct Quiet;
+
+#[async_trait]
+impl Plugin for Quiet {
+    type Config = EchoConfig;
+    const NAME: &'static str = "test.quiet";
+    const SUMMARY: &'static str = "returns its value";
+    const ISOLATION: Isolation = Isolation::Inline;
+    const PURE: bool = true;
+
+    fn outputs() -> Vec<Port> {
+        port("value", PortKind::Value)
+    }
+
+    async fn run(config: EchoConfig, _context: &TaskContext) -> Result<Outputs, TaskError> {
+        Ok(Outputs::default().with("value", Output::Value(config.value)))
     }
 }
 

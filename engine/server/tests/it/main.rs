@@ -5,6 +5,7 @@
 mod answers;
 mod bucket;
 mod documented;
+mod lists;
 mod moves;
 mod operations;
 mod people;
