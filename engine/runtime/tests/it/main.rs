@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod batches;
+mod clock_changes;
 mod completion;
 mod crash;
+mod croniter;
 mod fixture;
 mod lifecycle;
 mod operations;
