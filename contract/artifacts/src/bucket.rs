@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::error::Trouble;
-use crate::{BucketError, location};
+use crate::{BucketError, failpoints, location};
 
 /// Pauses before another try where the store answered with an error that passes.
 const PATIENCE: [Duration; 4] = [
@@ -131,9 +131,14 @@ impl Bucket {
                 .put_opts(&location, PutPayload::from_bytes(content.clone()), options)
                 .await
         };
+        let action = action(path);
         for pause in PATIENCE {
+            failpoints::before(action);
             match patiently(put).await {
-                Ok(_) => return Ok(Created::New),
+                Ok(_) => {
+                    failpoints::after(action);
+                    return Ok(Created::New);
+                }
                 Err(error) if Trouble::of(&error) == Trouble::Exists => {
                     if self.length(path).await?.is_some() {
                         return Ok(Created::Exists);
@@ -232,4 +237,19 @@ where
         }
     }
     operation().await
+}
+
+/// What creating an object is, in the words of [`failpoints`].
+fn action(path: &str) -> &'static str {
+    match path.split('/').next().unwrap_or_default() {
+        "blobs" => "write a blob",
+        "datasets" => "register a dataset",
+        "models" => "register a model",
+        "promotions" => "append a promotion",
+        "runs" if path.ends_with("/log.ndjson") => "write the log of an attempt",
+        "runs" if path.ends_with("/outputs.json") => "write the outputs of an attempt",
+        "runs" if path.ends_with("/metrics.ndjson") => "write the curves of an attempt",
+        "runs" => "write a report of an attempt",
+        _ => "write an object",
+    }
 }

@@ -44,12 +44,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the feature `faults`, `faults` holds a store that fails on demand, for tests of what is built on top.
+//! With the feature `faults`, `faults` holds a store that fails on demand, and [`failpoints`] can end the process on
+//! either side of every write, for tests of what is built on top.
 
 mod blobs;
 mod bucket;
 pub mod datasets;
 mod error;
+pub mod failpoints;
 #[cfg(feature = "faults")]
 pub mod faults;
 mod location;

@@ -12,6 +12,7 @@ mod page;
 mod postgres_server;
 mod read;
 mod said;
+mod transaction;
 mod write;
 
 pub(crate) use address::Address;

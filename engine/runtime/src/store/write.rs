@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, Snapshot, TaskState};
 use serde::Serialize;
-use sqlx::{Any, Transaction as Sql};
+use sqlx::Any;
 use uuid::Uuid;
 
 use super::open::{Store, query};
+use super::transaction::Transaction as Sql;
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
 use crate::event::RunEvent;
