@@ -1,6 +1,7 @@
 //! What can be typed: clap types alone.
 
 mod access;
+mod gc;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
+pub use gc::{Gc, age};
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
 ///
@@ -82,6 +84,8 @@ pub enum Command {
     Audit(Audit),
     /// Get a token of a service for `--server`. The password is read from RATCHET_PASSWORD or stdin
     Login(Login),
+    /// Remove runs that ended long ago and blobs that nothing refers to
+    Gc(Gc),
     /// Print the JSON Schema of DAG files
     Schema(Schema),
     /// Print the completions of a shell

@@ -25,6 +25,11 @@
 //! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
 //! finished ([`Engine::retry`]).
 //!
+//! # What goes
+//!
+//! [`Engine::collect`] removes runs that ended long ago and blobs that nothing refers to any more. What a version or a
+//! promotion names, what is younger than a day and what an unfinished run wrote stays.
+//!
 //! # A user's own binary
 //!
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
@@ -45,6 +50,7 @@ mod operations;
 mod prepare;
 mod protocol;
 mod record;
+mod retention;
 mod seed;
 mod store;
 mod worker;
@@ -57,6 +63,7 @@ pub use logs::{LogLine, LogStream};
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
 };
+pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use store::{RunFilter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 

@@ -31,6 +31,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Keys(command) => super::keys::keys(command, settings).await,
                 Command::Audit(command) => super::audit::audit(command, settings).await,
                 Command::Login(login) => super::login::login(login).await,
+                Command::Gc(gc) => super::gc::gc(gc, settings, registry).await,
                 Command::Schema(schema) => super::schema::schema(&schema, &registry),
                 Command::Completions { shell } => super::completions::completions(shell),
                 Command::TaskWorker => Ok(()),

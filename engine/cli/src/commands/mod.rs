@@ -7,6 +7,7 @@ mod datasets;
 mod demo;
 mod dispatch;
 mod files;
+mod gc;
 mod keys;
 mod login;
 mod models;

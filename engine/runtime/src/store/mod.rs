@@ -4,6 +4,7 @@ mod address;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
+mod expire;
 mod open;
 mod operate;
 mod page;
@@ -16,6 +17,7 @@ mod transaction;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use expire::EndedRun;
 pub use open::Store;
 pub use page::RunFilter;
 pub use said::TaskProgress;

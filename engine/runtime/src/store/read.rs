@@ -135,7 +135,7 @@ fn optional_json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) ->
         .transpose()
 }
 
-fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
@@ -145,7 +145,7 @@ fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Tim
         .transpose()
 }
 
-fn named<T>(row: &AnyRow, what: &str, column: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+pub(super) fn named<T>(row: &AnyRow, what: &str, column: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
     let name = text(row, what, column)?;
     find(&name).ok_or_else(|| damaged(what, column, format!("`{name}` is no value of it")))
 }

@@ -13,3 +13,4 @@ mod operations;
 mod plugins;
 mod processes;
 mod recovery;
+mod retention;
