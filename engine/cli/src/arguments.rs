@@ -2,6 +2,7 @@
 
 mod access;
 mod gc;
+mod test;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
 pub use gc::{Gc, age};
+pub use test::Test;
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
 ///
@@ -56,6 +58,8 @@ pub enum Command {
     Validate(Validate),
     /// Run a DAG file to its end
     Run(Run),
+    /// Try the cases that stand beside DAGs: given these tables, a task gives that
+    Test(Test),
     /// Run DAGs at the ticks of their schedules and answer REST and a status page
     Serve(Serve),
     /// DAG files

@@ -21,6 +21,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Demo(demo) => super::demo::demo(demo, settings, registry).await,
                 Command::Validate(validate) => super::validate::validate(&validate, &registry),
                 Command::Run(run) => super::run::run(run, settings, registry).await,
+                Command::Test(test) => super::test::test(test, settings, registry).await,
                 Command::Serve(serve) => super::serve::serve(serve, settings, registry).await,
                 Command::Dags(command) => super::dags::dags(command, &registry).await,
                 Command::Runs(command) => super::runs::runs(command, settings, registry).await,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod cases;
 mod gc;
 mod listings;
 mod operations;

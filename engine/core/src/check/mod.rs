@@ -13,4 +13,7 @@ mod references;
 mod shape;
 mod words;
 
+pub(crate) use configuration::to_json;
+pub(crate) use known::word;
 pub use load::{check, load};
+pub(crate) use shape::{At, Mode, Outcome, Shape};
