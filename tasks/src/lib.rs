@@ -31,6 +31,7 @@ pub mod nearest;
 pub mod profile;
 pub mod promote;
 pub mod quality;
+pub mod rows;
 pub mod simulate;
 pub mod table;
 pub mod train;

@@ -30,6 +30,11 @@
 //! The store keeps `${{ secrets.NAME }}` as it is written. [`Secrets`] looks the value up when a task is started, and what
 //! the attempt says or returns passes a masker before it is kept or told.
 //!
+//! # What goes
+//!
+//! [`Engine::collect`] removes runs that ended long ago and blobs that nothing refers to any more. What a version or a
+//! promotion names, what is younger than a day and what an unfinished run wrote stays.
+//!
 //! # A user's own binary
 //!
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
@@ -53,6 +58,7 @@ mod operations;
 mod prepare;
 mod protocol;
 mod record;
+mod retention;
 mod secrets;
 mod seed;
 mod store;
@@ -67,6 +73,7 @@ pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
+pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
 pub use store::{RunFilter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};

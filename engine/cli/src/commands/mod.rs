@@ -1,12 +1,15 @@
 //! One file for each command.
 
 mod audit;
+mod case_run;
 mod completions;
 mod dags;
 mod datasets;
 mod demo;
 mod dispatch;
+mod expectation;
 mod files;
+mod gc;
 mod keys;
 mod login;
 mod models;
@@ -19,6 +22,7 @@ mod schema;
 mod serve;
 mod shutdown;
 mod tasks;
+mod test;
 mod users;
 mod validate;
 

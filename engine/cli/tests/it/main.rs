@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod cases;
+mod gc;
 mod listings;
 mod lists;
 mod operations;

@@ -14,4 +14,7 @@ mod references;
 mod shape;
 mod words;
 
+pub(crate) use configuration::to_json;
+pub(crate) use known::word;
 pub use load::{check, check_with_secrets, load};
+pub(crate) use shape::{At, Mode, Outcome, Shape};

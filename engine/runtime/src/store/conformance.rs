@@ -19,6 +19,7 @@ use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 
 mod driven;
 mod recorded;
+mod removed;
 
 #[path = "../../tests/it/plugins.rs"]
 mod plugins;
@@ -50,6 +51,7 @@ cases![
     driven::the_newest_success_is_found,
     driven::what_attempts_say_is_kept_and_moved,
     driven::two_engines_drive_a_run_once,
+    removed::a_run_that_ended_is_removed_with_all_its_rows,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{SkipCause, TaskState};
 use serde_json::Value;
-use sqlx::{Any, Transaction as Sql};
+use sqlx::Any;
 
 use super::open::{Store, query};
 use super::read::{json, named, text};
+use super::transaction::Transaction as Sql;
 use super::write::to_json;
 use crate::beginning::KeptInstance;
 use crate::error::StoreError;

@@ -4,6 +4,7 @@ mod address;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
+mod expire;
 mod instances;
 mod notices;
 mod open;
@@ -14,9 +15,11 @@ mod page;
 mod postgres_server;
 mod read;
 mod said;
+mod transaction;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use expire::EndedRun;
 pub(crate) use instances::InstanceRow;
 pub(crate) use notices::Notice;
 pub use open::Store;

@@ -2,10 +2,11 @@
 
 use ratchet_core::state::TaskState;
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, Row, Transaction as Sql};
+use sqlx::{Any, Row};
 
 use super::open::{Store, query};
 use super::read::number;
+use super::transaction::Transaction as Sql;
 use super::write::to_json;
 use crate::error::StoreError;
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection};
 
 use super::address::{Address, Kind};
+use super::transaction::Transaction;
 use crate::error::StoreError;
 
 /// How long a server may take to answer the first time, and a connection to come free later.
@@ -65,7 +66,8 @@ impl Store {
         let failed = |error: sqlx::Error| opening(address, &error.to_string());
         // A lock comes first, so that two processes that start at once migrate one after the other: on SQLite that of
         // the transaction, on Postgres one with a number that nobody else takes.
-        let mut transaction = self.pool.begin_with(self.kind.begin()).await.map_err(failed)?;
+        let begun = self.pool.begin_with(self.kind.begin()).await.map_err(failed)?;
+        let mut transaction = Transaction::new(begun, "migrate the database");
         if self.kind == Kind::Postgres {
             sqlx::raw_sql("SELECT pg_advisory_xact_lock(7237117975334840683)")
                 .execute(&mut *transaction)
@@ -113,7 +115,8 @@ impl Store {
 
     /// A transaction that may write.
     pub(super) async fn begin(&self, action: &'static str) -> Result<Transaction<'static, Any>, StoreError> {
-        self.pool.begin_with(self.kind.begin()).await.map_err(query(action))
+        let begun = self.pool.begin_with(self.kind.begin()).await.map_err(query(action))?;
+        Ok(Transaction::new(begun, action))
     }
 }
 

@@ -137,7 +137,7 @@ fn optional_json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) ->
         .transpose()
 }
 
-fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 

@@ -6,12 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, Snapshot, TaskState};
 use serde::Serialize;
-use sqlx::{Any, Transaction as Sql};
+use sqlx::Any;
 use uuid::Uuid;
 
 use super::instances::{InstanceRow, insert_instances, keep_instances};
 use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
+use super::transaction::Transaction as Sql;
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
 use crate::event::RunEvent;

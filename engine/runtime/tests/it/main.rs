@@ -4,8 +4,10 @@
 
 mod batches;
 mod cache;
+mod clock_changes;
 mod completion;
 mod crash;
+mod croniter;
 mod fixture;
 mod lifecycle;
 mod lists;
@@ -14,4 +16,5 @@ mod operations;
 mod plugins;
 mod processes;
 mod recovery;
+mod retention;
 mod secrets;

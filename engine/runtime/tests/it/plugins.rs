@@ -177,6 +177,11 @@ impl Plugin for Sleep {
             let failed = |error: std::io::Error| TaskError::permanent(error.to_string());
             let child = Command::new("sleep").arg("1000").spawn().map_err(failed)?;
             let session = Command::new("setsid").args(["sleep", "1000"]).spawn().map_err(failed)?;
+            // One that nobody in this process knows: forked twice, its parent gone, in a session of its own.
+            let _ = Command::new("sh")
+                .args(["-c", "(setsid sleep 1000 &)"])
+                .status()
+                .map_err(failed)?;
             // `setsid` has left the group before the ids are told.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let text = format!("{}\n{}\n{}\n", std::process::id(), child.id(), session.id());
