@@ -23,6 +23,7 @@
 pub mod blocking;
 pub mod compare;
 pub mod core;
+mod digest;
 pub mod extract;
 mod html;
 pub mod known;
@@ -30,6 +31,7 @@ pub mod nearest;
 pub mod profile;
 pub mod promote;
 pub mod quality;
+pub mod rows;
 pub mod simulate;
 pub mod table;
 pub mod train;

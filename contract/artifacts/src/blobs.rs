@@ -1,9 +1,10 @@
 //! Blobs: content goes in, its digest comes out; every read is checked against the digest.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::{BlobRef, Bucket, BucketError, Created};
+use crate::{BlobRef, Bucket, BucketError, Created, sweep};
 
 /// Content above this many bytes is hashed on a thread of its own, to leave the runtime's threads to their work.
 const LARGE: usize = 1 << 20;
@@ -43,7 +44,9 @@ impl BlobRef {
 }
 
 impl Bucket {
-    /// Stores content under its digest. Storing the same content again costs a look and changes nothing.
+    /// Stores content under its digest. Storing the same content again costs a look and changes nothing, but that
+    /// content which was stored more than an hour ago is written once more: then it is young, and
+    /// [`collect`](crate::collect) leaves it to whoever is about to refer to it.
     ///
     /// # Errors
     ///
@@ -51,16 +54,26 @@ impl Bucket {
     pub async fn put_blob(&self, content: Bytes) -> Result<BlobRef, BucketError> {
         let blob = reference(&content).await;
         let path = self.blob_path(&blob)?;
-        if let Some(length) = self.length(&path).await? {
-            self.check_length(&blob, &path, length)?;
-            return Ok(blob);
+        // The second round is for a blob that was collected while it was written.
+        loop {
+            let Some(found) = self.object(&path).await? else {
+                if self.create(&path, content.clone()).await? == Created::Exists
+                    && let Some(length) = self.length(&path).await?
+                {
+                    self.check_length(&blob, &path, length)?;
+                }
+                return Ok(blob);
+            };
+            self.check_length(&blob, &path, found.bytes)?;
+            if found.modified.duration_until(Timestamp::now()) < self.fresh() {
+                return Ok(blob);
+            }
+            self.write_again(&path, content.clone()).await?;
+            sweep::wait(self, &blob.sha256).await?;
+            if self.length(&path).await?.is_some() {
+                return Ok(blob);
+            }
         }
-        if self.create(&path, content).await? == Created::Exists
-            && let Some(length) = self.length(&path).await?
-        {
-            self.check_length(&blob, &path, length)?;
-        }
-        Ok(blob)
     }
 
     /// Reads a blob and checks length and digest.

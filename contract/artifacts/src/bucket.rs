@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::error::Trouble;
-use crate::{BucketError, location};
+use crate::{BucketError, failpoints, location};
 
 /// Pauses before another try where the store answered with an error that passes.
 const PATIENCE: [Duration; 4] = [
@@ -41,7 +42,21 @@ pub enum Created {
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     url: Arc<str>,
+    /// A blob that was written longer ago is written again by whoever stores the same content.
+    fresh: SignedDuration,
 }
+
+/// An object as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub path: String,
+    pub bytes: u64,
+    /// By the clock of the store.
+    pub modified: Timestamp,
+}
+
+/// See `Bucket::put_blob`. A small part of the age that a blob must have before it may be collected.
+const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
 impl fmt::Debug for Bucket {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,6 +89,7 @@ impl Bucket {
         let bucket = Self {
             store: opened.store,
             url: opened.url.into(),
+            fresh: FRESH,
         };
         if opened.remote {
             bucket.ask_first().await?;
@@ -84,7 +100,22 @@ impl Bucket {
     /// Uses a store made elsewhere; `url` is what messages call it.
     #[must_use]
     pub fn from_store(store: Arc<dyn ObjectStore>, url: &str) -> Self {
-        Self { store, url: url.into() }
+        Self {
+            store,
+            url: url.into(),
+            fresh: FRESH,
+        }
+    }
+
+    /// Another age from which on content that is stored again is written again; for tests that cannot wait an hour.
+    #[cfg(feature = "faults")]
+    #[must_use]
+    pub fn with_fresh(self, fresh: SignedDuration) -> Self {
+        Self { fresh, ..self }
+    }
+
+    pub(crate) fn fresh(&self) -> SignedDuration {
+        self.fresh
     }
 
     /// The address, absolute, with which another process opens the same bucket. It holds no credentials.
@@ -131,9 +162,14 @@ impl Bucket {
                 .put_opts(&location, PutPayload::from_bytes(content.clone()), options)
                 .await
         };
+        let action = action(path);
         for pause in PATIENCE {
+            failpoints::before(action);
             match patiently(put).await {
-                Ok(_) => return Ok(Created::New),
+                Ok(_) => {
+                    failpoints::after(action);
+                    return Ok(Created::New);
+                }
                 Err(error) if Trouble::of(&error) == Trouble::Exists => {
                     if self.length(path).await?.is_some() {
                         return Ok(Created::Exists);
@@ -147,6 +183,39 @@ impl Bucket {
             url: self.url().to_owned(),
             path: path.to_owned(),
         })
+    }
+
+    /// Writes an object whether or not it is there; what stands there must be the same content. Afterwards it is young.
+    pub(crate) async fn write_again(&self, path: &str, content: Bytes) -> Result<(), BucketError> {
+        let location = self.location(path)?;
+        let put = || async { self.store.put(&location, PutPayload::from_bytes(content.clone())).await };
+        let action = action(path);
+        failpoints::before(action);
+        patiently(put).await.map_err(|error| self.trouble(path, &error))?;
+        failpoints::after(action);
+        Ok(())
+    }
+
+    /// Removes an object. One that is not there is removed already.
+    pub(crate) async fn remove(&self, path: &str) -> Result<(), BucketError> {
+        let location = self.location(path)?;
+        let removed = patiently(|| async { self.store.delete(&location).await }).await;
+        self.none_if_missing(path, removed).map(|_| ())
+    }
+
+    /// An object's size and age; none if there is none at `path`.
+    pub(crate) async fn object(&self, path: &str) -> Result<Option<Object>, BucketError> {
+        let location = self.location(path)?;
+        let found = patiently(|| async { self.store.head(&location).await }).await;
+        Ok(self.none_if_missing(path, found)?.map(described))
+    }
+
+    /// All objects below the directory `prefix` (all there are, if it is empty), in no order.
+    pub(crate) async fn objects(&self, prefix: &str) -> Result<Vec<Object>, BucketError> {
+        let location = self.location(prefix)?;
+        let below = (!prefix.is_empty()).then_some(&location);
+        let listed = patiently(|| async { self.store.list(below).map_ok(described).try_collect::<Vec<_>>().await });
+        listed.await.map_err(|error| self.trouble(prefix, &error))
     }
 
     /// Full paths of all objects below the directory `prefix`, sorted; empty if there is no such directory.
@@ -217,6 +286,15 @@ impl Bucket {
     }
 }
 
+fn described(found: ObjectMeta) -> Object {
+    Object {
+        path: found.location.to_string(),
+        bytes: found.size,
+        // An instant that jiff cannot hold lies in the far future or past; the first is the careful reading.
+        modified: Timestamp::from_microsecond(found.last_modified.timestamp_micros()).unwrap_or(Timestamp::MAX),
+    }
+}
+
 /// Carries out an operation, again after a pause where the error may pass.
 async fn patiently<T, F>(operation: impl Fn() -> F) -> Result<T, object_store::Error>
 where
@@ -232,4 +310,19 @@ where
         }
     }
     operation().await
+}
+
+/// What creating an object is, in the words of [`failpoints`].
+fn action(path: &str) -> &'static str {
+    match path.split('/').next().unwrap_or_default() {
+        "blobs" => "write a blob",
+        "datasets" => "register a dataset",
+        "models" => "register a model",
+        "promotions" => "append a promotion",
+        "runs" if path.ends_with("/log.ndjson") => "write the log of an attempt",
+        "runs" if path.ends_with("/outputs.json") => "write the outputs of an attempt",
+        "runs" if path.ends_with("/metrics.ndjson") => "write the curves of an attempt",
+        "runs" => "write a report of an attempt",
+        _ => "write an object",
+    }
 }

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
@@ -57,6 +58,7 @@ pub struct FaultyStore {
     creates: Mutex<Schedule>,
     reads: Mutex<Schedule>,
     rival: Mutex<Option<BoxFuture<'static, ()>>>,
+    rival_of_delete: Mutex<Option<BoxFuture<'static, ()>>>,
     injected: AtomicU64,
 }
 
@@ -69,6 +71,7 @@ impl FaultyStore {
             creates: Mutex::default(),
             reads: Mutex::default(),
             rival: Mutex::default(),
+            rival_of_delete: Mutex::default(),
             injected: AtomicU64::new(0),
         }
     }
@@ -98,6 +101,13 @@ impl FaultyStore {
     #[must_use]
     pub fn before_next_create(self, rival: impl Future<Output = ()> + Send + 'static) -> Self {
         *lock(&self.rival) = Some(Box::pin(rival));
+        self
+    }
+
+    /// Completes `rival` right before the next delete: somebody who writes what is about to go.
+    #[must_use]
+    pub fn before_next_delete(self, rival: impl Future<Output = ()> + Send + 'static) -> Self {
+        *lock(&self.rival_of_delete) = Some(Box::pin(rival));
         self
     }
 
@@ -207,7 +217,15 @@ impl ObjectStore for FaultyStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let rival = lock(&self.rival_of_delete).take();
+        let inner = Arc::clone(&self.inner);
+        let deleted = async move {
+            if let Some(rival) = rival {
+                rival.await;
+            }
+            inner.delete_stream(locations)
+        };
+        deleted.flatten_stream().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -9,6 +9,7 @@
 //! models/<name>/<version>.json      a model version's passport                       models
 //! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
 //! monitoring/<model>/<date>/*.json  what serving saw of a model, window by window      monitoring
+//! sweeps/<20 digits>.json           blobs that are being collected right now         collect
 //! ```
 //!
 //! # One primitive
@@ -23,6 +24,12 @@
 //! each registration and each promotion carries a key, `run/task`, that is the same for every repetition: whoever finds
 //! the own key reads that entry back and takes it as its own. The same call made twice, by a retry or by an engine that
 //! was killed in between, gives one version and one entry.
+//!
+//! # What nothing refers to
+//!
+//! Blobs come before the manifest that refers to them, and the same content may be stored again at any time. [`collect`]
+//! finds blobs that are older than a day and that nothing refers to, and removes them without ever taking one away from
+//! a writer who was told that it is there.
 //!
 //! # What is promoted
 //!
@@ -45,12 +52,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the feature `faults`, `faults` holds a store that fails on demand, for tests of what is built on top.
+//! With the feature `faults`, `faults` holds a store that fails on demand, and [`failpoints`] can end the process on
+//! either side of every write, for tests of what is built on top.
 
 mod blobs;
 mod bucket;
+pub mod collect;
 pub mod datasets;
 mod error;
+pub mod failpoints;
 #[cfg(feature = "faults")]
 pub mod faults;
 mod location;
@@ -62,6 +72,7 @@ pub mod outside;
 mod promotion_entry;
 mod promotion_error;
 mod promotions;
+mod sweep;
 mod versions;
 
 pub use blobs::sha256;

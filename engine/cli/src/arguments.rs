@@ -1,7 +1,9 @@
 //! What can be typed: clap types alone.
 
 mod access;
+mod gc;
 mod scheduling;
+mod test;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +13,9 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
+pub use gc::{Gc, age};
 pub use scheduling::{Backfill, PauseOf, ShowDag};
+pub use test::Test;
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
 ///
@@ -56,6 +60,8 @@ pub enum Command {
     Validate(Validate),
     /// Run a DAG file to its end
     Run(Run),
+    /// Try the cases that stand beside DAGs: given these tables, a task gives that
+    Test(Test),
     /// Run DAGs at the ticks of their schedules and answer REST and a status page
     Serve(Serve),
     /// DAG files
@@ -86,6 +92,8 @@ pub enum Command {
     Audit(Audit),
     /// Get a token of a service for `--server`. The password is read from RATCHET_PASSWORD or stdin
     Login(Login),
+    /// Remove runs that ended long ago and blobs that nothing refers to
+    Gc(Gc),
     /// Print the JSON Schema of DAG files
     Schema(Schema),
     /// Print the completions of a shell

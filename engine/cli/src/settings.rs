@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::Registry;
 use ratchet_runtime::{Engine, EngineOptions};
 use serde::Deserialize;
 
-use crate::arguments::Global;
+use crate::arguments::{Global, age};
 use crate::failure::Failure;
 
 /// Read from the current directory, if it is there.
@@ -22,6 +23,21 @@ struct File {
     database_url: Option<String>,
     jwt_secret: Option<String>,
     slots: Option<usize>,
+    retention: Option<RetentionText>,
+}
+
+/// The table `retention` as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionText {
+    runs: Option<String>,
+}
+
+/// What `ratchet serve` removes once a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Runs that ended longer ago; none keeps all. Blobs that nothing refers to go in any case.
+    pub runs: Option<Duration>,
 }
 
 /// What every command may need to know.
@@ -37,6 +53,8 @@ pub struct Settings {
     pub jwt_secret: Option<String>,
     /// How many task attempts may run at once.
     pub slots: usize,
+    /// What a service removes by itself; none removes nothing.
+    pub retention: Option<Retention>,
     /// No progress, no logs.
     pub quiet: bool,
     /// Debug lines too.
@@ -80,6 +98,7 @@ impl Settings {
                 .filter(|url| !url.is_empty()),
             jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
             slots,
+            retention: file.retention.map(read_retention).transpose()?,
             quiet: global.quiet,
             verbose: global.verbose > 0,
         })
@@ -123,6 +142,20 @@ fn default_store(home: &Path) -> String {
     home.join("bucket").to_string_lossy().into_owned()
 }
 
+fn read_retention(text: RetentionText) -> Result<Retention, Failure> {
+    let runs = text.runs.map(|runs| {
+        age(&runs).map_err(|message| {
+            Failure::input(format!(
+                "`runs` of the table retention in {FILE_NAME} is `{runs}`: {message}"
+            ))
+            .help("write an age of at least a day, such as \"90d\"")
+        })
+    });
+    Ok(Retention {
+        runs: runs.transpose()?,
+    })
+}
+
 fn read_file(path: &Path) -> Result<File, Failure> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -135,7 +168,7 @@ fn read_file(path: &Path) -> Result<File, Failure> {
             path.display(),
             error.to_string().trim_end()
         ))
-        .help("its keys are home, store, database_url, jwt_secret and slots")
+        .help("its keys are home, store, database_url, jwt_secret, slots and the table retention")
     })
 }
 

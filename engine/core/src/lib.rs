@@ -37,6 +37,7 @@
 //! assert_eq!(render(&with, &scope), Ok(expected));
 //! ```
 
+pub mod cases;
 pub mod diagnostics;
 pub mod plugin;
 pub mod spec;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::plugin::{Isolation, Registry};
-use crate::spec::{Backoff, Catchup, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
+use crate::spec::{Backoff, Catchup, MAX_INSTANCES, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
 
 /// What a template looks like where something else than text is expected.
 const TEMPLATE_PATTERN: &str = r"^\$\{\{[\s\S]*\}\}\s*$";
@@ -61,7 +61,7 @@ pub(crate) fn dag() -> Value {
                 "properties": { "timeout": timeout(), "retry": retry(), "environment": environment() },
             },
             "max_active_runs": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 1, "description": "How many runs may be active at once." },
-            "notify": notify(),
+            "notify": notify("Who is told how a run ended.", of::<NotifyOn>("What is told.", Value::Null)),
             "tasks": {
                 "type": "object",
                 "minProperties": 1,
@@ -181,17 +181,18 @@ fn environment() -> Value {
     })
 }
 
-fn notify() -> Value {
+fn notify(description: &str, on: Value) -> Value {
     json!({
         "type": "array",
-        "description": "Who is told how a run ended.",
+        "description": description,
         "items": {
             "type": "object",
             "additionalProperties": false,
-            "required": ["on", "webhook"],
+            "required": ["on"],
             "properties": {
-                "on": { "type": "array", "minItems": 1, "uniqueItems": true, "items": of::<NotifyOn>("What is told.", Value::Null), "description": "What is told: failure, success, promotion, late, trigger_paused." },
+                "on": { "type": "array", "minItems": 1, "uniqueItems": true, "items": on, "description": "What is told." },
                 "webhook": { "type": "string", "x-ratchet-format": "webhook", "x-ratchet-rendered": true, "description": "Address that takes a POST in Slack's format, such as `${{ secrets.SLACK }}`." },
+                "mail": { "type": "array", "minItems": 1, "items": { "type": "string", "x-ratchet-format": "mail", "x-ratchet-rendered": true }, "description": "Addresses of people, such as `[team@example.com]`." },
             },
         },
     })
@@ -208,10 +209,13 @@ fn task() -> Value {
             "needs": { "type": "array", "items": { "type": "string" }, "description": "Tasks that this one comes after without reading from them." },
             "trigger": of::<TriggerRule>("What the tasks before this one must have come to.", json!("all_success")),
             "when": { "type": ["string", "boolean"], "x-ratchet-format": "condition", "description": "A false value skips the task: `${{ tasks.compare.better }}`." },
+            "foreach": foreach(),
             "retry": retry(),
             "timeout": timeout(),
             "isolation": of::<Isolation>("Where it runs.", Value::Null),
             "environment": environment(),
+            "cache": { "type": "boolean", "default": false, "description": "Takes what the task came to in an earlier run, if nothing that it depends on has changed." },
+            "notify": notify("Who is told how the task ended, at once.", json!({ "type": "string", "enum": ["failure", "success"] })),
             "resources": {
                 "type": "object",
                 "description": "What an attempt may use.",
@@ -221,6 +225,20 @@ fn task() -> Value {
                     "threads": { "type": "integer", "minimum": 1, "maximum": 4096, "description": "Number of threads." },
                 },
             },
+        },
+    })
+}
+
+fn foreach() -> Value {
+    json!({
+        "type": "object",
+        "description": "Runs the task once for each item of a list; its templates read `item` and `index`.",
+        "additionalProperties": false,
+        "required": ["items"],
+        "properties": {
+            "items": { "type": ["array", "string"], "maxItems": MAX_INSTANCES, "x-ratchet-format": "list", "description": "The list, or one expression that gives it, such as `${{ tasks.regions.values }}`. An empty list skips the task." },
+            "key": { "type": "string", "x-ratchet-format": "instance-key", "description": "Names each instance, such as `${{ item.name }}`; else they are numbered from 0." },
+            "max_parallel": { "type": "integer", "minimum": 1, "maximum": MAX_INSTANCES, "description": "How many instances may run at once." },
         },
     })
 }

@@ -3,21 +3,34 @@
 //!     plugin_worker task-worker             run one task, as the engine asks
 //!     plugin_worker drive HOME FILE         run a DAG file
 //!     plugin_worker resume HOME             take over every run that nobody drives
+//!     plugin_worker meddle HOME FILE        the same, after a person made two runs, cancelled one and corrected another
+//!
+//! With `TEST_POINT` and `TEST_POINT_AFTER` (milliseconds) an engine ends as by `kill -9` at a failpoint, with
+//! `TEST_WORKER_POINT` and `TEST_WORKER_ONCE` (a file that must not exist) one worker does. `TEST_RECORD` names a file
+//! for the points that are reached, by the engine alone with `TEST_RECORD_ENGINE_ONLY`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use ratchet_runtime::{Engine, EngineOptions, NewRun, RunTrigger, WORKER_SUBCOMMAND, worker_main};
+use ratchet_artifacts::failpoints;
+use ratchet_runtime::{
+    Engine, EngineOptions, NewRun, RunStatus, RunTrigger, TaskState, WORKER_SUBCOMMAND, worker_main,
+};
 
 #[path = "../tests/it/plugins.rs"]
 mod plugins;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [first] if *first == WORKER_SUBCOMMAND => worker_main(&plugins::registry()).await,
+        [first] if *first == WORKER_SUBCOMMAND => {
+            arm_worker();
+            worker_main(&plugins::registry()).await
+        }
         ["drive", home, file] => match drive(Path::new(home), Path::new(file)).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -32,34 +45,86 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        ["meddle", home, file] => match meddle(Path::new(home), Path::new(file)).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
         _ => ExitCode::from(2),
+    }
+}
+
+fn record() {
+    if let Some(file) = std::env::var_os("TEST_RECORD") {
+        failpoints::record(PathBuf::from(file));
+    }
+}
+
+fn arm_engine() {
+    record();
+    let Ok(point) = std::env::var("TEST_POINT") else { return };
+    let after = std::env::var("TEST_POINT_AFTER")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let from = Instant::now() + Duration::from_millis(after.unwrap_or(0));
+    failpoints::arm(&point, move || Instant::now() >= from);
+}
+
+fn arm_worker() {
+    if std::env::var_os("TEST_RECORD_ENGINE_ONLY").is_none() {
+        record();
+    }
+    if let (Ok(point), Some(once)) = (std::env::var("TEST_WORKER_POINT"), std::env::var_os("TEST_WORKER_ONCE")) {
+        failpoints::arm(&point, move || std::fs::File::create_new(&once).is_ok());
     }
 }
 
 async fn drive(home: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let engine = open(home).await?;
-    let text = std::fs::read_to_string(file)?;
-    let dag = ratchet_core::load(&file.display().to_string(), &text, &plugins::registry())
-        .map_err(|error| error.to_string())?;
-    let now = jiff::Timestamp::now();
-    let run = engine
-        .create_run(NewRun {
-            dag,
-            params: Default::default(),
-            logical_date: now,
-            interval_start: now,
-            trigger: RunTrigger::Manual,
-            actor: "example".to_owned(),
-        })
-        .await?;
+    let run = create(&engine, file).await?;
     let (observer, _) = tokio::sync::mpsc::unbounded_channel();
     let (_stay, cancel) = tokio::sync::watch::channel(false);
     engine.execute(&run, observer, cancel).await?;
     Ok(())
 }
 
-async fn resume(home: &Path) -> Result<(), Box<dyn std::error::Error>> {
+async fn meddle(home: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let engine = open(home).await?;
+    create(&engine, file).await?;
+    let unwanted = create(&engine, file).await?;
+    engine.ask_to_cancel(&unwanted, "example").await?;
+    let runs = engine.store().list_runs(None, 1_000).await?;
+    if let Some(ended) = runs.iter().find(|run| run.status == RunStatus::Cancelled) {
+        engine.mark(&ended.id, "wait", TaskState::Skipped, "example").await?;
+    }
+    take_over(&engine).await
+}
+
+async fn create(engine: &Engine, file: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string(file)?;
+    let dag = ratchet_core::load(&file.display().to_string(), &text, &plugins::registry())
+        .map_err(|error| error.to_string())?;
+    let now = jiff::Timestamp::now();
+    let run = engine
+        .create_run(NewRun {
+            params: dag.bind(&Default::default()).map_err(|problems| problems.join(", "))?,
+            dag,
+            logical_date: now,
+            interval_start: now,
+            trigger: RunTrigger::Manual,
+            actor: "example".to_owned(),
+        })
+        .await?;
+    Ok(run)
+}
+
+async fn resume(home: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    take_over(&open(home).await?).await
+}
+
+async fn take_over(engine: &Engine) -> Result<(), Box<dyn std::error::Error>> {
     let (_stay, cancel) = tokio::sync::watch::channel(false);
     let runs = engine.store().unattended_runs().await?;
     let driven = runs.iter().map(|run| {
@@ -71,6 +136,7 @@ async fn resume(home: &Path) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn open(home: &Path) -> Result<Engine, Box<dyn std::error::Error>> {
+    arm_engine();
     Ok(Engine::open(EngineOptions {
         home: home.to_owned(),
         database_url: None,

@@ -1,6 +1,7 @@
-//! Tells whom a DAG names of what is no run's end.
+//! Tells whom a DAG names of what is no matter of a run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ratchet_core::spec::{Dag, NotifyOn};
 use ratchet_core::template::Scope;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::masking::Masker;
-use crate::notifier;
+use crate::notifier::Teller;
 use crate::secrets::Secrets;
 use crate::trigger::SelfPaused;
 
@@ -32,13 +33,18 @@ impl Engine {
                 Err(error) => tracing::warn!("{error}"),
             }
         }
-        let text = notifier::line(
-            &dag.name,
-            &format!(
-                "starts nothing any more by `{}`: {}; `ratchet dags unpause {}` lets it go on",
-                paused.trigger, paused.reason, dag.name
-            ),
+        let teller = Teller {
+            engine: Arc::clone(&self.inner),
+            run: paused.run.clone(),
+            of_run: dag.notify.clone(),
+            of_tasks: BTreeMap::new(),
+            scope,
+            masker: Arc::new(masker),
+        };
+        let subject = format!(
+            "{} starts nothing any more by `{}`: {}; `ratchet dags unpause {}` lets it go on",
+            dag.name, paused.trigger, paused.reason, dag.name
         );
-        notifier::tell(dag, NotifyOn::TriggerPaused, &text, &scope, &masker).await;
+        teller.tell_line(NotifyOn::TriggerPaused, subject).await;
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ratchet_artifacts::BlobRef;
+use ratchet_artifacts::{BlobRef, failpoints};
 use ratchet_core::plugin::{Isolation, LogLevel, Output, Outputs, TaskError};
 use ratchet_core::spec::TaskSpec;
 use serde::Serialize;
@@ -163,7 +163,9 @@ async fn judge(engine: &Inner, request: &AttemptRequest, log: &Recorder, ending:
         Ending::Crashed(failure) => (failed(AttemptOutcome::Crashed, failure, true), Completed::default()),
         Ending::TimedOut(failure) => (failed(AttemptOutcome::TimedOut, failure, true), Completed::default()),
         Ending::Succeeded(outputs) => {
+            failpoints::before("register what an attempt returned");
             let mut completed = complete_patiently(engine, request, log, outputs).await;
+            failpoints::after("register what an attempt returned");
             let verdict = match completed.failure.take() {
                 None => Verdict::Succeeded,
                 Some(stopped) => failed(AttemptOutcome::Failed, stopped.failure, stopped.retryable),

@@ -49,6 +49,24 @@ impl KeptTask {
     }
 }
 
+impl KeptInstance {
+    /// An instance of that task, if it succeeded.
+    fn of(record: &TaskRecord, task: &str) -> Option<Self> {
+        let instance = record.instance.as_ref().filter(|instance| instance.task == task)?;
+        (record.state == TaskState::Succeeded).then(|| Self {
+            task: task.to_owned(),
+            key: instance.key.clone(),
+            item: instance.item.clone(),
+            outputs: record.outputs.clone(),
+        })
+    }
+}
+
+/// The task of an instance: what stands before the bracket.
+pub(crate) fn task_of(id: &str) -> &str {
+    id.split('[').next().unwrap_or(id)
+}
+
 /// What a run begins with.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Beginning {
@@ -59,6 +77,21 @@ pub struct Beginning {
     pub reserved: bool,
     /// The tasks that are not run, by id.
     pub kept: BTreeMap<String, KeptTask>,
+    /// Instances that are not run again if the list of their task gives them again.
+    pub kept_instances: Vec<KeptInstance>,
+}
+
+/// An instance that succeeded in the run that is repeated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptInstance {
+    /// Id of its task.
+    pub task: String,
+    /// Its key.
+    pub key: String,
+    /// What it was made for. Another item of the same key is another instance.
+    pub item: Value,
+    /// Its ports.
+    pub outputs: BTreeMap<String, Output>,
 }
 
 /// Which tasks a retry runs again.
@@ -81,16 +114,29 @@ pub(crate) fn retry(
     repeat: &Repeat,
     changed: &BTreeSet<String>,
 ) -> Result<Beginning, EngineError> {
-    for id in &repeat.from {
+    let instances = |id: &str| tasks.iter().any(|(task, _)| task.id == id && task.instance.is_some());
+    for id in repeat.from.iter().filter(|id| !instances(id)) {
         known(dag, run, id)?;
     }
-    let mut again: BTreeSet<&str> = repeat.from.iter().map(String::as_str).collect();
+    // To repeat an instance its task takes its list again.
+    let mut again: BTreeSet<&str> = repeat
+        .from
+        .iter()
+        .map(|id| if instances(id) { task_of(id) } else { id.as_str() })
+        .collect();
     let mut kept = BTreeMap::new();
+    let mut kept_instances = Vec::new();
     for task in &dag.tasks {
         let id = task.id.as_str();
         let found = tasks.iter().find(|(record, _)| record.id == id);
         let follows = !repeat.only
             && (task.dependencies.iter().any(|before| again.contains(before.as_str())) || reads(task, changed));
+        let whole = follows || repeat.from.iter().any(|from| from == id);
+        let repeated = again.contains(id) || found.is_none_or(|(record, _)| record.state != TaskState::Succeeded);
+        if task.foreach.is_some() && !whole && repeated {
+            let own = tasks.iter().filter(|(record, _)| !repeat.from.contains(&record.id));
+            kept_instances.extend(own.filter_map(|(record, _)| KeptInstance::of(record, id)));
+        }
         if again.contains(id) {
             continue;
         }
@@ -115,6 +161,7 @@ pub(crate) fn retry(
         retry_of: Some(run.to_owned()),
         reserved: repeat.reserved,
         kept,
+        kept_instances,
     })
 }
 
@@ -159,10 +206,17 @@ fn reads(task: &TaskSpec, params: &BTreeSet<String>) -> bool {
         .when
         .as_ref()
         .map(|when| Value::String(format!("${{{{ {when} }}}}")));
+    let foreach = task.foreach.as_ref();
+    let items = foreach.map(|foreach| foreach.items.clone());
+    let key = foreach
+        .and_then(|foreach| foreach.key.as_ref())
+        .map(|key| Value::String(format!("${{{{ {key} }}}}")));
     let environment: Vec<Value> = task.environment.values().cloned().map(Value::String).collect();
     std::iter::once(&task.with)
         .chain(&when)
         .chain(&environment)
+        .chain(&items)
+        .chain(&key)
         .any(|value| match references(value) {
             Ok(found) => found
                 .iter()

@@ -293,13 +293,21 @@ fn lineage(origin: &Origin<'_>, inputs: Vec<String>) -> Lineage {
     }
 }
 
-/// `<dag>-<task>`, and the port's name unless it is the plugin's one table. Task ids may hold `_`, names may not.
+/// `<dag>-<task>`, and the port's name unless it is the plugin's one table. Task ids may hold `_`, names may not. Each
+/// instance of a task makes a dataset of its own.
 fn dataset_name(origin: &Origin<'_>, port: &str) -> String {
     let name = match port {
         "table" => format!("{}-{}", origin.dag, origin.task),
         other => format!("{}-{}-{other}", origin.dag, origin.task),
     };
-    name.replace('_', "-")
+    // An instance is called `task[key]`, and a key may have any letters.
+    let letters = name.chars().filter(|letter| *letter != ']');
+    letters
+        .map(|letter| match letter.to_ascii_lowercase() {
+            letter @ ('a'..='z' | '0'..='9') => letter,
+            _ => '-',
+        })
+        .collect()
 }
 
 /// `name@version` of every registered table in a rendered configuration.

@@ -3,10 +3,14 @@
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
 mod batch;
+mod expand;
 mod late;
+mod reuse;
 mod secrets;
 mod start;
 mod takeover;
+mod tell;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,25 +18,26 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use ratchet_core::plugin::Output;
-use ratchet_core::spec::Dag;
+use ratchet_core::spec::{Dag, TaskSpec};
 use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
 use ratchet_core::template::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use self::batch::Batch;
+use self::expand::Fans;
+use self::waiting::Waiting;
 use crate::attempt::{Finished, Verdict};
 use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::executor::turned_on;
-use crate::prepare::{Prepared, Rendered, prepare};
-use crate::record::{AttemptOutcome, RunRecord};
-use crate::store::{AttemptEnd, TaskChange, TaskResult, Transition};
+use crate::prepare::{Prepared, ports};
+use crate::record::{AttemptOutcome, Failure, RunRecord};
+use crate::store::{AttemptEnd, InstanceRow, Notice, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
@@ -65,7 +70,13 @@ pub(crate) struct Dispatcher {
     /// Ready tasks that nobody looked at yet.
     ready: VecDeque<usize>,
     /// Ready tasks with their rendered configuration, waiting for a slot.
-    queue: VecDeque<(usize, Rendered)>,
+    waiting: Waiting,
+    /// The instances of the tasks that have a list.
+    fans: Fans,
+    /// What is being looked for in earlier runs.
+    looking: JoinSet<reuse::Looked>,
+    /// What decides the outputs of tasks that ask for the cache and have to run.
+    cache_keys: HashMap<usize, String>,
     /// When the pause of each waiting task is over.
     retries: BTreeMap<usize, Instant>,
     attempts: JoinSet<Finished>,
@@ -75,6 +86,10 @@ pub(crate) struct Dispatcher {
     gathering: Batch,
     /// The one batch that is being written, if there is one. Batches come to disk in the order of their events.
     writing: JoinSet<Result<Batch, StoreError>>,
+    /// True if somebody has to be told something.
+    untold: bool,
+    /// The one who tells it, if there is anything to tell.
+    telling: JoinSet<()>,
 }
 
 /// What accompanies an event.
@@ -84,6 +99,7 @@ struct Detail {
     ended_attempt: Option<AttemptEnd>,
     pause: Option<Duration>,
     first: Option<RunEvent>,
+    instances: Vec<InstanceRow>,
 }
 
 impl Dispatcher {
@@ -114,8 +130,14 @@ impl Dispatcher {
                 "interval_end": run.logical_date.to_string(),
             }),
             secrets: BTreeMap::new(),
+            each: None,
         };
         let stored = engine.store.stored_tasks(&run.id).await?;
+        let kept = match &run.retry_of {
+            Some(_) => engine.store.kept_instances(&run.id).await?,
+            None => Vec::new(),
+        };
+        let fans = Fans::restore(dag.tasks.len(), &stored, kept);
         let now = Timestamp::now();
         let mut retries = BTreeMap::new();
         let mut snapshots = Vec::new();
@@ -129,12 +151,11 @@ impl Dispatcher {
             }
             snapshots.push(task.snapshot);
         }
-        let state = Run::new(&dag)
-            .map_err(|source| EngineError::Illegal {
-                run: run.id.clone(),
-                source,
-            })?
-            .restore(snapshots);
+        let state = Run::new(&dag).map_err(|source| EngineError::Illegal {
+            run: run.id.clone(),
+            source,
+        })?;
+        let state = fans.put_back(state).restore(snapshots);
         let (stop, _) = watch::channel(false);
         Ok(Self {
             engine,
@@ -148,12 +169,17 @@ impl Dispatcher {
             cancel,
             stop,
             ready: VecDeque::new(),
-            queue: VecDeque::new(),
+            waiting: Waiting::default(),
+            fans,
+            looking: JoinSet::new(),
+            cache_keys: HashMap::new(),
             retries,
             attempts: JoinSet::new(),
             running: HashMap::new(),
             gathering: Batch::default(),
             writing: JoinSet::new(),
+            untold: false,
+            telling: JoinSet::new(),
         })
     }
 
@@ -165,9 +191,6 @@ impl Dispatcher {
         self.writing.shutdown().await;
         self.engine.journal.flush().await;
         let released = self.engine.store.release(&self.run.id, &self.owner).await;
-        if driven.is_ok() {
-            self.notify().await;
-        }
         driven.and(released.map_err(EngineError::from))
     }
 
@@ -183,7 +206,7 @@ impl Dispatcher {
         let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
         loop {
             self.prepare()?;
-            while slot.is_none() && !self.queue.is_empty() {
+            while slot.is_none() && self.waiting.has_any(&self.open_gates()) {
                 match Arc::clone(&self.engine.slots).try_acquire_owned() {
                     Ok(permit) => {
                         self.start_next(permit)?;
@@ -195,11 +218,13 @@ impl Dispatcher {
                     }
                 }
             }
-            if self.queue.is_empty() {
+            if !self.waiting.has_any(&self.open_gates()) {
                 slot = None;
             }
             self.write();
-            if self.state.status() != RunStatus::Running && self.running.is_empty() && self.writing.is_empty() {
+            self.tell();
+            let ended = self.state.status() != RunStatus::Running;
+            if ended && self.running.is_empty() && self.writing.is_empty() && self.telling.is_empty() {
                 return Ok(());
             }
             let due = self
@@ -231,12 +256,18 @@ impl Dispatcher {
                     late_from = None;
                     self.mark_late().await?;
                 }
+                Some(_) = self.telling.join_next() => {}
+                Some(looked) = self.looking.join_next() => self.looked(looked)?,
                 () = turned_on(&mut cancel), if !self.state.is_cancelling() => {
+                    if ended {
+                        // Whoever takes the run over tells the rest.
+                        return Ok(());
+                    }
                     // Kept first: whoever takes the run over cancels it, too.
                     self.engine.store.ask_to_cancel(&self.run.id, &self.run.actor).await?;
                     self.cancel_run()?;
                 }
-                _ = look.tick(), if !self.state.is_cancelling() => {
+                _ = look.tick(), if !ended && !self.state.is_cancelling() => {
                     if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() {
                         self.cancel_run()?;
                     }
@@ -255,32 +286,41 @@ impl Dispatcher {
             if self.state.tasks()[task].state != TaskState::Ready {
                 continue;
             }
-            let never_started = self.state.tasks()[task].attempts == 0;
+            if self.has_list(task) {
+                self.expand(task)?;
+                continue;
+            }
             let prepared = match self.look_up(task) {
-                Ok(()) => prepare(&self.dag.tasks[task], never_started, &self.scope),
+                Ok(()) => self.prepared(task),
                 Err(failure) => Prepared::Fail(failure),
             };
             match prepared {
-                Prepared::Start(rendered) => self.queue.push_back((task, rendered)),
+                Prepared::Start(rendered) if self.spec(task).cache => self.look_for_earlier(task, rendered),
+                Prepared::Start(rendered) => self.waiting.push(self.gate(task), task, rendered),
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())?;
                 }
-                Prepared::Fail(error) => {
-                    let result = Some(TaskResult {
-                        error: Some(self.secrets.masker.failure(error)),
-                        ..TaskResult::default()
-                    });
-                    self.step(
-                        Event::Rejected { task },
-                        Detail {
-                            result,
-                            ..Detail::default()
-                        },
-                    )?;
-                }
+                Prepared::Fail(error) => self.reject(task, error)?,
             }
         }
         Ok(())
+    }
+
+    fn reject(&mut self, task: usize, error: Failure) -> Result<(), EngineError> {
+        let result = Some(TaskResult {
+            error: Some(self.secrets.masker.failure(error)),
+            ..TaskResult::default()
+        });
+        let detail = Detail {
+            result,
+            ..Detail::default()
+        };
+        self.step(Event::Rejected { task }, detail)
+    }
+
+    /// What the file says of a task; of an instance, what it says of its task.
+    fn spec(&self, task: usize) -> &TaskSpec {
+        &self.dag.tasks[self.state.parent_of(task).unwrap_or(task)]
     }
 
     fn attempt_ended(&mut self, joined: Result<(Id, Finished), JoinError>) -> Result<(), EngineError> {
@@ -291,6 +331,7 @@ impl Dispatcher {
         let Some((task, attempt)) = self.running.remove(&id) else {
             return Ok(());
         };
+        self.ended_instance(task);
         let Finished {
             verdict,
             seconds,
@@ -315,7 +356,7 @@ impl Dispatcher {
         };
         let next = self.state.tasks()[task].failures + 2;
         let detail = Detail {
-            pause: Some(self.dag.tasks[task].retry.pause(next, random())),
+            pause: Some(self.spec(task).retry.pause(next, random())),
             ended_attempt: Some(AttemptEnd {
                 position: task,
                 attempt,
@@ -327,14 +368,18 @@ impl Dispatcher {
                 promotions: completed.promotions,
                 error,
                 seconds: Some(seconds),
+                cache_key: match event {
+                    Event::Succeeded { .. } => self.cache_keys.remove(&task),
+                    _ => None,
+                },
             }),
-            first: None,
+            ..Detail::default()
         };
         self.step(event, detail)
     }
 
     fn cancel_run(&mut self) -> Result<(), EngineError> {
-        self.queue.clear();
+        self.waiting.clear();
         self.retries.clear();
         let reason = CANCELLED.to_owned();
         self.step(Event::Cancelled { reason }, Detail::default())?;
@@ -345,6 +390,7 @@ impl Dispatcher {
     /// Applies an event and hands what it changed to the batch that is written next.
     fn step(&mut self, event: Event, mut detail: Detail) -> Result<(), EngineError> {
         let subject = subject(&event);
+        let known = self.state.tasks().len();
         let changes = apply(&mut self.state, event).map_err(|source| EngineError::Illegal {
             run: self.run.id.clone(),
             source,
@@ -353,10 +399,16 @@ impl Dispatcher {
             at: Timestamp::now(),
             ended_attempts: detail.ended_attempt.take().into_iter().collect(),
             ended: changes.ended,
+            instances: std::mem::take(&mut detail.instances),
             events: detail.first.take().into_iter().collect(),
             ..Transition::default()
         };
-        for &(place, state) in &changes.tasks {
+        // New instances stand in the rows that are added, just as they are.
+        for &(place, state) in changes.tasks.iter().filter(|(place, _)| *place < known) {
+            let gathered = match self.state.instances_of(place) {
+                Some(places) if state.is_end() => Some(self.gathered(place, places)),
+                _ => None,
+            };
             let task = &self.state.tasks()[place];
             let id = task.id.clone();
             let mut change = TaskChange {
@@ -367,6 +419,10 @@ impl Dispatcher {
                 result: None,
             };
             match state {
+                TaskState::Running if self.state.instances_of(place).is_some() => {
+                    let instances = self.state.instances_of(place).map_or(0, |places| places.len());
+                    step.events.push(RunEvent::TaskExpanded { task: id, instances });
+                }
                 TaskState::Running => {
                     step.started.push((place, task.attempts));
                     step.events.push(RunEvent::TaskStarted {
@@ -392,7 +448,8 @@ impl Dispatcher {
                     } else {
                         None
                     };
-                    let result = result.unwrap_or_default();
+                    let result = gathered.or(result).unwrap_or_default();
+                    self.fans.note_failure(place, result.error.as_ref());
                     step.events.push(RunEvent::TaskEnded {
                         task: id.clone(),
                         state,
@@ -404,6 +461,7 @@ impl Dispatcher {
                         error: result.error.clone(),
                         outputs: result.outputs.clone(),
                     });
+                    step.notices.extend(self.notice_of(place, state));
                     self.scope.tasks.insert(id, ports(&result.outputs));
                     change.result = Some(result);
                 }
@@ -411,8 +469,12 @@ impl Dispatcher {
             }
             step.tasks.push(change);
         }
-        step.events
-            .extend(changes.ended.map(|status| RunEvent::RunEnded { status }));
+        if let Some(status) = changes.ended {
+            step.events.push(RunEvent::RunEnded { status });
+            if !self.dag.notify.is_empty() {
+                step.notices.push(Notice::RunEnded);
+            }
+        }
         self.gathering.add(step);
         let ready = changes.tasks.iter().filter(|(_, state)| *state == TaskState::Ready);
         self.ready.extend(ready.map(|(place, _)| *place));
@@ -424,6 +486,8 @@ impl Dispatcher {
 fn subject(event: &Event) -> Option<usize> {
     match *event {
         Event::ConditionFalse { task, .. }
+        | Event::Expanded { task, .. }
+        | Event::Reused { task, .. }
         | Event::Rejected { task }
         | Event::Started { task }
         | Event::Succeeded { task, .. }
@@ -433,13 +497,6 @@ fn subject(event: &Event) -> Option<usize> {
         | Event::RetryDue { task } => Some(task),
         Event::Begin | Event::Cancelled { .. } => None,
     }
-}
-
-fn ports(outputs: &BTreeMap<String, Output>) -> BTreeMap<String, Value> {
-    outputs
-        .iter()
-        .map(|(port, output)| (port.clone(), output.to_json()))
-        .collect()
 }
 
 async fn until(due: Option<(usize, Instant)>) {

@@ -7,9 +7,10 @@ use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::Registry;
 use ratchet_core::state::RunStatus;
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 use crate::beginning::Beginning;
+use crate::cache::digest_of;
 use crate::dispatcher::Dispatcher;
 use crate::error::EngineError;
 use crate::event::RunEvent;
@@ -51,9 +52,25 @@ pub(crate) struct Inner {
     pub bucket: Bucket,
     pub slots: Arc<Semaphore>,
     pub journal: Journal,
+    /// The digest of the program that runs the tasks, once somebody asked for it.
+    pub build: OnceCell<String>,
 }
 
 impl Inner {
+    /// The digest of the program that runs the tasks, as 64 hexadecimal digits.
+    pub async fn build(&self) -> Result<&str, String> {
+        let program = self.options.worker.clone();
+        let digest = self.build.get_or_try_init(|| async {
+            let digest = tokio::task::spawn_blocking(move || digest_of(&program));
+            match digest.await {
+                Ok(Ok(digest)) => Ok(digest),
+                Ok(Err(error)) => Err(format!("the program that runs the tasks cannot be read: {error}")),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        digest.await.map(String::as_str)
+    }
+
     /// A directory that is removed when the value is dropped.
     pub fn temporary_directory(&self, request: &AttemptRequest) -> std::io::Result<TempDir> {
         let parent = self.options.home.join("tmp");
@@ -114,6 +131,7 @@ impl Engine {
                 bucket,
                 slots,
                 journal,
+                build: OnceCell::new(),
             }),
         })
     }
@@ -156,7 +174,7 @@ impl Engine {
         cancel: watch::Receiver<bool>,
     ) -> Result<RunRecord, EngineError> {
         let record = self.run(run).await?;
-        if record.status != RunStatus::Running {
+        if record.status != RunStatus::Running && self.inner.store.notices(&record.id).await?.is_empty() {
             return Err(EngineError::Ended {
                 run: record.id,
                 status: record.status,
@@ -190,7 +208,12 @@ impl Engine {
         }
         let mut lines = Vec::new();
         for attempt in self.inner.store.attempts(&record.id).await? {
-            if task.is_some_and(|task| task != attempt.task) {
+            // The lines of a task are those of its instances.
+            let asked_for = |task: &str| {
+                let rest = attempt.task.strip_prefix(task);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            };
+            if task.is_some_and(|task| !asked_for(task)) {
                 continue;
             }
             let path = log_path(&record.id, &attempt.task, attempt.attempt);

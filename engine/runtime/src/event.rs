@@ -20,6 +20,13 @@ pub enum RunEvent {
         /// Name of the DAG.
         dag: String,
     },
+    /// The list of a task is known: from now on its instances run, and it ends with the last of them.
+    TaskExpanded {
+        /// Task id.
+        task: String,
+        /// How many.
+        instances: usize,
+    },
     /// An attempt starts.
     TaskStarted {
         /// Task id.

@@ -31,6 +31,11 @@
 //! The store keeps `${{ secrets.NAME }}` as it is written. [`Secrets`] looks the value up when a task is started, and what
 //! the attempt says or returns passes a masker before it is kept or told.
 //!
+//! # What goes
+//!
+//! [`Engine::collect`] removes runs that ended long ago and blobs that nothing refers to any more. What a version or a
+//! promotion names, what is younger than a day and what an unfinished run wrote stays.
+//!
 //! # A user's own binary
 //!
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
@@ -40,6 +45,7 @@ mod announce;
 mod attempt;
 mod backfill;
 mod beginning;
+mod cache;
 mod complete;
 pub mod cron;
 mod dispatcher;
@@ -55,6 +61,7 @@ mod operations;
 mod prepare;
 mod protocol;
 mod record;
+mod retention;
 mod secrets;
 mod seed;
 mod store;
@@ -62,14 +69,16 @@ mod trigger;
 mod worker;
 
 pub use backfill::{Advanced, BackfillDate, BackfillRecord, DatePlan, NewBackfill, RequestKey};
-pub use beginning::{Beginning, KeptTask, Repeat, until};
+pub use beginning::{Beginning, KeptInstance, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
 pub use record::{
-    AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
+    AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
+    TaskRecord,
 };
+pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
 pub use store::{Pause, RunFilter, Store, TaskProgress};
 pub use trigger::{

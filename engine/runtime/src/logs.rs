@@ -63,6 +63,8 @@ pub(crate) fn metrics_path(run: &str, task: &str, attempt: u32) -> String {
 
 /// Where an attempt's documents stand in the bucket.
 pub(crate) fn attempt_directory(run: &str, task: &str, attempt: u32) -> String {
+    // An instance's brackets would have to be escaped in every address; no id of a task has a dot.
+    let task = task.replace('[', ".").replace(']', "");
     format!("runs/{run}/{task}/{attempt}")
 }
 

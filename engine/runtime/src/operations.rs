@@ -110,7 +110,10 @@ impl Engine {
     pub async fn mark(&self, run: &str, task: &str, state: TaskState, actor: &str) -> Result<RunStatus, EngineError> {
         let record = self.ended(run).await?;
         let dag = self.dag_of(&record)?;
-        known(&dag, &record.id, task)?;
+        let tasks = self.store().tasks(&record.id).await?;
+        if !tasks.iter().any(|known| known.id == task && known.instance.is_some()) {
+            known(&dag, &record.id, task)?;
+        }
         let reason = format!("marked {state} by {actor}");
         let status = self.store().mark_task(&record.id, task, state, &reason).await?;
         status.ok_or(EngineError::Unfinished { run: record.id })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ratchet_core::plugin::Output;
 use ratchet_core::spec::TaskSpec;
 use ratchet_core::template::{self, Scope, TemplateError, is_true};
 use serde_json::Value;
@@ -26,36 +27,42 @@ pub(crate) struct Rendered {
     pub environment: BTreeMap<String, String>,
 }
 
-/// Evaluates `when`, if the task was never started, and `with`. A later attempt does not ask the condition again: what
-/// it said at first is why the task began.
-pub(crate) fn prepare(spec: &TaskSpec, never_started: bool, scope: &Scope) -> Prepared {
-    if let Some(when) = spec.when.as_deref().filter(|_| never_started) {
-        match template::evaluate(when, scope) {
-            Ok(value) if is_true(&value) => {}
-            Ok(value) => return Prepared::Skip(format!("its condition `{}` is {value}", when.trim())),
-            Err(error) => return Prepared::Fail(failure("when", spec, error)),
-        }
+/// Evaluates `when`, if it is asked, and `with`. A later attempt does not ask the condition again: what it said at
+/// first is why the task began. `id` is that of the task, or of the instance.
+pub(crate) fn prepare(spec: &TaskSpec, id: &str, ask: bool, scope: &Scope) -> Prepared {
+    if ask && let Some(refused) = condition(spec, id, scope) {
+        return refused;
     }
     let with = match template::render(&spec.with, scope) {
         Ok(with) => with,
-        Err(error) => return Prepared::Fail(failure("with", spec, error)),
+        Err(error) => return Prepared::Fail(failure("with", id, error)),
     };
-    match environment(spec, scope) {
+    match environment(spec, id, scope) {
         Ok(environment) => Prepared::Start(Rendered { with, environment }),
         Err(failure) => Prepared::Fail(failure),
     }
 }
 
-fn environment(spec: &TaskSpec, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
+/// What a condition that does not hold makes of its task; none if it holds, or there is none.
+pub(crate) fn condition(spec: &TaskSpec, id: &str, scope: &Scope) -> Option<Prepared> {
+    let when = spec.when.as_deref()?;
+    match template::evaluate(when, scope) {
+        Ok(value) if is_true(&value) => None,
+        Ok(value) => Some(Prepared::Skip(format!("its condition `{}` is {value}", when.trim()))),
+        Err(error) => Some(Prepared::Fail(failure("when", id, error))),
+    }
+}
+
+fn environment(spec: &TaskSpec, id: &str, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
     let rendered = spec.environment.iter().map(|(name, text)| {
         let value = template::render(&Value::String(text.clone()), scope)
-            .map_err(|error| failure("environment", spec, error))?;
+            .map_err(|error| failure("environment", id, error))?;
         let value = match value {
             Value::String(text) => text,
             Value::Bool(_) | Value::Number(_) => value.to_string(),
             Value::Null | Value::Array(_) | Value::Object(_) => {
                 return Err(Failure {
-                    message: format!("the variable `{name}` of task `{}` is no text", spec.id),
+                    message: format!("the variable `{name}` of task `{id}` is no text"),
                     help: Some("a variable takes text, a number, `true` or `false`: write `| default('')`, or one field of the value".to_owned()),
                 });
             }
@@ -65,19 +72,24 @@ fn environment(spec: &TaskSpec, scope: &Scope) -> Result<BTreeMap<String, String
     rendered.collect()
 }
 
-fn failure(key: &str, spec: &TaskSpec, error: TemplateError) -> Failure {
+fn failure(key: &str, id: &str, error: TemplateError) -> Failure {
     let TemplateError {
         expression,
         message,
         help,
     } = error;
     Failure {
-        message: format!(
-            "`{key}` of task `{}` cannot be evaluated: `{expression}`: {message}",
-            spec.id
-        ),
+        message: format!("`{key}` of task `{id}` cannot be evaluated: `{expression}`: {message}"),
         help,
     }
+}
+
+/// What expressions see of a task.
+pub(crate) fn ports(outputs: &BTreeMap<String, Output>) -> BTreeMap<String, Value> {
+    outputs
+        .iter()
+        .map(|(port, output)| (port.clone(), output.to_json()))
+        .collect()
 }
 
 #[cfg(test)]

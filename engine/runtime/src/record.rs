@@ -140,11 +140,27 @@ pub struct PromotionOutcome {
     pub reason: String,
 }
 
-/// A task of a run as it is recorded.
+/// What an instance of a task with `foreach` stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceOf {
+    /// Id of the task in the DAG.
+    pub task: String,
+    /// Place in the list, from 0.
+    pub index: u32,
+    /// Its key, as in `task[key]`; the place in the list unless the task names another.
+    pub key: String,
+    /// The item of the list.
+    pub item: Value,
+}
+
+/// A task of a run as it is recorded, or an instance of one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskRecord {
-    /// Id in the DAG.
+    /// Id in the DAG; of an instance `<task>[<key>]`.
     pub id: String,
+    /// What it stands for, if it is an instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceOf>,
     /// Name of its plugin.
     pub uses: String,
     /// Where it stands.

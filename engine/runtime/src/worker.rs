@@ -11,6 +11,7 @@ use std::thread;
 use futures::FutureExt;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{dup2_stdin, dup2_stdout, getpgrp, getpid};
+use ratchet_artifacts::failpoints;
 use ratchet_core::plugin::{LogLevel, Outputs, Registry, TaskContext, TaskError, TaskMessage};
 
 use crate::executor::panic_message;
@@ -53,6 +54,7 @@ pub async fn worker_main(registry: &Registry) -> ExitCode {
         Ok(outputs) => Said::Succeeded(outputs),
         Err(error) => Said::Failed(error),
     };
+    failpoints::before("answer as a worker");
     // An error means that the engine is gone; the supervisor is about to end this process.
     let _ = said.send(last);
     drop(said);

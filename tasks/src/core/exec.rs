@@ -29,12 +29,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ratchet_core::plugin::{ConfigProblem, LogLevel, Output, Outputs, Plugin, Port, PortKind, TaskContext, TaskError};
+use ratchet_core::plugin::{
+    ConfigProblem, LogLevel, Output, Outputs, Place, Plugin, Port, PortKind, TaskContext, TaskError,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
+
+use crate::digest::digest_of_file;
 
 /// Lines of standard error that a failure shows.
 const SHOWN_LINES: usize = 20;
@@ -66,6 +70,10 @@ pub struct ExecConfig {
     /// Names that the program's answer has to hold under `outputs`. A missing one is a failure.
     #[serde(default)]
     pub outputs: Vec<String>,
+    /// With `cache: true`: the files on which the program's answer depends, the program's own among them. A change of one of
+    /// them runs it again.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
 }
 
 #[async_trait]
@@ -73,6 +81,7 @@ impl Plugin for Exec {
     type Config = ExecConfig;
     const NAME: &'static str = "core.exec";
     const SUMMARY: &'static str = "Runs a program: a request as JSON on its standard input, an answer as JSON back.";
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {
@@ -103,6 +112,17 @@ impl Plugin for Exec {
             });
         }
         problems
+    }
+
+    async fn fingerprint(config: &ExecConfig, place: &Place) -> Result<Option<String>, TaskError> {
+        // The program is told the dates of the run.
+        let run = &place.run;
+        let mut parts = vec![format!("{} {}", run.interval_start, run.logical_date)];
+        for file in &config.files {
+            let digest = digest_of_file(&file.to_string_lossy(), place.working_directory.join(file)).await?;
+            parts.push(digest);
+        }
+        Ok(Some(parts.join(" ")))
     }
 
     async fn run(config: ExecConfig, context: &TaskContext) -> Result<Outputs, TaskError> {

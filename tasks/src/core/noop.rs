@@ -25,6 +25,7 @@ impl Plugin for Noop {
     const SUMMARY: &'static str = "Does nothing; joins branches and names values.";
     const ISOLATION: Isolation = Isolation::Inline;
     const PURE: bool = true;
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {

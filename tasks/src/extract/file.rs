@@ -8,7 +8,7 @@ use polars::prelude::DataFrame;
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use ratchet_core::plugin::{
-    ColumnType, ConfigProblem, Output, Outputs, Plugin, Port, PortKind, TaskContext, TaskError,
+    ColumnType, ConfigProblem, Output, Outputs, Place, Plugin, Port, PortKind, TaskContext, TaskError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,7 @@ impl Plugin for File {
     type Config = FileConfig;
     const NAME: &'static str = "extract.file";
     const SUMMARY: &'static str = "Reads CSV, Parquet or JSON (a file, S3, or a simulated source) into a table.";
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {
@@ -92,6 +93,11 @@ impl Plugin for File {
             });
         }
         problems
+    }
+
+    async fn fingerprint(config: &FileConfig, place: &Place) -> Result<Option<String>, TaskError> {
+        let source = Source::parse(&config.from).map_err(|(message, _)| TaskError::permanent(message))?;
+        source.fingerprint(&config.from, &place.working_directory).await
     }
 
     async fn run(config: FileConfig, context: &TaskContext) -> Result<Outputs, TaskError> {

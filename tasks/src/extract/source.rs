@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use ratchet_core::plugin::TaskError;
 use url::Url;
 
 use crate::blocking::blocking;
+use crate::digest::{digest_of_file, unreadable};
 use crate::simulate::Simulation;
 
 /// What stands behind `from`.
@@ -117,39 +118,59 @@ impl Source {
     }
 }
 
-const FILE_HELP: &str = "write file:///absolute/path, or a path without a scheme";
-
-fn unreadable(from: &str, path: &Path, error: &std::io::Error) -> TaskError {
-    let tried = path.display();
-    let message = match error.kind() {
-        std::io::ErrorKind::NotFound => format!("the file `{from}` is not there (tried {tried})"),
-        std::io::ErrorKind::IsADirectory => format!("`{from}` is a directory, not a file (tried {tried})"),
-        _ => format!("the file `{from}` cannot be read (tried {tried}): {error}"),
-    };
-    TaskError::permanent(message).with_help(
-        "change `from`, or the parameter behind it (`-p NAME=PATH`); relative paths start at the working directory",
-    )
+impl Source {
+    /// Text that changes with the content, found without keeping it: the SHA-256 of a file, the ETag of an object.
+    /// None for what is simulated: its address decides it.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read, a store that does not answer or says no ETag.
+    pub async fn fingerprint(&self, from: &str, working_directory: &Path) -> Result<Option<String>, TaskError> {
+        match self {
+            Source::Path(path) => {
+                let path = working_directory.join(path);
+                digest_of_file(from, path).await.map(Some)
+            }
+            Source::S3 { bucket, key } => {
+                let (store, path) = open_s3(bucket, key, from)?;
+                let meta = store.head(&path).await.map_err(|error| unanswered(from, error))?;
+                let tag = meta
+                    .e_tag
+                    .ok_or_else(|| TaskError::permanent(format!("the store says no ETag of `{from}`")))?;
+                Ok(Some(format!("{tag} {}", meta.size)))
+            }
+            Source::Simulated(_) => Ok(None),
+        }
+    }
 }
 
-async fn fetch_s3(bucket: &str, key: &str, from: &str) -> Result<Bytes, TaskError> {
-    let environment = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers, AWS_ENDPOINT_URL and AWS_ALLOW_HTTP";
+const FILE_HELP: &str = "write file:///absolute/path, or a path without a scheme";
+
+const ENVIRONMENT: &str = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers, AWS_ENDPOINT_URL and AWS_ALLOW_HTTP";
+
+fn open_s3(bucket: &str, key: &str, from: &str) -> Result<(AmazonS3, object_store::path::Path), TaskError> {
     let store = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .build()
-        .map_err(|error| {
-            TaskError::permanent(format!("`{from}` cannot be opened: {error}"))
-                .with_help(format!("check {environment}"))
-        })?;
-    let failed = |error: object_store::Error| match error {
+        .map_err(|error| TaskError::permanent(format!("`{from}` cannot be opened: {error}")).with_help(ENVIRONMENT))?;
+    let path = object_store::path::Path::parse(key)
+        .map_err(|error| TaskError::permanent(format!("`{from}` names no object: {error}")))?;
+    Ok((store, path))
+}
+
+fn unanswered(from: &str, error: object_store::Error) -> TaskError {
+    match error {
         object_store::Error::NotFound { .. } => TaskError::permanent(format!("`{from}` is not there"))
             .with_help("change `from`, or the parameter behind it (`-p NAME=ADDRESS`)"),
         object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
-            TaskError::permanent(format!("`{from}` may not be read: {error}")).with_help(format!("check {environment}"))
+            TaskError::permanent(format!("`{from}` may not be read: {error}")).with_help(ENVIRONMENT)
         }
         _ => TaskError::transient(format!("`{from}` cannot be read: {error}")),
-    };
-    let path = object_store::path::Path::parse(key)
-        .map_err(|error| TaskError::permanent(format!("`{from}` names no object: {error}")))?;
+    }
+}
+
+async fn fetch_s3(bucket: &str, key: &str, from: &str) -> Result<Bytes, TaskError> {
+    let (store, path) = open_s3(bucket, key, from)?;
+    let failed = |error| unanswered(from, error);
     store.get(&path).await.map_err(failed)?.bytes().await.map_err(failed)
 }
 

@@ -27,6 +27,7 @@ impl Plugin for Profile {
     type Config = ProfileConfig;
     const NAME: &'static str = "profile.report";
     const SUMMARY: &'static str = "Shows what a table looks like, column by column, as one HTML file.";
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {

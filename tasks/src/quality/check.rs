@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::expectation::{Allowed, Between, Expectation, NullShare, RowCount, Severity, Unique};
 use super::finding::{Finding, OffendingRow};
+use crate::rows::to_json;
 use crate::table;
 use crate::words::count;
 
@@ -325,18 +326,6 @@ fn same(allowed: &Value, value: &Value) -> bool {
     match (allowed.as_f64(), value.as_f64()) {
         (Some(allowed), Some(value)) => allowed == value,
         _ => allowed == value,
-    }
-}
-
-fn to_json(value: &AnyValue) -> Value {
-    match value {
-        AnyValue::Null => Value::Null,
-        AnyValue::Boolean(value) => json!(value),
-        AnyValue::Int64(value) => json!(value),
-        AnyValue::Float64(value) => json!(value),
-        AnyValue::String(value) => json!(value),
-        AnyValue::StringOwned(value) => json!(value.as_str()),
-        other => json!(other.to_string()),
     }
 }
 

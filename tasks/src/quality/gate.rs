@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::{
-    ConfigProblem, Output, Outputs, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError,
+    ConfigProblem, Output, Outputs, Place, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ impl Plugin for Gate {
     type Config = GateConfig;
     const NAME: &'static str = "quality.gate";
     const SUMMARY: &'static str = "Lets a table pass if it meets expectations, and fails the run if it does not.";
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![
@@ -70,6 +71,13 @@ impl Plugin for Gate {
             problems.extend(expectation.problems(&format!("/expect/{index}")));
         }
         problems
+    }
+
+    async fn fingerprint(config: &GateConfig, place: &Place) -> Result<Option<String>, TaskError> {
+        // What is fresh depends on when the run is for.
+        let fresh = |expectation: &Expectation| matches!(expectation, Expectation::Freshness(_));
+        let dated = config.expect.iter().any(fresh);
+        Ok(dated.then(|| place.run.logical_date.to_string()))
     }
 
     async fn run(config: GateConfig, context: &TaskContext) -> Result<Outputs, TaskError> {

@@ -29,6 +29,7 @@ impl Plugin for TrainModel {
     type Config = TrainConfig;
     const NAME: &'static str = "train.model";
     const SUMMARY: &'static str = "Trains candidates, chooses the best on validation rows, and writes it as a bundle.";
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![

@@ -40,6 +40,7 @@ impl Plugin for Sql {
     type Config = SqlConfig;
     const NAME: &'static str = "transform.sql";
     const SUMMARY: &'static str = "Makes a table from tables by one SQL query; rows come out sorted.";
+    const CACHEABLE: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {

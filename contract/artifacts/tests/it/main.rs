@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod collect;
 mod content;
 mod faults;
 mod monitoring;

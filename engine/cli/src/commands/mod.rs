@@ -3,12 +3,15 @@
 mod about;
 mod audit;
 mod backfill;
+mod case_run;
 mod completions;
 mod dags;
 mod datasets;
 mod demo;
 mod dispatch;
+mod expectation;
 mod files;
+mod gc;
 mod keys;
 mod login;
 mod models;
@@ -22,6 +25,7 @@ mod schema;
 mod serve;
 mod shutdown;
 mod tasks;
+mod test;
 mod users;
 mod validate;
 

@@ -10,7 +10,7 @@ use ratchet_runtime::{Beginning, TaskState};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Format;
-use crate::display::output;
+use crate::display::{describe, output};
 use crate::failure::Failure;
 
 /// Prints the plan. What only the run can know (what tasks return, the run's id) and secrets stay as they are written.
@@ -19,6 +19,7 @@ pub fn show(
     params: BTreeMap<String, Value>,
     logical_date: Option<Timestamp>,
     beginning: &Beginning,
+    cached: &BTreeMap<String, String>,
     format: Format,
 ) -> Result<(), Failure> {
     let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
@@ -32,6 +33,7 @@ pub fn show(
             "interval_end": logical_date.to_string(),
         }),
         secrets: BTreeMap::new(),
+        each: None,
     };
     let mut tasks = Vec::new();
     for task in &dag.tasks {
@@ -41,12 +43,14 @@ pub fn show(
             "uses": task.uses,
             "after": task.dependencies,
             "when": task.when,
-            "plan": match kept.map(|kept| kept.state) {
-                None => "run",
-                Some(TaskState::Succeeded) => "keep",
-                Some(_) => "leave out",
+            "foreach": task.foreach.as_ref().map(|list| &list.items),
+            "plan": match (kept.map(|kept| kept.state), cached.contains_key(&task.id)) {
+                (None, false) => "run",
+                (None, true) => "take from the cache",
+                (Some(TaskState::Succeeded), _) => "keep",
+                (Some(_), _) => "leave out",
             },
-            "reason": kept.map(|kept| &kept.reason),
+            "reason": kept.map(|kept| kept.reason.clone()).or_else(|| Some(format!("cached from run {}", cached.get(&task.id)?))),
             "with": rendered(&task.with, &scope).map_err(|message| {
                 Failure::input(format!("`with` of task `{}` cannot be evaluated: {message}", task.id))
                     .help("correct the expression, or the parameters that it reads")
@@ -88,6 +92,12 @@ fn text(task: &Value, number: usize) -> String {
     if !word("when").is_empty() {
         lines.push(format!("   when {}", word("when")));
     }
+    if !task["foreach"].is_null() {
+        lines.push(format!(
+            "   for each of {}",
+            describe::shortened(&describe::plain(&task["foreach"]), 80)
+        ));
+    }
     if let Ok(with) = serde_json::to_string_pretty(&task["with"]) {
         lines.push(format!("   with {}", with.replace('\n', "\n   ")));
     }
@@ -110,7 +120,7 @@ fn rendered(value: &Value, scope: &Scope) -> Result<Value, String> {
         Value::String(_) => {
             let found = references(value).map_err(|error| error.to_string())?;
             let later = |reference: &Reference| match reference {
-                Reference::Port { .. } | Reference::Secret(_) => true,
+                Reference::Port { .. } | Reference::Secret(_) | Reference::Item | Reference::Index => true,
                 Reference::Run(field) => field == "id",
                 Reference::Param(_) => false,
             };

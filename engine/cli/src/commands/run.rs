@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ratchet_core::plugin::Registry;
+use ratchet_core::plugin::{Registry, RunContext};
 use ratchet_core::spec::Dag;
 use ratchet_runtime::cron::interval_of;
 use ratchet_runtime::{Beginning, Engine, NewRun, RunRecord, RunStatus, RunTrigger, TaskRecord, until};
@@ -25,9 +25,17 @@ pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -
     let dag = files::load(&arguments.file, &registry)?;
     let params = bind(&dag, &arguments.params)?;
     let everything = arguments.only.is_empty() && arguments.until.is_empty();
-    if arguments.dry_run && everything {
-        let whole = Beginning::default();
-        return plan::show(&dag, params, arguments.logical_date, &whole, arguments.listing.format);
+    // Nothing that was recorded has a say in it.
+    if arguments.dry_run && everything && !dag.tasks.iter().any(|task| task.cache) {
+        let (whole, none) = (Beginning::default(), BTreeMap::new());
+        return plan::show(
+            &dag,
+            params,
+            arguments.logical_date,
+            &whole,
+            &none,
+            arguments.listing.format,
+        );
     }
     let engine = settings.open_engine(registry).await?;
     let mut beginning = if everything {
@@ -38,11 +46,21 @@ pub async fn run(arguments: Run, settings: &Settings, registry: Arc<Registry>) -
         engine.only(&dag, &chosen).await?
     };
     if arguments.dry_run {
+        let (interval_start, logical_date) = interval(&dag, arguments.logical_date)?;
+        let run = RunContext {
+            id: String::new(),
+            dag: dag.name.clone(),
+            logical_date,
+            interval_start,
+            interval_end: logical_date,
+        };
+        let cached = engine.cached_tasks(&dag, &params, &run).await?;
         return plan::show(
             &dag,
             params,
-            arguments.logical_date,
+            Some(logical_date),
             &beginning,
+            &cached,
             arguments.listing.format,
         );
     }
@@ -109,6 +127,11 @@ pub async fn drive(
     follow(engine, &id, settings, cancel).await
 }
 
+fn interval(dag: &Dag, logical_date: Option<Timestamp>) -> Result<(Timestamp, Timestamp), Failure> {
+    interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
+        .map_err(|error| Failure::input(error.to_string()))
+}
+
 async fn create(
     engine: &Engine,
     dag: Dag,
@@ -116,8 +139,7 @@ async fn create(
     logical_date: Option<Timestamp>,
     beginning: &Beginning,
 ) -> Result<String, Failure> {
-    let (interval_start, logical_date) = interval_of(dag.schedule.as_ref(), logical_date, Timestamp::now())
-        .map_err(|error| Failure::input(error.to_string()))?;
+    let (interval_start, logical_date) = interval(&dag, logical_date)?;
     let new = NewRun {
         dag,
         params,

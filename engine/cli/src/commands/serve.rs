@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ratchet_core::plugin::Registry;
 use ratchet_server::{Server, ServerOptions};
 
-use super::{shutdown, users};
+use super::{gc, shutdown, users};
 use crate::arguments::Serve;
 use crate::display::output;
 use crate::failure::Failure;
@@ -23,7 +23,7 @@ pub async fn serve(arguments: Serve, settings: &Settings, registry: Arc<Registry
     let identity = users::open(settings).await?;
     let nobody = identity.list().await?.is_empty() && identity.list_keys().await?.is_empty();
     let options = ServerOptions {
-        engine,
+        engine: engine.clone(),
         registry,
         dag_directory: arguments.dags.clone(),
         home: settings.home.clone(),
@@ -45,5 +45,11 @@ pub async fn serve(arguments: Serve, settings: &Settings, registry: Arc<Registry
         arguments.dags.display()
     ));
     let stop = shutdown::listen("stopping; runs under way go on when the service starts again")?;
-    Ok(server.run(stop).await?)
+    let Some(retention) = settings.retention.clone() else {
+        return Ok(server.run(stop).await?);
+    };
+    tokio::select! {
+        ended = server.run(stop) => Ok(ended?),
+        () = gc::daily(engine, retention) => Ok(()),
+    }
 }

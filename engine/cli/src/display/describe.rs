@@ -6,6 +6,22 @@ use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use serde_json::Value;
 
+/// `812 B`, `12.5 KiB`, `3.0 MiB`.
+pub fn bytes(number: u64) -> String {
+    let mut size = number as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 {
+            return if unit == "B" {
+                format!("{number} B")
+            } else {
+                format!("{size:.1} {unit}")
+            };
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TiB")
+}
+
 /// Stands wherever rows or a model come from a simulation.
 pub const SIMULATED: &str = "SIMULATED";
 

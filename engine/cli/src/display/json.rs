@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ratchet_core::plugin::{Output, RowCounts};
-use ratchet_runtime::{Failure, PromotionOutcome, RunRecord, TaskRecord};
+use ratchet_runtime::{Failure, InstanceOf, PromotionOutcome, RunRecord, TaskRecord};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -29,8 +29,11 @@ pub struct RunDocument {
 /// One task.
 #[derive(Debug, Serialize)]
 pub struct TaskDocument {
-    /// Id in the DAG.
+    /// Id in the DAG; of an instance `<task>[<key>]`.
     pub id: String,
+    /// What it stands for, if it is an instance: task, place in the list, key and item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceOf>,
     /// Name of its plugin.
     pub uses: String,
     /// Where it stands.
@@ -95,6 +98,7 @@ impl TaskDocument {
     fn new(task: &TaskRecord) -> Self {
         Self {
             id: task.id.clone(),
+            instance: task.instance.clone(),
             uses: task.uses.clone(),
             state: task.state.name().to_owned(),
             attempts: task.attempts,
@@ -182,6 +186,7 @@ mod tests {
 
     fn task(id: &str, port: &str, output: Output, promotions: Vec<PromotionOutcome>) -> TaskRecord {
         TaskRecord {
+            instance: None,
             id: id.to_owned(),
             uses: "any".to_owned(),
             state: TaskState::Succeeded,

@@ -98,6 +98,7 @@ impl Progress {
             }
             _ if self.quiet => None,
             RunEvent::RunStarted { run, dag } => Some(format!("run {run} of {dag}")),
+            RunEvent::TaskExpanded { task, instances } => Some(format!("{task:width$}  makes {instances} instances")),
             RunEvent::TaskStarted { .. } if on_terminal => None,
             RunEvent::TaskStarted { task, attempt: 1 } => Some(format!("{task:width$}  started")),
             RunEvent::TaskStarted { task, attempt } => Some(format!("{task:width$}  started attempt {attempt}")),

@@ -3,14 +3,15 @@
 use ratchet_runtime::{RunRecord, TaskRecord};
 use serde_json::Value;
 
-use super::describe;
 use super::json::{ModelDocument, models};
 use super::table::Listing;
+use super::{describe, instances};
 
 /// The closing table and the lines under it.
 pub fn closing(run: &RunRecord, tasks: &[TaskRecord]) -> String {
     let mut table = Listing::new(&["task", "state", "attempts", "duration", "output"]);
-    for task in tasks {
+    let hidden = instances::hidden(tasks);
+    for (task, _) in tasks.iter().zip(&hidden).filter(|(_, hidden)| !**hidden) {
         let mut output = describe::outputs(&task.outputs);
         if let Some(reason) = &task.reason {
             output = if output.is_empty() {
@@ -27,7 +28,9 @@ pub fn closing(run: &RunRecord, tasks: &[TaskRecord]) -> String {
             output,
         ]);
     }
-    let mut lines = vec![table.to_string(), String::new()];
+    let mut lines = vec![table.to_string()];
+    lines.extend(instances::note(tasks, &hidden, &run.id));
+    lines.push(String::new());
     let models = models(tasks);
     lines.extend(models.iter().filter_map(verdict));
     let said: Vec<&str> = models.iter().filter_map(sentence).collect();

@@ -210,3 +210,50 @@ fn a_service_takes_over_the_run_of_a_killed_engine_by_itself() {
         "by the service: {cancelled:?}"
     );
 }
+
+const CACHED: &str = "
+name: cached
+tasks:
+  a: { uses: core.exec, cache: true, with: { command: [sh, -c, 'echo I >> count; cat script > /dev/null'], files: [script] } }
+  b: { uses: core.fail, cache: true, needs: [a], with: { message: no } }
+";
+
+#[test]
+fn a_cached_task_is_shown_by_a_dry_run_and_by_the_run_and_a_changed_file_runs_it_again() {
+    let directory = directory_with("cached.yaml", CACHED);
+    let script = directory.path().join("script");
+    std::fs::write(&script, "one").unwrap();
+    let count = || {
+        std::fs::read_to_string(directory.path().join("count"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    let run = ["run", "cached.yaml"];
+    let dry = [
+        "run",
+        "cached.yaml",
+        "--dry-run",
+        "--logical-date",
+        "2026-01-01T00:00:00Z",
+    ];
+    let dated = ["run", "cached.yaml", "--logical-date", "2026-01-01T00:00:00Z"];
+    let shown = ratchet(directory.path(), &dry);
+    assert!(!shown.done().stdout.contains("cached from run"), "{shown:?}");
+    let first = ratchet(directory.path(), &dated);
+    assert!(
+        first.stderr.contains("warning") || first.stderr.contains("R0027"),
+        "core.fail is never cached: {first:?}"
+    );
+    let shown = ratchet(directory.path(), &dry);
+    assert!(shown.done().stdout.contains("not run: cached from run"), "{shown:?}");
+    let again = ratchet(directory.path(), &dated);
+    assert!(again.stderr.contains("cached from run"), "{again:?}");
+    assert_eq!(count(), 1);
+    std::fs::write(&script, "two").unwrap();
+    ratchet(directory.path(), &dated);
+    assert_eq!(count(), 2);
+    // The program is told the dates of its run, and may depend on them.
+    ratchet(directory.path(), &run);
+    assert_eq!(count(), 3);
+}

@@ -28,7 +28,7 @@ fn a_wrong_key_is_named_with_the_right_ones() {
     assert!(
         refused
             .stderr
-            .contains("its keys are home, store, database_url, jwt_secret and slots"),
+            .contains("its keys are home, store, database_url, jwt_secret, slots and the table retention"),
         "{refused:?}"
     );
 }

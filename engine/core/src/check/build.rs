@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::diagnostics::{Code, Finding};
 use crate::plugin::PluginEntry;
-use crate::spec::{Defaults, Notify, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size};
+use crate::spec::{Defaults, Notify, NotifyTo, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size};
 use crate::template::whole_expression;
 use crate::yaml::Node;
 
@@ -34,14 +34,39 @@ fn environment(node: &Node) -> BTreeMap<String, String> {
         .collect()
 }
 
-pub(crate) fn notify(node: &Node) -> Option<Notify> {
+/// The entries of `notify` of the DAG or of a task.
+pub(crate) fn notify(node: Option<&Node>, findings: &mut Vec<Finding>) -> Vec<Notify> {
+    let entries = node.map(Node::items).unwrap_or_default();
+    entries.iter().filter_map(|entry| notify_one(entry, findings)).collect()
+}
+
+fn notify_one(node: &Node, findings: &mut Vec<Finding>) -> Option<Notify> {
     let on = node.get("on")?.items().iter().map(|item| {
         let text = item.as_text()?.to_owned();
         serde_json::from_value(Value::String(text)).ok()
     });
+    let mail = node.get("mail").map(|mail| {
+        let addresses = mail.items().iter().filter_map(Node::text_of_scalar);
+        addresses.map(str::to_owned).collect()
+    });
+    let to = match (text(node, "webhook"), mail) {
+        (Some(webhook), None) => NotifyTo::Webhook(webhook),
+        (None, Some(mail)) => NotifyTo::Mail(mail),
+        (webhook, _) => {
+            let (code, message) = match webhook {
+                Some(_) => (Code::NotAChoice, "`webhook` and `mail` stand in one entry of `notify`"),
+                None => (Code::MissingKey, "an entry of `notify` lacks `webhook` or `mail`"),
+            };
+            findings.push(
+                Finding::new(code, node.place(), message)
+                    .with_help("an entry has one way: `webhook: ...`, or `mail: [...]`; write an entry for each"),
+            );
+            return None;
+        }
+    };
     Some(Notify {
         on: on.collect::<Option<_>>()?,
-        webhook: text(node, "webhook")?,
+        to,
     })
 }
 
@@ -72,6 +97,7 @@ pub(crate) fn task(
         dependencies: Default::default(),
         trigger: choice(node, "trigger").unwrap_or_default(),
         when: node.get("when").and_then(condition),
+        foreach: None,
         retry: retry(node.get("retry"), &defaults.retry, findings),
         timeout: duration(node, "timeout").unwrap_or(defaults.timeout),
         isolation: choice(node, "isolation").unwrap_or(plugin.isolation),
@@ -84,7 +110,25 @@ pub(crate) fn task(
             variables.extend(environment(node));
             variables
         },
+        cache: cache(node, plugin, findings),
+        notify: notify(node.get("notify"), findings),
     }
+}
+
+fn cache(node: &Node, plugin: &PluginEntry, findings: &mut Vec<Finding>) -> bool {
+    let Some(written) = node.get("cache") else { return false };
+    let asked = written.as_boolean().unwrap_or_default();
+    if asked && !plugin.cacheable {
+        findings.push(
+            Finding::new(
+                Code::NoEffect,
+                written.place(),
+                format!("what `{}` did once is never taken again", plugin.name),
+            )
+            .with_help("it changes something, or depends on more than what it is given; remove `cache`"),
+        );
+    }
+    asked && plugin.cacheable
 }
 
 /// The text of the expression; `true` and `false` are expressions, too.

@@ -42,13 +42,16 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
         "size" => parse_size(text).map(drop).map_err(|message| {
             problem(Code::BadSize, message).help("write number and unit: `512MiB`, `4GiB`, `1.5GB`")
         }),
-        "condition" => condition(text),
+        "condition" => condition(text, "`when` takes one expression"),
+        "list" => condition(text, "`items` takes a list, or one expression that gives one"),
+        "instance-key" => condition(text, "`key` takes one expression"),
         "percentage" => parse_percentage(text)
             .map(drop)
             .map_err(|message| problem(Code::OutOfBounds, message).help("write a share of the holdout's value: `10%`")),
         "interval" => interval(text),
         "variable-name" => variable_name(text),
         "webhook" => webhook(text),
+        "mail" => mail(text),
         _ => Ok(()),
     }
 }
@@ -131,12 +134,11 @@ fn interval(text: &str) -> Result<(), FormatProblem> {
     }
 }
 
-fn condition(text: &str) -> Result<(), FormatProblem> {
+fn condition(text: &str, message: &str) -> Result<(), FormatProblem> {
     if whole_expression(text).is_some() {
         // Its inside is read with all other expressions.
         return Ok(());
     }
-    let message = "`when` takes one expression";
     let help = if !has_expression(text) && Expression::parse(text).is_ok() {
         format!("write `${{{{ {} }}}}`", text.trim())
     } else {
@@ -174,6 +176,15 @@ fn webhook(text: &str) -> Result<(), FormatProblem> {
         "the webhook begins with neither https:// nor http://",
     )
     .help("write the whole address, or keep it as a secret: `${{ secrets.NAME }}`"))
+}
+
+fn mail(text: &str) -> Result<(), FormatProblem> {
+    let one_line = !text.contains(|character: char| character.is_control() || character.is_whitespace());
+    let parts = text.rsplit_once('@');
+    if one_line && parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
+        return Ok(());
+    }
+    Err(problem(Code::OutOfBounds, "this is no mail address").help("write it as `team@example.com`, one an entry"))
 }
 
 /// The place of a fragment inside a scalar's place, if the scalar's source holds it; else the scalar.

@@ -1,6 +1,6 @@
 //! What the rest of the file declares, for whoever looks at one task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plugin::{PluginEntry, PortKind};
 use crate::spec::ParamType;
@@ -9,6 +9,8 @@ use crate::template::Reference;
 /// Tasks and parameters by name. None where the declaration itself is wrong: nothing follows from it then.
 pub(crate) struct Known<'a> {
     pub(crate) tasks: BTreeMap<&'a str, Option<&'a PluginEntry>>,
+    /// The tasks with `foreach`: their ports are lists.
+    pub(crate) fans: BTreeSet<&'a str>,
     pub(crate) params: BTreeMap<&'a str, Option<ParamType>>,
 }
 
@@ -18,16 +20,24 @@ impl<'a> Known<'a> {
         self.tasks.get(task).copied().flatten()
     }
 
-    /// The kind of a reference to a port, if task, plugin and port are known.
+    /// The kind of a reference to a port, if task, plugin and port are known. A list of any kind is a value.
     pub(crate) fn kind(&self, reference: &Reference) -> Option<PortKind> {
         let Reference::Port { task, port } = reference else {
             return None;
         };
+        if self.is_list(reference) {
+            return Some(PortKind::Value);
+        }
         self.plugin(task)?
             .outputs
             .iter()
             .find(|output| output.name == port)
             .map(|output| output.kind)
+    }
+
+    /// True for a port of a task with `foreach`, which is a list with an entry for each instance.
+    pub(crate) fn is_list(&self, reference: &Reference) -> bool {
+        matches!(reference, Reference::Port { task, .. } if self.fans.contains(task.as_str()))
     }
 
     /// True for a reference to a task.
@@ -49,7 +59,7 @@ impl<'a> Known<'a> {
             .filter_map(|(id, plugin)| plugin.map(|plugin| (id, plugin)));
         plugins
             .flat_map(|(id, plugin)| plugin.outputs.iter().map(move |output| (id, output)))
-            .filter(|(_, output)| output.kind == kind)
+            .filter(|(id, output)| output.kind == kind && !self.fans.contains(**id))
             .map(|(id, output)| format!("tasks.{id}.{}", output.name))
             .collect()
     }

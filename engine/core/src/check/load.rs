@@ -1,6 +1,7 @@
 //! A file, from its text to a checked DAG.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::known::Known;
 use super::references::{self, Reads};
 use super::shape::{At, Mode, Outcome, Shape};
 use super::words::describe;
-use super::{build, configuration, params, triggers};
+use super::{build, configuration, foreach, params, triggers};
 use crate::diagnostics::{Code, Diagnostics, Finding, Severity, locate, one_of};
 use crate::plan::{self, Edges};
 use crate::plugin::{PluginEntry, Registry};
@@ -88,6 +89,11 @@ fn check_tree(
             .iter()
             .map(|(key, node)| (key.text.as_str(), plugin_of(node, registry)))
             .collect(),
+        fans: task_entries
+            .iter()
+            .filter(|(_, node)| node.get("foreach").is_some())
+            .map(|(key, _)| key.text.as_str())
+            .collect(),
         params: declared
             .map(Node::entries)
             .unwrap_or_default()
@@ -104,6 +110,7 @@ fn check_tree(
         params: &params,
         defaults: &defaults,
     };
+    let notify = build::notify(tree.get("notify"), findings);
     let mut shared = Reads::default();
     let variables = tree.get("defaults").and_then(|defaults| defaults.get("environment"));
     for (name, node) in [("environment", variables), ("notify", tree.get("notify"))] {
@@ -160,13 +167,7 @@ fn check_tree(
             .and_then(Node::as_u64)
             .and_then(|runs| u32::try_from(runs).ok())
             .unwrap_or(1),
-        notify: tree
-            .get("notify")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .map(build::notify)
-            .collect::<Option<_>>()?,
+        notify,
         secrets: secrets.into_iter().map(|(name, _)| name).collect(),
         tasks: order
             .into_iter()
@@ -244,6 +245,10 @@ impl File<'_> {
                 references::check(node, self.text, self.known, &mut reads, findings);
             }
         }
+        if let Some(notify) = node.get("notify") {
+            references::check_without_tasks(notify, "notify", self.text, self.known, &mut reads, findings);
+        }
+        let foreach = foreach::check(node, self.text, self.known, &mut reads, findings);
         self.check_condition(node, findings);
         let plugin = self.known.plugin(&key.text);
         let Some(plugin) = plugin else {
@@ -301,6 +306,7 @@ impl File<'_> {
             configuration::check(&configuration, self.known, self.params, self.text, findings);
         }
         spec.with = configuration::to_json(&with, &outcome.as_text);
+        spec.foreach = foreach.map(Arc::new);
         let checked = Checked {
             id: &key.text,
             needs,

@@ -4,6 +4,7 @@ mod bounds;
 mod build;
 mod choice;
 mod configuration;
+mod foreach;
 mod format;
 mod known;
 mod load;
@@ -14,4 +15,7 @@ mod shape;
 mod triggers;
 mod words;
 
+pub(crate) use configuration::to_json;
+pub(crate) use known::word;
 pub use load::{check, check_with_secrets, load};
+pub(crate) use shape::{At, Mode, Outcome, Shape};

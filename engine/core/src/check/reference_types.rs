@@ -76,7 +76,13 @@ impl<'a> Shape<'a> {
         }
         for reference in ports {
             let Some(found) = known.kind(reference) else { continue };
-            if found != kind {
+            if known.is_list(reference) {
+                // Whether it picks one entry or hands on all, only the bare reference tells.
+                if expression.nearly_bare.as_ref() == Some(reference) {
+                    out.findings
+                        .push(list_where_one_is_taken(self.text, node, reference, wanted, at));
+                }
+            } else if found != kind {
                 let text = reference.to_string();
                 let message = format!("`{text}` is a {}, {} takes a {wanted}", word(found), at.name());
                 out.findings.push(
@@ -135,6 +141,13 @@ impl<'a> Shape<'a> {
             let message = format!("`{reference}` is a {}, {} takes {}", word(kind), at.name(), expected());
             out.findings.push(Finding::new(Code::KindMismatch, node.span, message));
         }
+        if known.is_list(&reference) && !types.contains("array") {
+            let message = format!("`{reference}` is a list, {} takes {}", at.name(), expected());
+            out.findings.push(
+                Finding::new(Code::WrongType, node.span, message)
+                    .with_help("its task has `foreach`: pick one entry, such as `| first`, or combine them in a task"),
+            );
+        }
         if matches!(reference, Reference::Secret(_)) && !types.contains("string") {
             let message = format!("`{reference}` is text, {} takes {}", at.name(), expected());
             out.findings
@@ -183,6 +196,17 @@ impl<'a> Shape<'a> {
         }
         Some(types)
     }
+}
+
+fn list_where_one_is_taken(text: &str, node: &Node, reference: &Reference, wanted: &str, at: &At<'_>) -> Finding {
+    let reference = reference.to_string();
+    let message = format!("`{reference}` is a list, {} takes one {wanted}", at.name());
+    Finding::new(
+        Code::KindMismatch,
+        format::part_of(text, node.span, &reference),
+        message,
+    )
+    .with_help("its task has `foreach`: pick one entry, such as `| first`, or hand the list to a task that takes one")
 }
 
 fn type_of_json(value: &Value) -> &'static str {

@@ -18,6 +18,8 @@ pub(crate) struct Reads {
     pub(crate) params: BTreeSet<String>,
     /// Secrets, each with every place.
     pub(crate) secrets: Vec<(String, Span)>,
+    /// `item` and `index`, each with every place.
+    pub(crate) each: Vec<(Reference, Span)>,
     /// References to ports without a `default()` beside them.
     pub(crate) without_default: Vec<(Reference, Span)>,
 }
@@ -79,6 +81,7 @@ fn check_text(node: &Node, value: &str, text: &str, known: &Known<'_>, reads: &m
                     }
                 }
                 Reference::Secret(name) => reads.secrets.push((name.clone(), place)),
+                Reference::Item | Reference::Index => reads.each.push((reference.clone(), place)),
                 Reference::Run(_) => {}
             }
         }
@@ -119,7 +122,7 @@ fn missing(reference: &Reference, known: &Known<'_>) -> Option<(Code, String, Op
                 Some(help),
             ))
         }
-        Reference::Param(_) | Reference::Run(_) | Reference::Secret(_) => None,
+        Reference::Param(_) | Reference::Run(_) | Reference::Secret(_) | Reference::Item | Reference::Index => None,
     }
 }
 
@@ -167,6 +170,7 @@ pub(crate) fn check_without_tasks(
             .with_help("it reads `params.<name>`, `run.<field>` and `secrets.<name>`"),
         );
     }
+    refuse_each(&own, findings);
     reads.params.append(&mut own.params);
     reads.secrets.append(&mut own.secrets);
 }
@@ -181,6 +185,20 @@ pub(crate) fn refuse_secrets(reads: &Reads, findings: &mut Vec<Finding>) {
                 format!("a condition reads no secret: what `{name}` made of it would be shown"),
             )
             .with_help("read the secret in `with` or `environment` of a task, and that task's port here"),
+        );
+    }
+}
+
+/// Only instances have an item.
+pub(crate) fn refuse_each(reads: &Reads, findings: &mut Vec<Finding>) {
+    for (reference, place) in &reads.each {
+        findings.push(
+            Finding::new(
+                Code::BadExpression,
+                *place,
+                format!("`{reference}` is only there in a task with `foreach`"),
+            )
+            .with_help("give the task `foreach: { items: [...] }`; each item makes an instance of it"),
         );
     }
 }

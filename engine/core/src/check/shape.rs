@@ -153,7 +153,7 @@ impl<'a> Shape<'a> {
                 let message = format!("{} is not rendered: no expression works here", at.name());
                 out.findings
                     .push(Finding::new(Code::BadExpression, node.span, message).with_help(
-                        "`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself",
+                        "`${{ }}` is rendered in `with`, `when`, `foreach`, `environment` and `notify`; write the value itself",
                     ));
                 return;
             }
@@ -456,5 +456,6 @@ fn is_rendered(keywords: &Map<String, Value>) -> bool {
 }
 
 fn is_condition(keywords: &Map<String, Value>) -> bool {
-    keywords.get("x-ratchet-format").and_then(Value::as_str) == Some("condition")
+    let format = keywords.get("x-ratchet-format").and_then(Value::as_str);
+    matches!(format, Some("condition" | "list" | "instance-key"))
 }

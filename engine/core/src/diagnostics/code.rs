@@ -71,6 +71,8 @@ pub enum Code {
     NoEffect,
     /// A secret that is in none of its places.
     SecretNotFound,
+    /// A `foreach` that cannot make instances.
+    BadForeach = 30,
     /// A trigger that contradicts itself or could never start a run.
     BadTrigger = 40,
 }
@@ -106,6 +108,7 @@ impl Code {
         Code::MayBeAbsent,
         Code::NoEffect,
         Code::SecretNotFound,
+        Code::BadForeach,
         Code::BadTrigger,
     ];
 
@@ -137,9 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_ascend_and_none_stands_twice() {
+    fn numbers_rise_from_one() {
         let numbers: Vec<u16> = Code::ALL.iter().map(|code| *code as u16).collect();
-        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        assert!(
+            numbers[0] == 1 && numbers.is_sorted_by(|one, next| one < next),
+            "{numbers:?}"
+        );
         assert_eq!(Code::WrongType.to_string(), "R0005");
     }
 

@@ -22,6 +22,15 @@ pub struct RunContext {
     pub interval_end: Timestamp,
 }
 
+/// Where and when a task would run, for its [fingerprint](super::Plugin::fingerprint).
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The run.
+    pub run: RunContext,
+    /// Relative paths of the configuration are read against it.
+    pub working_directory: PathBuf,
+}
+
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,7 @@ mod port;
 mod registry;
 mod task;
 
-pub use context::{LogLevel, MessageSink, RunContext, TaskContext, TaskMessage};
+pub use context::{LogLevel, MessageSink, Place, RunContext, TaskContext, TaskMessage};
 pub use error::TaskError;
 pub use port::{
     Blob, ColumnType, Known, Model, Output, Outputs, Port, PortKind, PromotionRequest, Report, RowCounts, Table,

@@ -6,12 +6,14 @@ use std::pin::Pin;
 
 use serde_json::Value;
 
-use super::context::TaskContext;
+use super::context::{Place, TaskContext};
 use super::error::TaskError;
 use super::port::{Outputs, Port};
 use super::task::{ConfigProblem, Isolation, Plugin};
 
 type RunFuture<'a> = Pin<Box<dyn Future<Output = Result<Outputs, TaskError>> + Send + 'a>>;
+
+type FingerprintFuture<'a> = Pin<Box<dyn Future<Output = Result<Option<String>, TaskError>> + Send + 'a>>;
 
 /// A plugin with its types erased.
 pub struct PluginEntry {
@@ -23,6 +25,8 @@ pub struct PluginEntry {
     pub isolation: Isolation,
     /// True if it touches nothing: see [`Plugin::PURE`].
     pub pure: bool,
+    /// True if its outputs may be taken from an earlier run: see [`Plugin::CACHEABLE`].
+    pub cacheable: bool,
     /// Output ports.
     pub outputs: Vec<Port>,
     /// JSON Schema of `with`.
@@ -30,12 +34,18 @@ pub struct PluginEntry {
     /// Reads a rendered `with` and returns all problems, those of its types included.
     pub validate: fn(&Value) -> Vec<ConfigProblem>,
     run: for<'a> fn(Value, &'a TaskContext) -> RunFuture<'a>,
+    fingerprint: for<'a> fn(Value, &'a Place) -> FingerprintFuture<'a>,
 }
 
 impl PluginEntry {
     /// Runs the plugin with a rendered configuration.
     pub async fn run(&self, with: Value, context: &TaskContext) -> Result<Outputs, TaskError> {
         (self.run)(with, context).await
+    }
+
+    /// What the plugin would depend on outside of a rendered configuration and of the bucket.
+    pub async fn fingerprint(&self, with: Value, place: &Place) -> Result<Option<String>, TaskError> {
+        (self.fingerprint)(with, place).await
     }
 }
 
@@ -75,6 +85,13 @@ fn run<P: Plugin>(with: Value, context: &TaskContext) -> RunFuture<'_> {
     })
 }
 
+fn fingerprint<P: Plugin>(with: Value, place: &Place) -> FingerprintFuture<'_> {
+    Box::pin(async move {
+        let config = parse::<P>(with).map_err(TaskError::permanent)?;
+        P::fingerprint(&config, place).await
+    })
+}
+
 /// All plugins by name. A user's own plugins are added beside the built-in ones.
 #[derive(Default)]
 pub struct Registry {
@@ -90,10 +107,12 @@ impl Registry {
             summary: P::SUMMARY,
             isolation: P::ISOLATION,
             pure: P::PURE,
+            cacheable: P::CACHEABLE,
             outputs: P::outputs(),
             schema,
             validate: validate::<P>,
             run: run::<P>,
+            fingerprint: fingerprint::<P>,
         };
         self.entries.insert(P::NAME, entry);
         self

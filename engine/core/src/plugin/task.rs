@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use super::context::TaskContext;
+use super::context::{Place, TaskContext};
 use super::error::TaskError;
 use super::port::{Outputs, Port};
 
@@ -53,12 +53,26 @@ pub trait Plugin: Send + Sync + 'static {
     /// its beginning is still being written down.
     const PURE: bool = false;
 
+    /// True if its configuration, its inputs, its seed and its [fingerprint](Plugin::fingerprint) together decide its
+    /// outputs, and it changes nothing in the world: with `cache: true` what they came to once is taken again.
+    const CACHEABLE: bool = false;
+
     /// The output ports.
     fn outputs() -> Vec<Port>;
 
     /// All problems of a configuration, found without touching the world.
     fn validate(_config: &Self::Config) -> Vec<ConfigProblem> {
         Vec::new()
+    }
+
+    /// What it depends on outside of its configuration and of the bucket, as text that changes with it: an ETag, a
+    /// SHA-256. None: nothing.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be told, and why: the task is run then.
+    async fn fingerprint(_config: &Self::Config, _place: &Place) -> Result<Option<String>, TaskError> {
+        Ok(None)
     }
 
     /// Does the work. Blocking work goes to `tokio::task::spawn_blocking`.

@@ -1,4 +1,4 @@
-//! Who is told how a run ended.
+//! Who is told what came of a run or of one task.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyOn {
-    /// The run failed. A run that somebody cancelled did not.
+    /// The run, or the task, failed. What somebody cancelled did not.
     Failure,
-    /// The run succeeded.
+    /// The run, or the task, succeeded.
     Success,
-    /// The run promoted a model, however it ended.
+    /// The run promoted a model, however it ended. A task's own `notify` does not take it.
     Promotion,
     /// The run takes longer than the DAG's `deadline`. Told when it is over, while the run goes on.
     Late,
@@ -21,11 +21,20 @@ pub enum NotifyOn {
     TriggerPaused,
 }
 
-/// `notify: [{ on: [failure], webhook: "${{ secrets.SLACK }}" }]`.
+/// `notify: [{ on: [failure], webhook: "${{ secrets.SLACK }}" }, { on: [failure], mail: [team@example.com] }]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
-    /// What is told. One message a run, also where several of them hold.
+    /// What is told. One message, also where several of them hold.
     pub on: BTreeSet<NotifyOn>,
-    /// Address that takes a POST in Slack's format, its `${{ }}` not yet rendered.
-    pub webhook: String,
+    /// Who is told.
+    pub to: NotifyTo,
+}
+
+/// Who is told, its `${{ }}` not yet rendered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotifyTo {
+    /// Address that takes a POST in Slack's format.
+    Webhook(String),
+    /// Addresses of people, for the mail server of the engine.
+    Mail(Vec<String>),
 }

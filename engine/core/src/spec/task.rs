@@ -1,11 +1,12 @@
 //! One task of a DAG.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Retry, TriggerRule};
+use super::{Foreach, Notify, Retry, TriggerRule};
 use crate::plugin::Isolation;
 
 /// What an attempt may use.
@@ -32,6 +33,8 @@ pub struct TaskSpec {
     pub trigger: TriggerRule,
     /// Expression text (without `${{ }}`); a false value skips the task.
     pub when: Option<String>,
+    /// A list that makes an instance of the task for each of its items.
+    pub foreach: Option<Arc<Foreach>>,
     /// After a failure.
     pub retry: Retry,
     /// Limit of one attempt.
@@ -43,4 +46,8 @@ pub struct TaskSpec {
     /// Variables of its worker's environment, their `${{ }}` not yet rendered. A task with some gets a process of its
     /// own, whatever its isolation.
     pub environment: BTreeMap<String, String>,
+    /// True if what the same task came to in an earlier run may be taken again.
+    pub cache: bool,
+    /// Who is told what came of it, at once.
+    pub notify: Vec<Notify>,
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::event::{Changes, Event, IllegalEvent};
+use super::instances::NewInstance;
 use super::rule::{Decision, decide};
 use super::run::{Run, Task};
 use super::{RunStatus, SkipCause, TaskState};
@@ -11,8 +12,8 @@ use crate::spec::TriggerRule;
 /// How many attempts of a task may be lost in a row, each with the engine that ran it, before the task fails.
 pub const MAX_LOSSES: u32 = 10;
 
-/// Applies an event: O(successors of the tasks that end by it), except for [`Event::Begin`] and [`Event::Cancelled`],
-/// which look at every task. A refused event changes nothing.
+/// Applies an event: O(successors of the tasks that end by it), except for [`Event::Expanded`], which makes all
+/// instances, and [`Event::Begin`] and [`Event::Cancelled`], which look at every task. A refused event changes nothing.
 pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
     let was_open = run.status() == RunStatus::Running;
     let mut changes = Changes::default();
@@ -27,9 +28,17 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
             expect(run, task, TaskState::Ready)?;
             skip(run, task, SkipCause::Condition, reason, &mut changes);
         }
+        Event::Expanded { task, instances } => {
+            expect(run, task, TaskState::Ready)?;
+            expand(run, task, instances, &mut changes)?;
+        }
         Event::Rejected { task } => {
             expect(run, task, TaskState::Ready)?;
             end(run, task, TaskState::Failed, &mut changes);
+        }
+        Event::Reused { task, reason } => {
+            expect(run, task, TaskState::Ready)?.reason = Some(reason);
+            end(run, task, TaskState::Succeeded, &mut changes);
         }
         Event::Started { task } => {
             let started = expect(run, task, TaskState::Ready)?;
@@ -116,7 +125,41 @@ fn expect_attempt(run: &mut Run, place: usize, attempt: u32) -> Result<&mut Task
             current: task.attempts,
         });
     }
+    if task.instances.is_some() {
+        return Err(IllegalEvent::HasInstances { task: task.id.clone() });
+    }
     expect(run, place, TaskState::Running)
+}
+
+/// Makes the instances of a task, all at once.
+fn expand(run: &mut Run, place: usize, instances: Vec<NewInstance>, changes: &mut Changes) -> Result<(), IllegalEvent> {
+    if run.tasks[place].parent.is_some() {
+        let task = run.tasks[place].id.clone();
+        return Err(IllegalEvent::IsInstance { task });
+    }
+    if instances.is_empty() {
+        skip(
+            run,
+            place,
+            SkipCause::Condition,
+            "its list is empty".to_owned(),
+            changes,
+        );
+        return Ok(());
+    }
+    set(run, place, TaskState::Running, changes);
+    let first = run.tasks.len();
+    let kept: Vec<bool> = instances.iter().map(|instance| instance.kept).collect();
+    run.add_instances(place, instances.into_iter().map(|instance| instance.id));
+    for (instance, kept) in (first..).zip(kept) {
+        if kept {
+            run.tasks[instance].reason = Some("kept from the run that this one repeats".to_owned());
+            end(run, instance, TaskState::Succeeded, changes);
+        } else {
+            set(run, instance, TaskState::Ready, changes);
+        }
+    }
+    Ok(())
 }
 
 fn set(run: &mut Run, place: usize, state: TaskState, changes: &mut Changes) {
@@ -135,6 +178,9 @@ fn skip(run: &mut Run, place: usize, cause: SkipCause, reason: String, changes: 
 fn end(run: &mut Run, place: usize, state: TaskState, changes: &mut Changes) {
     set(run, place, state, changes);
     run.note_end(place);
+    let Some(place) = node_of(run, place, changes) else {
+        return;
+    };
     let mut ended = VecDeque::from([place]);
     while let Some(place) = ended.pop_front() {
         let successors = std::mem::take(&mut run.tasks[place].successors);
@@ -145,6 +191,28 @@ fn end(run: &mut Run, place: usize, state: TaskState, changes: &mut Changes) {
         }
         run.tasks[place].successors = successors;
     }
+}
+
+/// The node of the graph that has ended with this task: itself, or, if it was the last instance of one, that one, which
+/// comes to what its instances came to. None if other instances are still open.
+fn node_of(run: &mut Run, place: usize, changes: &mut Changes) -> Option<usize> {
+    let Some(parent) = run.tasks[place].parent else {
+        return Some(place);
+    };
+    let state = run.tasks[parent].instances.as_ref()?.outcome()?;
+    match state {
+        TaskState::Skipped => {
+            run.tasks[parent].skip_cause = Some(SkipCause::Condition);
+            run.tasks[parent].reason = Some("all its instances were skipped".to_owned());
+        }
+        TaskState::Cancelled => {
+            run.tasks[parent].reason = Some("the run was cancelled while its instances were open".to_owned());
+        }
+        _ => {}
+    }
+    set(run, parent, state, changes);
+    run.note_end(parent);
+    Some(parent)
 }
 
 /// Decides a pending task. True if it ended by that.
@@ -207,6 +275,7 @@ fn cancel(run: &mut Run, reason: &str, changes: &mut Changes) {
             task.reason = Some(reason.to_owned());
             set(run, place, TaskState::Cancelled, changes);
             run.note_end(place);
+            node_of(run, place, changes);
         }
     }
 }

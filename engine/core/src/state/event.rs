@@ -1,6 +1,6 @@
 //! What can happen to a run, and what it changes.
 
-use super::{RunStatus, TaskState};
+use super::{NewInstance, RunStatus, TaskState};
 
 /// Something that happened. Tasks are named by their place in [`Run::tasks`](super::Run::tasks). Events of an attempt
 /// carry its number, which is the attempt's epoch: it only rises, and an event of an older attempt is refused.
@@ -15,10 +15,25 @@ pub enum Event {
         /// For people.
         reason: String,
     },
+    /// A ready task has a list: an instance stands for each item from now on, and the task ends when they have. Without
+    /// any it is skipped.
+    Expanded {
+        /// The task.
+        task: usize,
+        /// In the order of the list.
+        instances: Vec<NewInstance>,
+    },
     /// A ready task cannot start: its configuration cannot be rendered.
     Rejected {
         /// The task.
         task: usize,
+    },
+    /// A ready task need not run: what it came to in an earlier run is taken.
+    Reused {
+        /// The task.
+        task: usize,
+        /// From where, for people.
+        reason: String,
     },
     /// An attempt of a ready task starts.
     Started {
@@ -109,6 +124,18 @@ pub enum IllegalEvent {
     /// An attempt was stopped, but nobody cancelled the run.
     #[error("an attempt of task `{task}` was stopped, but the run is not being cancelled")]
     NotCancelling {
+        /// Id of the task.
+        task: String,
+    },
+    /// The task runs as instances and has no attempts of its own.
+    #[error("task `{task}` runs as instances: it has no attempts of its own")]
+    HasInstances {
+        /// Id of the task.
+        task: String,
+    },
+    /// Instances are not expanded again.
+    #[error("task `{task}` is an instance: it makes no instances")]
+    IsInstance {
         /// Id of the task.
         task: String,
     },

@@ -5,6 +5,7 @@
 
 mod apply;
 mod event;
+mod instances;
 mod rule;
 mod run;
 mod status;
@@ -13,6 +14,7 @@ mod tests;
 
 pub use apply::{MAX_LOSSES, apply};
 pub use event::{Changes, Event, IllegalEvent};
+pub use instances::NewInstance;
 pub use rule::{Decision, Upstream, decide};
 pub use run::{Run, Snapshot, Task, TaskPlan};
 pub use status::{RunStatus, SkipCause, TaskState};

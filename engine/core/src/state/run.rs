@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::instances::Instances;
 use super::rule::Upstream;
 use super::{IllegalEvent, RunStatus, SkipCause, TaskState};
 use crate::spec::{Dag, TriggerRule};
@@ -56,6 +57,10 @@ pub struct Task {
     pub(super) max_attempts: u32,
     pub(super) trigger: TriggerRule,
     pub(super) successors: Vec<usize>,
+    /// The task whose instance it is.
+    pub(super) parent: Option<usize>,
+    /// Its own instances, once its list is known.
+    pub(super) instances: Option<Instances>,
     pub(super) upstream: Upstream,
     /// The failed task that this one's skip goes back to.
     pub(super) failed_root: Option<usize>,
@@ -126,6 +131,8 @@ impl Run {
                 max_attempts: plan.max_attempts.max(1),
                 trigger: plan.trigger,
                 successors: Vec::new(),
+                parent: None,
+                instances: None,
                 upstream: Upstream {
                     total: plan.dependencies.len(),
                     ..Upstream::default()
@@ -143,7 +150,7 @@ impl Run {
     }
 
     /// Takes the run to where it was left. `snapshots` have the places of [`Run::tasks`]; a missing one leaves its
-    /// task pending. Send [`Event::Begin`](super::Event::Begin) afterwards.
+    /// task pending. Instances that were made are put back before by [`Run::with_instances`]. Send [`Event::Begin`](super::Event::Begin) afterwards.
     pub fn restore(mut self, snapshots: impl IntoIterator<Item = Snapshot>) -> Self {
         for (place, snapshot) in snapshots.into_iter().enumerate().take(self.tasks.len()) {
             let task = &mut self.tasks[place];
@@ -161,7 +168,7 @@ impl Run {
         self
     }
 
-    /// All tasks, in DAG order.
+    /// All tasks, in DAG order; behind them the instances in the order in which they were made.
     pub fn tasks(&self) -> &[Task] {
         &self.tasks
     }
@@ -189,6 +196,7 @@ impl Run {
     pub(super) fn note_end(&mut self, place: usize) {
         let (state, cause) = (self.tasks[place].state, self.tasks[place].skip_cause);
         self.open -= 1;
+        self.note_instance(place);
         match state {
             TaskState::Failed => {
                 self.failed += 1;

@@ -240,9 +240,132 @@ fn a_plan_out_of_order_is_refused() {
     );
 }
 
+fn instances(ids: &[&str]) -> Vec<NewInstance> {
+    let made = ids.iter().map(|id| NewInstance {
+        id: (*id).to_owned(),
+        kept: id.contains("kept"),
+    });
+    made.collect()
+}
+
+#[test]
+fn a_task_with_a_list_is_one_node_that_ends_with_the_last_of_its_instances() {
+    let plans = [
+        plan("list", &[], TriggerRule::AllSuccess, 1),
+        plan("each", &["list"], TriggerRule::AllSuccess, 2),
+        plan("join", &["each"], TriggerRule::AllSuccess, 1),
+        plan("alarm", &["each"], TriggerRule::OneFailed, 1),
+    ];
+    let mut run = Run::from_plans(plans).unwrap();
+    apply(&mut run, Event::Begin).unwrap();
+    apply(&mut run, Event::Started { task: 0 }).unwrap();
+    apply(&mut run, Event::Succeeded { task: 0, attempt: 1 }).unwrap();
+    let ids = instances(&["each[a]", "each[b]", "each[kept]"]);
+    let expanded = Event::Expanded {
+        task: 1,
+        instances: ids.clone(),
+    };
+    let changes = apply(&mut run, expanded.clone()).unwrap();
+    assert_eq!(
+        changes.tasks,
+        [
+            (1, TaskState::Running),
+            (4, TaskState::Ready),
+            (5, TaskState::Ready),
+            (6, TaskState::Succeeded)
+        ]
+    );
+    assert!(apply(&mut run, expanded).is_err(), "a list is taken once");
+    let own = Event::Succeeded { task: 1, attempt: 0 };
+    assert!(matches!(apply(&mut run, own), Err(IllegalEvent::HasInstances { .. })));
+    let nested = Event::Expanded {
+        task: 4,
+        instances: ids,
+    };
+    assert!(matches!(apply(&mut run, nested), Err(IllegalEvent::IsInstance { .. })));
+    apply(&mut run, Event::Started { task: 4 }).unwrap();
+    apply(&mut run, Event::Started { task: 5 }).unwrap();
+    let failed = |task| Event::Failed {
+        task,
+        attempt: 1,
+        retryable: false,
+    };
+    assert_eq!(apply(&mut run, failed(4)).unwrap().tasks, [(4, TaskState::Failed)]);
+    let changes = apply(&mut run, Event::Succeeded { task: 5, attempt: 1 }).unwrap();
+    assert_eq!(
+        changes.tasks,
+        [
+            (5, TaskState::Succeeded),
+            (1, TaskState::Failed),
+            (2, TaskState::Skipped),
+            (3, TaskState::Ready)
+        ]
+    );
+    assert_eq!(run.tasks()[2].reason.as_deref(), Some("task `each` failed"));
+}
+
+#[test]
+fn a_task_without_items_or_whose_instances_are_all_skipped_is_skipped() {
+    let plans = [
+        plan("each", &[], TriggerRule::AllSuccess, 1),
+        plan("after", &["each"], TriggerRule::NoneFailed, 1),
+    ];
+    let mut run = Run::from_plans(plans.clone()).unwrap();
+    apply(&mut run, Event::Begin).unwrap();
+    let empty = Event::Expanded {
+        task: 0,
+        instances: Vec::new(),
+    };
+    let changes = apply(&mut run, empty).unwrap();
+    assert_eq!(changes.tasks, [(0, TaskState::Skipped), (1, TaskState::Ready)]);
+
+    let mut run = Run::from_plans(plans).unwrap();
+    apply(&mut run, Event::Begin).unwrap();
+    let expanded = Event::Expanded {
+        task: 0,
+        instances: instances(&["each[0]", "each[1]"]),
+    };
+    apply(&mut run, expanded).unwrap();
+    for task in [2, 3] {
+        let reason = "no".to_owned();
+        apply(&mut run, Event::ConditionFalse { task, reason }).unwrap();
+    }
+    assert_eq!(run.tasks()[0].skip_cause, Some(SkipCause::Condition));
+    assert_eq!(states(&run)[..2], [TaskState::Skipped, TaskState::Ready]);
+}
+
+#[test]
+fn a_cancelled_run_takes_no_list_and_ends_its_instances() {
+    let plans = [plan("each", &[], TriggerRule::AllSuccess, 1)];
+    let expanded = Event::Expanded {
+        task: 0,
+        instances: instances(&["each[0]", "each[1]"]),
+    };
+    let cancelled = Event::Cancelled {
+        reason: "by hand".to_owned(),
+    };
+    let mut run = Run::from_plans(plans.clone()).unwrap();
+    apply(&mut run, Event::Begin).unwrap();
+    apply(&mut run, cancelled.clone()).unwrap();
+    let before = run.clone();
+    assert!(apply(&mut run, expanded.clone()).is_err());
+    assert_eq!(run, before, "a list that comes too late changes nothing");
+
+    let mut run = Run::from_plans(plans).unwrap();
+    apply(&mut run, Event::Begin).unwrap();
+    apply(&mut run, expanded).unwrap();
+    apply(&mut run, Event::Started { task: 1 }).unwrap();
+    assert_eq!(apply(&mut run, cancelled).unwrap().ended, None);
+    let changes = apply(&mut run, Event::Stopped { task: 1, attempt: 1 }).unwrap();
+    assert_eq!(changes.ended, Some(RunStatus::Cancelled));
+    assert_eq!(states(&run), [TaskState::Cancelled; 3]);
+}
+
 /// What a task does whenever it is started: fails so often, then ends so.
 #[derive(Clone, Copy, Debug)]
 struct Script {
+    /// How many items its list has, if it has one.
+    items: Option<usize>,
     failures: u32,
     condition: bool,
     lost: bool,
@@ -260,10 +383,15 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             prop::collection::btree_set(0..place.max(1), 0..=place.min(4)),
             prop::sample::select(RULES.to_vec()),
             1..3_u32,
-            (0..4_u32, prop::bool::weighted(0.85), prop::bool::weighted(0.2)),
+            (
+                prop::option::weighted(0.25, 0..4_usize),
+                0..4_u32,
+                prop::bool::weighted(0.85),
+                prop::bool::weighted(0.2),
+            ),
         )
             .prop_map(
-                move |(dependencies, trigger, max_attempts, (failures, condition, lost))| {
+                move |(dependencies, trigger, max_attempts, (items, failures, condition, lost))| {
                     let dependencies = if place == 0 {
                         Vec::new()
                     } else {
@@ -278,6 +406,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
                     (
                         plan,
                         Script {
+                            items,
                             failures,
                             condition,
                             lost,
@@ -323,10 +452,37 @@ fn without_names(mut run: Run) -> Run {
     run
 }
 
+/// The list of a task, which is the same whenever it is asked for.
+fn expansion(run: &Run, place: usize, items: usize) -> Event {
+    let id = |item: usize| format!("{}[{item}]", run.tasks()[place].id);
+    let made = (0..items).map(|item| NewInstance {
+        id: id(item),
+        kept: item == 2,
+    });
+    Event::Expanded {
+        task: place,
+        instances: made.collect(),
+    }
+}
+
+/// A run that another engine reads back.
+fn read_back(plans: &[TaskPlan], run: &Run) -> Run {
+    let mut restored = Run::from_plans(plans.to_vec()).unwrap();
+    let made = (0..plans.len()).filter_map(|task| Some((run.instances_of(task)?, task)));
+    let mut made: Vec<_> = made.collect();
+    // In the order in which they were made, because each stands behind all that was there.
+    made.sort_by_key(|(places, _)| places.start);
+    for (places, task) in made {
+        let ids = run.tasks()[places].iter().map(|task| task.id.clone());
+        restored = restored.with_instances(task, ids);
+    }
+    restored.restore(run.tasks().iter().map(Task::snapshot))
+}
+
 /// Plays a scenario to its end; `choices` picks which of the possible events comes next.
 fn play(scenario: &Scenario, choices: &[u8]) -> Run {
     let mut run = Run::from_plans(scenario.plans.clone()).unwrap();
-    let mut lost = vec![false; scenario.plans.len()];
+    let mut lost: std::collections::HashSet<usize> = Default::default();
     apply(&mut run, Event::Begin).unwrap();
     let mut ended = (run.status() != RunStatus::Running).then(|| run.status());
     for step in 0..10_000 {
@@ -335,7 +491,7 @@ fn play(scenario: &Scenario, choices: &[u8]) -> Run {
                 matches!(
                     run.tasks()[place].state,
                     TaskState::Ready | TaskState::Running | TaskState::WaitingRetry
-                )
+                ) && run.instances_of(place).is_none()
             })
             .collect();
         if possible.is_empty() {
@@ -349,25 +505,35 @@ fn play(scenario: &Scenario, choices: &[u8]) -> Run {
         }
         let choice = choices[step % choices.len()] as usize;
         let place = possible[choice % possible.len()];
-        let (task, script) = (&run.tasks()[place], scenario.scripts[place]);
+        // Instances do what their task's script says, each a little else.
+        let node = run.parent_of(place).unwrap_or(place);
+        let mut script = scenario.scripts[node];
+        if let Some(places) = run.instances_of(node) {
+            let number = place - places.start;
+            script.items = None;
+            script.failures = script.failures.saturating_sub(number as u32 % 2);
+            script.condition |= number.is_multiple_of(2);
+        }
+        let task = &run.tasks()[place];
         let attempt = task.attempts;
         let event = match task.state {
+            TaskState::Ready if script.items.is_some() => expansion(&run, place, script.items.unwrap_or_default()),
             TaskState::Ready if !script.condition => Event::ConditionFalse {
                 task: place,
                 reason: String::new(),
             },
             TaskState::Ready => {
-                let upstream = recount(&run, &scenario.plans[place]);
+                let upstream = recount(&run, &scenario.plans[node]);
                 assert_eq!(
-                    decide(scenario.plans[place].trigger, &upstream),
+                    decide(scenario.plans[node].trigger, &upstream),
                     Decision::Start,
                     "task {place} of {run:?}"
                 );
                 Event::Started { task: place }
             }
             TaskState::WaitingRetry => Event::RetryDue { task: place },
-            _ if script.lost && !lost[place] => {
-                lost[place] = true;
+            _ if script.lost && !lost.contains(&place) => {
+                lost.insert(place);
                 Event::Lost { task: place, attempt }
             }
             _ if task.failures < script.failures => Event::Failed {
@@ -381,10 +547,8 @@ fn play(scenario: &Scenario, choices: &[u8]) -> Run {
         assert!(ended.is_none() || changes.ended.is_none());
         ended = ended.or(changes.ended);
 
-        let snapshots: Vec<Snapshot> = run.tasks().iter().map(Task::snapshot).collect();
-        let restored = Run::from_plans(scenario.plans.clone()).unwrap().restore(snapshots);
         assert_eq!(
-            without_names(restored),
+            without_names(read_back(&scenario.plans, &run)),
             without_names(run.clone()),
             "what is kept is all there is"
         );
@@ -402,7 +566,11 @@ proptest! {
         other in prop::collection::vec(any::<u8>(), 1..64),
     ) {
         let (first, second) = (play(&scenario, &one), play(&scenario, &other));
-        let ends = |run: &Run| run.tasks().iter().map(|task| (task.state, task.skip_cause)).collect::<Vec<_>>();
+        // Instances are compared by their ids: whose list came first decides their places.
+        let ends = |run: &Run| {
+            let ended = run.tasks().iter().map(|task| (task.id.clone(), (task.state, task.skip_cause)));
+            ended.collect::<std::collections::BTreeMap<_, _>>()
+        };
         prop_assert_eq!(ends(&first), ends(&second));
         prop_assert_eq!(first.status(), second.status());
     }
@@ -414,11 +582,32 @@ proptest! {
         apply(&mut run, Event::Begin).unwrap();
         let ready: Vec<usize> =
             (0..run.tasks().len()).filter(|&place| run.tasks()[place].state == TaskState::Ready).take(starts).collect();
+        let mut started = Vec::new();
         for &task in &ready {
-            apply(&mut run, Event::Started { task }).unwrap();
+            if let Some(items) = scenario.scripts[task].items {
+                let expanded = expansion(&run, task, items);
+                apply(&mut run, expanded).unwrap();
+                // One of its instances runs when the cancellation comes, the others wait.
+                let Some(first) = run.instances_of(task).map(|places| places.start) else { continue };
+                apply(&mut run, Event::Started { task: first }).unwrap();
+                started.push(first);
+            } else {
+                apply(&mut run, Event::Started { task }).unwrap();
+                started.push(task);
+            }
         }
+        let waiting: Vec<usize> =
+            (0..run.tasks().len()).filter(|&place| run.tasks()[place].state == TaskState::Ready).collect();
         apply(&mut run, Event::Cancelled { reason: "by hand".to_owned() }).unwrap();
-        for (number, &task) in ready.iter().enumerate() {
+        for task in waiting {
+            let before = run.clone();
+            let expanded = expansion(&run, task, 2);
+            prop_assert!(apply(&mut run, expanded).is_err());
+            let started = apply(&mut run, Event::Started { task });
+            prop_assert!(started.is_err());
+            prop_assert_eq!(&run, &before);
+        }
+        for (number, &task) in started.iter().enumerate() {
             let event = match number % 3 {
                 0 => Event::Stopped { task, attempt: 1 },
                 1 => Event::Succeeded { task, attempt: 1 },

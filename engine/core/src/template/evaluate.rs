@@ -58,6 +58,8 @@ fn lookup<'a>(reference: &Reference, scope: &'a Scope) -> Option<&'a Value> {
         Reference::Port { task, port } => scope.tasks.get(task)?.get(port),
         Reference::Run(field) => scope.run.get(field),
         Reference::Secret(name) => scope.secrets.get(name),
+        Reference::Item => scope.each.as_ref().map(|each| &each.item),
+        Reference::Index => scope.each.as_ref().map(|each| &each.index),
     }
 }
 
@@ -66,6 +68,7 @@ fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
     let mut params = BTreeMap::new();
     let mut run = BTreeMap::new();
     let mut secrets = BTreeMap::new();
+    let mut each = BTreeMap::new();
     let mut tasks: BTreeMap<&str, BTreeMap<&str, &Value>> = BTreeMap::new();
     for reference in &expression.references {
         let value = lookup(reference, scope);
@@ -73,6 +76,8 @@ fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
             Reference::Param(name) => params.extend(value.map(|value| (name.as_str(), value))),
             Reference::Run(field) => run.extend(value.map(|value| (field.as_str(), value))),
             Reference::Secret(name) => secrets.extend(value.map(|value| (name.as_str(), value))),
+            Reference::Item => each.extend(value.map(|value| ("item", value))),
+            Reference::Index => each.extend(value.map(|value| ("index", value))),
             // A task that left nothing still has to be there: `default()` looks at its port.
             Reference::Port { task, port } => {
                 tasks
@@ -82,7 +87,10 @@ fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
             }
         }
     }
-    minijinja::context! { params => params, run => run, secrets => secrets, tasks => tasks }
+    minijinja::context! {
+        params => params, run => run, secrets => secrets, tasks => tasks,
+        ..minijinja::Value::from_serialize(&each)
+    }
 }
 
 /// Where a secret of that name may stand, as a remedy.
@@ -111,6 +119,9 @@ fn absent(expression: &Expression<'_>, scope: &Scope) -> TemplateError {
         Some(Reference::Run(field)) => TemplateError::new(source, format!("this run has no `{field}`")),
         Some(Reference::Secret(name)) => {
             TemplateError::new(source, format!("the secret `{name}` is nowhere")).with_help(secret_places(name))
+        }
+        Some(reference @ (Reference::Item | Reference::Index)) => {
+            TemplateError::new(source, format!("`{reference}` is only there in a task with `foreach`"))
         }
         None => TemplateError::new(source, "it reads something that is not there")
             .with_help("look at the names behind the reference, or catch their absence with `default()`"),

@@ -15,7 +15,7 @@ pub const RUN_FIELDS: [&str; 4] = ["id", "logical_date", "interval_start", "inte
 /// Longest expression. A chain of operators is a tree as deep as it is long, and what walks over it is recursive.
 const MOST_BYTES: usize = 2_000;
 
-const ROOTS: [&str; 4] = ["params", "tasks", "run", "secrets"];
+const ROOTS: [&str; 6] = ["params", "tasks", "run", "secrets", "item", "index"];
 
 /// Something outside that an expression reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +33,10 @@ pub enum Reference {
     Run(String),
     /// `secrets.<name>`.
     Secret(String),
+    /// `item`: what an instance of a task with `foreach` was made for.
+    Item,
+    /// `index`: the place of that in its list, from 0.
+    Index,
 }
 
 impl std::fmt::Display for Reference {
@@ -43,6 +47,8 @@ impl std::fmt::Display for Reference {
             Reference::Port { task, port } => write!(formatter, "tasks.{task}.{port}"),
             Reference::Run(field) => write!(formatter, "run.{field}"),
             Reference::Secret(name) => write!(formatter, "secrets.{name}"),
+            Reference::Item => formatter.write_str("item"),
+            Reference::Index => formatter.write_str("index"),
         }
     }
 }
@@ -101,7 +107,7 @@ impl<'a> Expression<'a> {
         scanner.scan()?;
         let Scanner {
             rewritten,
-            references,
+            mut references,
             filters,
             tests,
             ..
@@ -109,8 +115,14 @@ impl<'a> Expression<'a> {
         let compiled = ENVIRONMENT
             .compile_expression(&rewritten)
             .map_err(|error| syntax_error(source, &error))?;
-        unknown_names(source, &compiled.undeclared_variables(false))?;
+        let names = compiled.undeclared_variables(false);
+        unknown_names(source, &names)?;
         drop(compiled);
+        let each = [("item", Reference::Item), ("index", Reference::Index)].into_iter();
+        references.extend(
+            each.filter(|(name, _)| names.contains(*name))
+                .map(|(_, reference)| reference),
+        );
         for filter in &filters {
             known(
                 source,

@@ -20,6 +20,27 @@ pub struct Scope {
     pub run: Value,
     /// Secrets by name: those that were found. Whoever fills them masks what comes of it.
     pub secrets: BTreeMap<String, Value>,
+    /// What the instance at hand of a task with `foreach` was made for.
+    pub each: Option<Each>,
+}
+
+/// One item of a list and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Each {
+    /// Read as `item`.
+    pub item: Value,
+    /// A whole number from 0, read as `index`.
+    pub index: Value,
+}
+
+impl Each {
+    /// The item at that place.
+    pub fn new(item: Value, index: usize) -> Self {
+        Self {
+            item,
+            index: Value::from(index),
+        }
+    }
 }
 
 /// Renders every text of a tree, once. Keys stay as they are.
@@ -110,6 +131,7 @@ mod tests {
             tasks,
             run: json!({"id": "r1", "logical_date": "2024-01-01T00:00:00Z"}),
             secrets: BTreeMap::from([("TOKEN".to_owned(), json!("hunter2"))]),
+            each: None,
         }
     }
 
@@ -191,6 +213,29 @@ mod tests {
             assert!(error.contains(place), "{error}");
         }
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn an_instance_reads_its_item_and_its_place() {
+        let mut scope = scope();
+        let value = json!([
+            "${{ item }}",
+            "${{ item.name }}-${{ index }}",
+            "${{ dict(item=1).item }}"
+        ]);
+        let error = render(&value, &scope).unwrap_err().to_string();
+        assert!(
+            error.contains("`item` is only there in a task with `foreach`"),
+            "{error}"
+        );
+        scope.each = Some(Each::new(json!({ "name": "a" }), 7));
+        assert_eq!(render(&value, &scope).unwrap(), json!([{ "name": "a" }, "a-7", 1]));
+        let found = references(&json!("${{ item.name }} ${{ dict(index=1) }}")).unwrap();
+        assert_eq!(
+            found,
+            BTreeSet::from([Reference::Item]),
+            "a name of an argument is none"
+        );
     }
 
     #[test]

@@ -273,7 +273,7 @@ fn expressions() {
     );
     expect!(
         task("uses: core.noop\ntimeout: ${{ params.x }}"),
-        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself)"
+        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `foreach`, `environment` and `notify`; write the value itself)"
     );
     assert_eq!(problems(&task("uses: core.noop\nwhen: false")), Vec::<String>::new());
     assert_eq!(
@@ -477,7 +477,10 @@ fn secrets_and_what_they_may_be_read_in() {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into()
     );
-    assert_eq!(dag.notify[0].webhook, "${{ secrets.HOOK }}");
+    assert_eq!(
+        dag.notify[0].to,
+        ratchet_core::spec::NotifyTo::Webhook("${{ secrets.HOOK }}".to_owned())
+    );
     assert_eq!(dag.notify[0].on.len(), 2);
 
     let (loaded, diagnostics) =
@@ -499,7 +502,7 @@ fn secrets_and_what_they_may_be_read_in() {
     );
     expect!(
         "name: a\nparams: { x: { type: string, default: '${{ secrets.KEY }}' } }\ntasks:\n  one: { uses: extract.file, with: { from: '${{ params.x }}' } }\n",
-        "R0015 2:39 ['${{ secrets.KEY }}'] `default` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself)"
+        "R0015 2:39 ['${{ secrets.KEY }}'] `default` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `foreach`, `environment` and `notify`; write the value itself)"
     );
     expect!(
         task("uses: extract.file\nwith: { from: x, limit: '${{ secrets.KEY }}' }"),
@@ -541,7 +544,68 @@ fn notifications() {
     );
     assert!(one(&text("{ on: [failur], webhook: 'http://x' }")).contains("did you mean `failure`?"));
     assert!(one(&text("{ on: [], webhook: 'http://x' }")).starts_with("R0007"));
-    assert!(one(&text("{ on: [failure] }")).contains("lacks the key `webhook`"));
+    assert!(one(&text("{ on: [failure] }")).contains("lacks `webhook` or `mail`"));
+    assert!(one(&text("{ on: [failure], webhook: 'http://x', mail: [a@b] }")).contains("stand in one entry"));
+    assert_eq!(
+        problems(&text("{ on: [failure], mail: [a@b, '${{ secrets.C }}'] }")),
+        Vec::<String>::new()
+    );
+    expect!(
+        text("{ on: [failure], mail: [team] }"),
+        "R0007 2:34 [team] this is no mail address (write it as `team@example.com`, one an entry)"
+    );
+    let of_task = |on: &str| task(&format!("uses: core.noop\nnotify: [{{ on: [{on}], mail: [a@b] }}]"));
+    assert_eq!(problems(&of_task("failure, success")), Vec::<String>::new());
+    assert!(one(&of_task("promotion")).starts_with("R0006"));
+}
+
+#[test]
+fn lists_that_make_instances() {
+    let list = |lines: &str| {
+        task(&format!(
+            "uses: extract.file\nforeach: {lines}\nwith: {{ from: '${{{{ item }}}}' }}"
+        ))
+    };
+    expect!(
+        task("uses: extract.file\nwith: { from: '${{ item }}' }"),
+        "R0015 5:24 [item] `item` is only there in a task with `foreach` (give the task `foreach: { items: [...] }`; each item makes an instance of it)"
+    );
+    expect!(
+        list("{ items: [a, b, a], key: '${{ item }}' }"),
+        "R0030 5:30 [a] its `foreach` has the key `a` for item 0 and for item 2 (let `key` tell them apart, or leave it out: instances are numbered then)"
+    );
+    expect!(
+        list("{ items: 'a, b' }"),
+        "R0015 5:23 ['a, b'] `items` takes a list, or one expression that gives one (write one `${{ ... }}` and nothing around it)"
+    );
+    expect!(
+        list("{ items: ['${{ index }}'] }"),
+        "R0015 5:29 [index] `items` makes the items: it cannot read `index` (it reads `params.<name>`, `tasks.<id>.<port>` and `run.<field>`)"
+    );
+    expect!(
+        list("{ items: [1], max_parallel: 0 }"),
+        "R0007 5:42 [0] `max_parallel` is 0; it is at least 1"
+    );
+    expect!(
+        list("{ items: ['${{ secrets.KEY }}'] }"),
+        "R0015 5:29 [secrets.KEY] `foreach` reads no secret: what `KEY` made of it would be kept and shown (read the secret in `with` or `environment` of the task)"
+    );
+    assert_eq!(problems(&list("{ items: [1, [2], { a: b }] }")), [""; 0]);
+    let before = "tasks:\n  x: { uses: extract.file, with: { from: y } }\n";
+    expect!(
+        list("{ items: '${{ tasks.x.table }}' }").replace("tasks:\n", before),
+        "R0013 6:23 ['${{ tasks.x.table }}'] `tasks.x.table` is a table, `items` takes a list"
+    );
+    let many = "tasks:\n  x: { uses: extract.file, foreach: { items: [y] }, with: { from: '${{ item }}' } }\n";
+    expect!(
+        task("uses: quality.gate\nwith: { table: '${{ tasks.x.table }}', expect: [{ row_count: { min: 1 } }] }")
+            .replace("tasks:\n", many),
+        "R0013 6:25 [tasks.x.table] `tasks.x.table` is a list, `table` takes one table (its task has `foreach`: pick one entry, such as `| first`, or hand the list to a task that takes one)"
+    );
+    let picked = task(
+        "uses: quality.gate\nwith: { table: '${{ tasks.x.table | first }}', expect: [{ row_count: { min: 1 } }] }",
+    );
+    assert_eq!(problems(&picked.replace("tasks:\n", many)), [""; 0]);
 }
 
 /// A DAG with these triggers, a task `clean` and a parameter.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cases;
 mod checks;
 mod files;
 mod graphs;

@@ -51,8 +51,10 @@ impl Batch {
             }
         }
         self.step.started.extend(step.started);
+        self.step.instances.extend(step.instances);
         self.step.ended_attempts.extend(step.ended_attempts);
         self.step.events.extend(step.events);
+        self.step.notices.extend(step.notices);
         self.step.ended = step.ended.or(self.step.ended);
     }
 }
@@ -84,6 +86,7 @@ impl Dispatcher {
         if batch.stop {
             self.stop.send_replace(true);
         }
+        self.untold |= !batch.step.notices.is_empty();
         for event in batch.step.events {
             // Nobody has to listen.
             let _ = self.observer.send(event);

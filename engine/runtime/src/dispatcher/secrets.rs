@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::Dispatcher;
 use crate::masking::Masker;
-use crate::notifier;
 use crate::record::Failure;
 use crate::secrets::{SecretError, Secrets};
 
@@ -31,7 +30,7 @@ impl Dispatcher {
         if unreadable.is_empty() {
             return Ok(());
         }
-        let spec = &self.dag.tasks[task];
+        let spec = self.spec(task);
         let environment = spec.environment.values().cloned().map(Value::String);
         let texts = std::iter::once(spec.with.clone()).chain(environment);
         let read: BTreeSet<Reference> = texts.flat_map(|text| references(&text).unwrap_or_default()).collect();
@@ -67,16 +66,5 @@ impl Dispatcher {
             }
         }
         unreadable
-    }
-
-    /// Tells those whom the DAG names how the run ended.
-    pub(super) async fn notify(&mut self) {
-        if self.dag.notify.is_empty() {
-            return;
-        }
-        for error in self.look_up_all().into_values() {
-            tracing::warn!("{error}");
-        }
-        notifier::notify(&self.engine, &self.dag, &self.run.id, &self.scope, &self.secrets.masker).await;
     }
 }

@@ -14,9 +14,10 @@ use crate::protocol::{AttemptRequest, PROTOCOL};
 use crate::seed::seed;
 
 impl Dispatcher {
-    /// Gives the slot to the task that waits longest for one.
+    /// Gives the slot to the task that comes first of those that may start.
     pub(super) fn start_next(&mut self, permit: OwnedSemaphorePermit) -> Result<(), EngineError> {
-        let Some((task, rendered)) = self.queue.pop_front() else {
+        let open = self.open_gates();
+        let Some((task, rendered)) = self.waiting.take(&open) else {
             return Ok(());
         };
         if self.state.tasks()[task].state != TaskState::Ready {
@@ -24,23 +25,19 @@ impl Dispatcher {
         }
         self.step(Event::Started { task }, Detail::default())?;
         let attempt = self.state.tasks()[task].attempts;
-        let spec = self.dag.tasks[task].clone();
+        self.started_instance(task);
+        let spec = self.spec(task).clone();
+        let id = self.state.tasks()[task].id.clone();
         let options = &self.engine.options;
         let request = AttemptRequest {
             protocol: PROTOCOL,
             uses: spec.uses.clone(),
             with: rendered.with,
             environment: rendered.environment,
-            run: RunContext {
-                id: self.run.id.clone(),
-                dag: self.run.dag.clone(),
-                logical_date: self.run.logical_date,
-                interval_start: self.run.interval_start,
-                interval_end: self.run.logical_date,
-            },
-            task: spec.id.clone(),
+            run: self.context(),
+            seed: seed(&self.run.dag, &id),
+            task: id,
             attempt,
-            seed: seed(&self.run.dag, &spec.id),
             threads: spec.resources.threads.unwrap_or_else(cores),
             bucket_url: options.bucket_url.clone(),
             working_directory: options.working_directory.clone(),
@@ -60,6 +57,17 @@ impl Dispatcher {
             self.gathering.launches.push(launch);
         }
         Ok(())
+    }
+
+    /// What tasks know of the run.
+    pub(super) fn context(&self) -> RunContext {
+        RunContext {
+            id: self.run.id.clone(),
+            dag: self.run.dag.clone(),
+            logical_date: self.run.logical_date,
+            interval_start: self.run.interval_start,
+            interval_end: self.run.logical_date,
+        }
     }
 
     pub(super) fn launch(&mut self, launch: Launch) {

@@ -20,6 +20,10 @@ impl Dispatcher {
             dag: self.run.dag.clone(),
         });
         move_left_behind(&self.engine, &self.run.id).await?;
+        self.untold = !self.engine.store.notices(&self.run.id).await?.is_empty();
+        if self.state.status() != RunStatus::Running {
+            return Ok(());
+        }
         if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() && !self.state.is_cancelling() {
             let reason = CANCELLED.to_owned();
             let first = first.take();
@@ -38,6 +42,8 @@ impl Dispatcher {
                 TaskState::WaitingRetry => {
                     self.retries.entry(place).or_insert_with(Instant::now);
                 }
+                // It has no attempt: its instances go on.
+                TaskState::Running if self.state.instances_of(place).is_some() => {}
                 TaskState::Running => {
                     let first = first.take();
                     self.lost(place, first).await?;

@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ratchet_artifacts::failpoints;
 use ratchet_core::plugin::TaskError;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -33,10 +34,12 @@ pub(super) async fn execute(request: AttemptRequest, execution: Execution<'_>) -
         Ok(line) => line,
         Err(error) => return Ending::Failed(TaskError::permanent(format!("failed to write the request: {error}"))),
     };
+    failpoints::before("start a worker");
     let mut child = match spawn(&request, &execution) {
         Ok(child) => child,
         Err(error) => return Ending::Failed(cannot_start(&execution, &error)),
     };
+    failpoints::after("start a worker");
     // From here on the group ends with this future.
     let group = Group::of(&child);
     let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -62,7 +65,9 @@ pub(super) async fn execute(request: AttemptRequest, execution: Execution<'_>) -
     drop(group);
     let status = child.wait().await;
     drop(stdin);
+    failpoints::before("end what a worker left");
     end_descendants(request.mark()).await;
+    failpoints::after("end what a worker left");
     if tokio::time::timeout(LAST_WORDS, &mut printed).await.is_err() {
         printed.abort();
     }
@@ -80,8 +85,9 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
     let mut command = Command::new(execution.worker);
     command
         .arg(WORKER_SUBCOMMAND)
-        // Holds a password, and no task has any business with the metadata.
+        // Both hold a password, and no task has any business with the metadata or with mail.
         .env_remove("RATCHET_DATABASE_URL")
+        .env_remove(crate::notifier::SERVER)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

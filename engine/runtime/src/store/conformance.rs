@@ -20,6 +20,7 @@ use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 mod backfills;
 mod driven;
 mod recorded;
+mod removed;
 mod triggers;
 mod waits;
 
@@ -53,6 +54,7 @@ cases![
     driven::the_newest_success_is_found,
     driven::what_attempts_say_is_kept_and_moved,
     driven::two_engines_drive_a_run_once,
+    removed::a_run_that_ended_is_removed_with_all_its_rows,
     waits::a_pause_is_kept_and_its_first_author_with_it,
     backfills::a_backfill_keeps_its_limit_whoever_looks_after_it,
     backfills::a_tick_of_a_backfill_has_one_run_together_with_the_schedule,

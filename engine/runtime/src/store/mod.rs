@@ -5,6 +5,9 @@ mod backfills;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
+mod expire;
+mod instances;
+mod notices;
 mod open;
 mod operate;
 mod page;
@@ -14,13 +17,18 @@ mod pauses;
 mod postgres_server;
 mod read;
 mod said;
+mod transaction;
 mod triggers;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use expire::EndedRun;
+pub(crate) use instances::InstanceRow;
+pub(crate) use notices::Notice;
 pub use open::Store;
 pub use page::RunFilter;
 pub use pauses::Pause;
+pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};
 pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition, to_json};

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use ratchet_core::state::{RunStatus, SkipCause, TaskState};
+use sqlx::Row;
 
+use super::instances::gather_again;
+use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
 use super::write::{add_events, to_json};
 use crate::error::StoreError;
@@ -39,13 +42,17 @@ impl Store {
         Ok(asked.flatten())
     }
 
-    /// The runs that have not ended and that nobody drives, oldest first: their engine is gone, or gave them back.
+    /// The runs that have not ended, or of whose end somebody has to be told, and that nobody drives, oldest first: their
+    /// engine is gone, or gave them back.
     pub async fn unattended_runs(&self) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar("SELECT id FROM runs WHERE status = 'running' AND lease_until < $1 ORDER BY id")
-            .bind(Timestamp::now().as_millisecond())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(query("find runs that nobody drives"))
+        sqlx::query_scalar(
+            "SELECT id FROM runs WHERE (status = 'running' OR id IN (SELECT run_id FROM notices)) AND lease_until < $1 \
+             ORDER BY id",
+        )
+        .bind(Timestamp::now().as_millisecond())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(query("find runs that nobody drives"))
     }
 
     /// The runs that have not ended, oldest first; of one DAG, if one is named.
@@ -79,8 +86,29 @@ impl Store {
                 .execute(&mut *transaction)
                 .await
                 .map_err(&failed)?;
+        let marked = marked.rows_affected() == 1;
+        if marked {
+            add_notices(&mut transaction, run, &[Notice::RunLate]).await?;
+        }
         transaction.commit().await.map_err(&failed)?;
-        Ok(marked.rows_affected() == 1)
+        Ok(marked)
+    }
+
+    /// The newest task that succeeded under a key of the cache, with the id of its run.
+    pub(crate) async fn newest_under_key(&self, key: &str) -> Result<Option<(String, TaskRecord)>, StoreError> {
+        let found = sqlx::query(
+            "SELECT run_id, id FROM tasks WHERE cache_key = $1 AND state = 'succeeded' ORDER BY run_id DESC LIMIT 1",
+        )
+        .bind(key)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(query("look into the cache"))?;
+        let Some(row) = found else { return Ok(None) };
+        let run: String = row.try_get("run_id").map_err(query("look into the cache"))?;
+        let id: String = row.try_get("id").map_err(query("look into the cache"))?;
+        let mut tasks = self.tasks(&run).await?;
+        tasks.retain(|task| task.id == id);
+        Ok(tasks.pop().map(|task| (run, task)))
     }
 
     /// The newest time that a task of a DAG succeeded, with the id of its run.
@@ -144,11 +172,13 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
-        let states: Vec<String> = sqlx::query_scalar("SELECT state FROM tasks WHERE run_id = $1")
-            .bind(run)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(&failed)?;
+        gather_again(&mut transaction, run, task).await?;
+        let states: Vec<String> =
+            sqlx::query_scalar("SELECT state FROM tasks WHERE run_id = $1 AND instance_of IS NULL")
+                .bind(run)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(&failed)?;
         let any = |state: TaskState| states.iter().any(|name| name == state.name());
         let status = if any(TaskState::Cancelled) {
             RunStatus::Cancelled

@@ -10,11 +10,14 @@ use sqlx::any::AnyRow;
 
 use super::open::{Store, query};
 use crate::error::StoreError;
-use crate::record::{AttemptRecord, EventRecord, RunRecord, RunTrigger, TaskRecord};
+use crate::record::{AttemptRecord, EventRecord, InstanceOf, RunRecord, RunTrigger, TaskRecord};
 
 /// A task's row: the record, and what the state machine wants back.
 pub(crate) struct StoredTask {
     pub record: TaskRecord,
+    pub position: usize,
+    /// The position of the task whose instance it is.
+    pub instance_of: Option<usize>,
     pub snapshot: Snapshot,
     /// When the next attempt may start, for a task that waits for one.
     pub retry_at: Option<Timestamp>,
@@ -57,16 +60,14 @@ impl Store {
         Ok(found.into_iter().next())
     }
 
-    /// The tasks of a run in DAG order.
+    /// The tasks of a run in DAG order, the instances of a task behind it.
     pub async fn tasks(&self, run: &str) -> Result<Vec<TaskRecord>, StoreError> {
-        Ok(self
-            .stored_tasks(run)
-            .await?
-            .into_iter()
-            .map(|stored| stored.record)
-            .collect())
+        let mut stored = self.stored_tasks(run).await?;
+        stored.sort_by_key(|task| (task.instance_of.unwrap_or(task.position), task.position));
+        Ok(stored.into_iter().map(|stored| stored.record).collect())
     }
 
+    /// The same with all that the state machine wants back, by position: instances stand behind all tasks of the DAG.
     pub(crate) async fn stored_tasks(&self, run: &str) -> Result<Vec<StoredTask>, StoreError> {
         let rows = sqlx::query("SELECT * FROM tasks WHERE run_id = $1 ORDER BY position")
             .bind(run)
@@ -81,7 +82,8 @@ impl Store {
         let rows = sqlx::query(
             "SELECT attempts.*, tasks.id AS task FROM attempts \
              JOIN tasks ON tasks.run_id = attempts.run_id AND tasks.position = attempts.position \
-             WHERE attempts.run_id = $1 ORDER BY attempts.position, attempts.attempt",
+             WHERE attempts.run_id = $1 \
+             ORDER BY COALESCE(tasks.instance_of, tasks.position), attempts.position, attempts.attempt",
         )
         .bind(run)
         .fetch_all(&self.pool)
@@ -145,7 +147,7 @@ pub(super) fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result
         .transpose()
 }
 
-fn named<T>(row: &AnyRow, what: &str, column: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+pub(super) fn named<T>(row: &AnyRow, what: &str, column: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
     let name = text(row, what, column)?;
     find(&name).ok_or_else(|| damaged(what, column, format!("`{name}` is no value of it")))
 }
@@ -187,7 +189,22 @@ fn stored_task(row: &AnyRow) -> Result<StoredTask, StoreError> {
     let shown = reason
         .clone()
         .or_else(|| error.as_ref().map(|error| error.message.clone()));
+    let instance_of: Option<i64> = row
+        .try_get("instance_of")
+        .map_err(|error| damaged(what, "instance_of", error))?;
+    let id = text(row, what, "id")?;
+    let instance = match instance_of {
+        None => None,
+        Some(_) => Some(InstanceOf {
+            task: id.split('[').next().unwrap_or_default().to_owned(),
+            index: number(row, what, "instance_index")?,
+            key: text(row, what, "instance_key")?,
+            item: json(row, what, "item")?,
+        }),
+    };
     Ok(StoredTask {
+        position: number(row, what, "position")?,
+        instance_of: instance_of.map(|position| usize::try_from(position).unwrap_or(usize::MAX)),
         snapshot: Snapshot {
             state,
             skip_cause,
@@ -198,7 +215,8 @@ fn stored_task(row: &AnyRow) -> Result<StoredTask, StoreError> {
         },
         retry_at: optional_instant(row, what, "retry_at")?,
         record: TaskRecord {
-            id: text(row, what, "id")?,
+            id,
+            instance,
             uses: text(row, what, "uses")?,
             state,
             reason: shown,

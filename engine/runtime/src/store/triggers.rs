@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use ratchet_core::spec::Trigger;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction as Sql};
+use sqlx::{Any, Row};
 
 use super::open::{Store, query};
 use super::read::{damaged, instant, json, number, optional, optional_instant, text};
+use super::transaction::Transaction as Sql;
 use super::write::{insert_run, to_json};
 use crate::beginning::Beginning;
 use crate::error::StoreError;

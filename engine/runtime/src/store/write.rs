@@ -6,10 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, Snapshot, TaskState};
 use serde::Serialize;
-use sqlx::{Any, Transaction as Sql};
+use sqlx::Any;
 use uuid::Uuid;
 
+use super::instances::{InstanceRow, insert_instances, keep_instances};
+use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
+use super::transaction::Transaction as Sql;
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
 use crate::event::RunEvent;
@@ -25,8 +28,12 @@ pub(crate) struct Transition {
     pub tasks: Vec<TaskChange>,
     /// Tasks and the numbers of their new attempts.
     pub started: Vec<(usize, u32)>,
+    /// New rows, which come before all changes.
+    pub instances: Vec<InstanceRow>,
     pub ended_attempts: Vec<AttemptEnd>,
     pub events: Vec<RunEvent>,
+    /// What somebody has to be told of it.
+    pub notices: Vec<Notice>,
     pub ended: Option<RunStatus>,
     pub at: Timestamp,
 }
@@ -50,6 +57,8 @@ pub(crate) struct TaskResult {
     pub promotions: Vec<PromotionOutcome>,
     pub error: Option<Failure>,
     pub seconds: Option<f64>,
+    /// What decided the outputs, if a later run may take them.
+    pub cache_key: Option<String>,
 }
 
 /// The end of an attempt.
@@ -76,7 +85,8 @@ impl Store {
         let mut transaction = self.begin("lease a run").await?;
         let taken = sqlx::query(
             "UPDATE runs SET owner = $2, lease_until = $3, version = version + 1 \
-             WHERE id = $1 AND status = 'running' AND (owner IS NULL OR owner = $2 OR lease_until < $4)",
+             WHERE id = $1 AND (status = 'running' OR EXISTS (SELECT 1 FROM notices WHERE run_id = runs.id)) \
+             AND (owner IS NULL OR owner = $2 OR lease_until < $4)",
         )
         .bind(run)
         .bind(owner)
@@ -143,6 +153,7 @@ impl Store {
         if held.rows_affected() != 1 {
             return Err(lost());
         }
+        insert_instances(&mut transaction, run, &at, &step.instances).await?;
         for change in &step.tasks {
             write_task(&mut transaction, run, &at, change).await?;
         }
@@ -176,6 +187,7 @@ impl Store {
             }
         }
         add_events(&mut transaction, run, &at, &step.events).await?;
+        add_notices(&mut transaction, run, &step.notices).await?;
         transaction.commit().await.map_err(&failed)
     }
 }
@@ -262,6 +274,7 @@ pub(super) async fn insert_run(
         .await
         .map_err(&failed)?;
     }
+    keep_instances(transaction, &id, &beginning.kept_instances).await?;
     Ok((id, true))
 }
 
@@ -329,7 +342,8 @@ async fn write_task(
     // Less than no time stands for none: sqlx tells Postgres that an absent number has four bytes, and the prepared
     // statement would keep that type for the next number, which has eight.
     sqlx::query(
-        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = NULLIF($6, -1.0) \
+        "UPDATE tasks SET outputs = $3, promotions = $4, error = $5, seconds = NULLIF($6, -1.0), \
+         cache_key = $7 \
          WHERE run_id = $1 AND position = $2",
     )
     .bind(run)
@@ -338,6 +352,7 @@ async fn write_task(
     .bind(to_json(&result.promotions)?)
     .bind(result.error.as_ref().map(to_json).transpose()?)
     .bind(result.seconds.unwrap_or(-1.0))
+    .bind(&result.cache_key)
     .execute(&mut **transaction)
     .await
     .map_err(&failed)?;

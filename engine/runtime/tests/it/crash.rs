@@ -1,11 +1,13 @@
-//! The engine process is killed again and again, at moments that nobody chose.
+//! Engines and workers are killed again and again: at moments that nobody chose, and on each side of everything that
+//! they write. Twenty runs are under way meanwhile, and each has to come to its one end.
 //!
-//! `RATCHET_CRASH_KILLS` says how often (20 without it); `RATCHET_CRASH_SEED` repeats the moments of an earlier test.
+//! `RATCHET_CRASH_KILLS` says how often (20 without it; from 200 on each point has its turn more than once);
+//! `RATCHET_CRASH_SEED` repeats the moments of an earlier test.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::path::Path;
-use std::process::Stdio;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use ratchet_artifacts::{PromotionLog, datasets, models};
@@ -15,21 +17,72 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use crate::fixture::{Fixture, worker};
 
 /// Active at once.
-const RUNS: usize = 6;
+const RUNS: usize = 20;
 
 /// Moments of a kill, in milliseconds after the engine's start.
 const EARLIEST: u64 = 40;
-const LATEST: u64 = 900;
+const LATEST: u64 = 1_400;
+
+/// An engine comes to a point, or to the end of all runs, within this time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Points that an engine passes when it starts and maybe not again.
+const AT_START: [&str; 6] = [
+    "migrate the database",
+    "create a run",
+    "ask for the end of a run",
+    "correct a task",
+    "lease a run",
+    "renew the lease of a run",
+];
+
+/// What has to be among the points: everything that the engine makes durable.
+const WRITES: [&str; 14] = [
+    "migrate the database",
+    "create a run",
+    "lease a run",
+    "renew the lease of a run",
+    "release a run",
+    "record what happened in a run",
+    "keep what tasks say",
+    "ask for the end of a run",
+    "correct a task",
+    "write a blob",
+    "register a dataset",
+    "register a model",
+    "append a promotion",
+    "write the log of an attempt",
+];
+
+/// What a person starts and cancels meanwhile.
+const MEDDLED: &str = "\
+name: meddled
+tasks:
+  wait:
+    uses: test.sleep
+    with: { seconds: 0.05 }
+  after:
+    uses: test.echo
+    needs: [wait]
+    with: { value: 1 }
+";
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// A run that makes tables, a model and a promotion of its own, with tasks that leave processes behind.
+fn kills() -> u64 {
+    number("RATCHET_CRASH_KILLS").unwrap_or(20)
+}
+
+/// A run that makes tables, a model and a promotion of its own, with tasks that leave processes behind. A worker that is
+/// killed is a failure, which a retry helps.
 fn text(number: usize) -> String {
-    let mut text = format!(
+    format!(
         "\
 name: crash-{number}
+defaults:
+  retry: {{ attempts: 9, initial: 1ms }}
 tasks:
   raw:
     uses: test.table
@@ -41,41 +94,211 @@ tasks:
     uses: test.model
     needs: [slow]
     with: {{ name: crash-{number}, content: bundle of {number}, table: \"${{{{ tasks.raw.table }}}}\" }}
+  promote:
+    uses: test.promote
+    with: {{ model: \"${{{{ tasks.train.model }}}}\" }}
+  last:
+    uses: test.echo
+    needs: [promote]
+    with: {{ value: {number} }}
 "
-    );
-    let _ = write!(
-        text,
-        "  promote:\n    uses: test.promote\n    with: {{ model: \"${{{{ tasks.train.model }}}}\" }}\n  \
-         last:\n    uses: test.echo\n    needs: [promote]\n    with: {{ value: {number} }}\n"
-    );
-    text
+    )
 }
 
-/// The next number of a simple generator: the moments can be repeated, their quality does not matter.
-fn next(state: &mut u64) -> u64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    *state >> 33
+/// The numbers of a simple generator: the moments can be repeated, their quality does not matter.
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Self {
+        let seed = number("RATCHET_CRASH_SEED").unwrap_or_else(|| jiff::Timestamp::now().as_nanosecond() as u64);
+        println!("RATCHET_CRASH_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
 }
 
-fn engine(home: &Path) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new(worker());
-    command
-        .arg("resume")
-        .arg(home)
-        .current_dir(home)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
+/// A home with runs, and engines that are started in it.
+struct World {
+    fixture: Fixture,
+    pool: SqlitePool,
+    /// Those that are meant to succeed.
+    runs: Vec<String>,
 }
 
-/// As if the time of every lease were over: the engine that held them is known to be dead.
-async fn end_leases(pool: &SqlitePool) {
-    sqlx::query("UPDATE runs SET lease_until = 1 WHERE status = 'running'")
-        .execute(pool)
-        .await
-        .unwrap();
+impl World {
+    async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let options = SqliteConnectOptions::new().filename(fixture.path("engine.sqlite"));
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        std::fs::write(fixture.path("meddled.yaml"), MEDDLED).unwrap();
+        Self {
+            fixture,
+            pool,
+            runs: Vec::new(),
+        }
+    }
+
+    /// There is always work to be killed at.
+    async fn fill(&mut self) {
+        while self.fixture.engine.store().unfinished_runs(None).await.unwrap().len() < RUNS {
+            let run = self.fixture.create(&text(self.runs.len())).await;
+            self.runs.push(run);
+        }
+        // As if the time of every lease were over: the engine that held them is known to be dead.
+        sqlx::query("UPDATE runs SET lease_until = 1 WHERE status = 'running'")
+            .execute(&self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// An engine that takes over all runs.
+    fn engine(&self, mode: &str) -> tokio::process::Command {
+        let home = self.fixture.directory.path();
+        let mut command = tokio::process::Command::new(worker());
+        command
+            .arg(mode)
+            .arg(home)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if mode == "meddle" {
+            command.arg(home.join("meddled.yaml"));
+        }
+        command
+    }
+
+    /// Kills an engine some time after its start.
+    async fn kill_after(&mut self, milliseconds: u64) {
+        self.fill().await;
+        let mut child = self.engine("resume").spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        child.start_kill().unwrap();
+        child.wait().await.unwrap();
+    }
+
+    /// An engine ends itself at the point.
+    async fn kill_at(&mut self, point: &str, milliseconds: u64) {
+        // It may pass the point for the last time before it is armed.
+        if !self.killed_at(point, milliseconds).await {
+            assert!(self.killed_at(point, 0).await, "no engine came to the point `{point}`");
+        }
+    }
+
+    async fn killed_at(&mut self, point: &str, milliseconds: u64) -> bool {
+        self.fill().await;
+        let mut child = self
+            .engine("meddle")
+            .env("TEST_POINT", point)
+            .env("TEST_POINT_AFTER", milliseconds.to_string())
+            .spawn()
+            .unwrap();
+        let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+        let status: ExitStatus = ended
+            .unwrap_or_else(|_| panic!("`{point}`: the engine neither came to it nor to an end"))
+            .unwrap();
+        assert!(status.success() || status.signal() == Some(9), "`{point}`: {status}");
+        !status.success()
+    }
+
+    /// A worker ends itself at the point, and its engine a little later.
+    async fn kill_worker_at(&mut self, point: &str, milliseconds: u64) {
+        self.fill().await;
+        let once = self
+            .fixture
+            .path(&format!("once-{}", jiff::Timestamp::now().as_nanosecond()));
+        let mut child = self
+            .engine("resume")
+            .env("TEST_WORKER_POINT", point)
+            .env("TEST_WORKER_ONCE", &once)
+            .spawn()
+            .unwrap();
+        let reached = async {
+            while !once.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        };
+        let in_time = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(in_time.is_ok(), "no worker came to the point `{point}`");
+        child.start_kill().unwrap();
+        child.wait().await.unwrap();
+    }
+
+    /// The last engine is left alone. Afterwards every run has ended, once.
+    async fn settle(&mut self) {
+        sqlx::query("UPDATE runs SET lease_until = 1 WHERE status = 'running'")
+            .execute(&self.pool)
+            .await
+            .unwrap();
+        let last = self.engine("resume").status().await.unwrap();
+        assert!(last.success(), "{last}");
+        let store = self.fixture.engine.store();
+        assert_eq!(store.unfinished_runs(None).await.unwrap(), Vec::<String>::new());
+        let (mut lost, mut crashed) = (0, 0);
+        let every = store.list_runs(None, 10_000).await.unwrap();
+        for run in &every {
+            let mut succeeded: BTreeMap<String, u32> = BTreeMap::new();
+            for attempt in store.attempts(&run.id).await.unwrap() {
+                match attempt.outcome {
+                    Some(AttemptOutcome::Succeeded) => *succeeded.entry(attempt.task).or_default() += 1,
+                    Some(AttemptOutcome::Lost) => lost += 1,
+                    Some(AttemptOutcome::Crashed) => crashed += 1,
+                    Some(AttemptOutcome::Cancelled) if run.dag == "meddled" => {}
+                    other => panic!("attempt {} of {}: {other:?}", attempt.attempt, attempt.task),
+                }
+            }
+            assert!(
+                succeeded.values().all(|times| *times == 1),
+                "a finished task ran again in {}: {succeeded:?}",
+                run.dag
+            );
+            if run.dag != "meddled" {
+                assert_eq!(
+                    (run.status, succeeded.len()),
+                    (RunStatus::Succeeded, 5),
+                    "{}: {succeeded:?}",
+                    run.dag
+                );
+            }
+        }
+        println!("{} runs, {lost} lost and {crashed} crashed attempts", every.len());
+        assert!(lost > 0, "no kill met an attempt");
+        self.check_bucket().await;
+        let ids: Vec<String> = every.into_iter().map(|run| run.id).collect();
+        assert_eq!(left_behind(&ids), Vec::<String>::new(), "no process is left");
+        assert_eq!(std::fs::read_dir(self.fixture.path("tmp")).unwrap().count(), 0);
+    }
+
+    /// One version and one promotion for each run that succeeded.
+    async fn check_bucket(&self) {
+        let bucket = self.fixture.engine.bucket();
+        for number in 0..self.runs.len() {
+            let table = format!("crash-{number}-raw");
+            assert_eq!(datasets::versions(bucket, &table).await.unwrap(), [1], "{table}");
+            let model = format!("crash-{number}");
+            assert_eq!(models::versions(bucket, &model).await.unwrap(), [1], "{model}");
+        }
+        let entries = PromotionLog::new(bucket.clone()).entries().await.unwrap();
+        let promoted: BTreeSet<&str> = entries.iter().map(|entry| entry.model.as_str()).collect();
+        assert_eq!(
+            (entries.len(), promoted.len()),
+            (self.runs.len(), self.runs.len()),
+            "one promotion each"
+        );
+    }
 }
 
 /// Processes whose environment names an attempt of one of these runs.
@@ -94,63 +317,74 @@ fn left_behind(runs: &[String]) -> Vec<String> {
     found
 }
 
+/// The points that an engine and its workers come to: each file has those of one of them.
+async fn points() -> (BTreeSet<String>, BTreeSet<String>) {
+    let world = World::new().await;
+    let files: [PathBuf; 2] = ["engine-points", "all-points"].map(|name| world.fixture.path(name));
+    for number in 0..3 {
+        world.fixture.create(&text(number)).await;
+    }
+    // The second time there is a run that was cancelled and can be corrected; workers tell theirs the third time.
+    for round in 0..3 {
+        let mut engine = world.engine("meddle");
+        engine.env("TEST_RECORD", &files[usize::from(round == 2)]);
+        if round < 2 {
+            engine.env("TEST_RECORD_ENGINE_ONLY", "1");
+        } else {
+            world.fixture.create(&text(3)).await;
+        }
+        assert!(engine.status().await.unwrap().success());
+    }
+    let read = |file: &PathBuf| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().map(str::to_owned).collect()
+    };
+    (read(&files[0]), read(&files[1]))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_run_ends_once_whenever_the_engine_is_killed() {
-    let kills = number("RATCHET_CRASH_KILLS").unwrap_or(20);
-    let seed = number("RATCHET_CRASH_SEED").unwrap_or_else(|| jiff::Timestamp::now().as_nanosecond() as u64);
-    println!("{kills} kills, RATCHET_CRASH_SEED={seed}");
-    let mut state = seed;
-    let fixture = Fixture::new().await;
-    let home = fixture.directory.path();
-    let options = SqliteConnectOptions::new().filename(fixture.path("engine.sqlite"));
-    let pool = SqlitePool::connect_with(options).await.unwrap();
-    let mut runs = Vec::new();
-    for _ in 0..kills {
-        // There is always work to be killed at.
-        while fixture.engine.store().unfinished_runs(None).await.unwrap().len() < RUNS {
-            runs.push(fixture.create(&text(runs.len())).await);
-        }
-        end_leases(&pool).await;
-        let mut child = engine(home).spawn().unwrap();
-        let moment = EARLIEST + next(&mut state) % (LATEST - EARLIEST);
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        child.start_kill().unwrap();
-        child.wait().await.unwrap();
+    let mut random = Random::seeded();
+    let mut world = World::new().await;
+    for _ in 0..kills() {
+        let moment = EARLIEST + random.below(LATEST - EARLIEST);
+        world.kill_after(moment).await;
     }
-    end_leases(&pool).await;
-    let last = engine(home).status().await.unwrap();
-    assert!(last.success(), "{last}");
+    world.settle().await;
+}
 
-    let mut lost = 0;
-    for (number, run) in runs.iter().enumerate() {
-        let store = fixture.engine.store();
-        let record = store.run(run).await.unwrap().unwrap();
-        assert_eq!(record.status, RunStatus::Succeeded, "run {number}");
-        let mut succeeded: BTreeMap<String, u32> = BTreeMap::new();
-        for attempt in store.attempts(run).await.unwrap() {
-            match attempt.outcome {
-                Some(AttemptOutcome::Succeeded) => *succeeded.entry(attempt.task).or_default() += 1,
-                Some(AttemptOutcome::Lost) => lost += 1,
-                other => panic!("attempt {} of {}: {other:?}", attempt.attempt, attempt.task),
+#[tokio::test(flavor = "multi_thread")]
+async fn every_run_ends_once_wherever_the_engine_or_a_worker_is_killed() {
+    let (of_engine, of_all) = points().await;
+    for write in WRITES {
+        for point in [format!("before {write}"), format!("after {write}")] {
+            assert!(of_engine.contains(&point), "`{point}` was not reached: {of_engine:?}");
+        }
+    }
+    // A blob is written by both, and what a worker alone does is killed there.
+    let of_worker = ["before write a blob", "after write a blob", "before answer as a worker"];
+    assert!(of_worker.iter().all(|point| of_all.contains(*point)), "{of_all:?}");
+    println!(
+        "{} points of engines and {} of workers",
+        of_engine.len(),
+        of_worker.len()
+    );
+
+    let mut random = Random::seeded();
+    let mut world = World::new().await;
+    for _ in 0..(kills() / 100).max(1) {
+        let mut turns: Vec<(&str, bool)> = of_engine.iter().map(|point| (point.as_str(), false)).collect();
+        turns.extend(of_worker.map(|point| (point, true)));
+        random.shuffle(&mut turns);
+        for (point, by_worker) in turns {
+            let at_start = AT_START.iter().any(|action| point.ends_with(action));
+            let delay = if at_start { 0 } else { random.below(600) };
+            if by_worker {
+                world.kill_worker_at(point, delay).await;
+            } else {
+                world.kill_at(point, delay).await;
             }
         }
-        assert_eq!(succeeded.len(), 5, "run {number}: {succeeded:?}");
-        assert!(
-            succeeded.values().all(|times| *times == 1),
-            "a finished task ran again in run {number}: {succeeded:?}"
-        );
-        let table = format!("crash-{number}-raw");
-        let versions = datasets::versions(fixture.engine.bucket(), &table).await.unwrap();
-        assert_eq!(versions, [1], "{table}");
-        let model = format!("crash-{number}");
-        let versions = models::versions(fixture.engine.bucket(), &model).await.unwrap();
-        assert_eq!(versions, [1], "{model}");
     }
-    println!("{} runs, {lost} lost attempts", runs.len());
-    assert!(lost > 0, "no kill met an attempt");
-    let bucket = fixture.engine.bucket();
-    let entries = PromotionLog::new(bucket.clone()).entries().await.unwrap();
-    assert_eq!(entries.len(), runs.len(), "one promotion each");
-    assert_eq!(left_behind(&runs), Vec::<String>::new(), "no process is left");
-    assert_eq!(std::fs::read_dir(fixture.path("tmp")).unwrap().count(), 0);
+    world.settle().await;
 }

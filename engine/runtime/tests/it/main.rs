@@ -3,15 +3,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod batches;
+mod cache;
+mod clock_changes;
 mod completion;
 mod crash;
+mod croniter;
 mod deadlines;
 mod fixture;
 mod lifecycle;
+mod lists;
 mod notifications;
 mod operations;
 mod plugins;
 mod processes;
 mod recovery;
+mod retention;
 mod secrets;
 mod triggers;

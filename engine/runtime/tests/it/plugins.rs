@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::{
-    Blob, ColumnType, Isolation, Model, Output, Outputs, Plugin, Port, PortKind, PromotionRequest, Registry, Report,
-    RowCounts, Table, TableColumn, TaskContext, TaskError,
+    Blob, ColumnType, Isolation, Model, Output, Outputs, Place, Plugin, Port, PortKind, PromotionRequest, Registry,
+    Report, RowCounts, Table, TableColumn, TaskContext, TaskError,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ pub fn registry() -> Registry {
     let mut registry = Registry::default();
     registry
         .add::<Echo>()
+        .add::<Quiet>()
         .add::<Fail>()
         .add::<Sleep>()
         .add::<Die>()
@@ -31,7 +32,8 @@ pub fn registry() -> Registry {
         .add::<Panic>()
         .add::<Hog>()
         .add::<Talk>()
-        .add::<Leak>();
+        .add::<Leak>()
+        .add::<Counted>();
     registry
 }
 
@@ -80,6 +82,26 @@ impl Plugin for Echo {
         Ok(Outputs::default()
             .with("value", Output::Value(config.value))
             .with("seed", Output::Value(json!(context.seed))))
+    }
+}
+
+/// Returns its value and says nothing.
+struct Quiet;
+
+#[async_trait]
+impl Plugin for Quiet {
+    type Config = EchoConfig;
+    const NAME: &'static str = "test.quiet";
+    const SUMMARY: &'static str = "returns its value";
+    const ISOLATION: Isolation = Isolation::Inline;
+    const PURE: bool = true;
+
+    fn outputs() -> Vec<Port> {
+        port("value", PortKind::Value)
+    }
+
+    async fn run(config: EchoConfig, _context: &TaskContext) -> Result<Outputs, TaskError> {
+        Ok(Outputs::default().with("value", Output::Value(config.value)))
     }
 }
 
@@ -155,6 +177,11 @@ impl Plugin for Sleep {
             let failed = |error: std::io::Error| TaskError::permanent(error.to_string());
             let child = Command::new("sleep").arg("1000").spawn().map_err(failed)?;
             let session = Command::new("setsid").args(["sleep", "1000"]).spawn().map_err(failed)?;
+            // One that nobody in this process knows: forked twice, its parent gone, in a session of its own.
+            let _ = Command::new("sh")
+                .args(["-c", "(setsid sleep 1000 &)"])
+                .status()
+                .map_err(failed)?;
             // `setsid` has left the group before the ids are told.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let text = format!("{}\n{}\n{}\n", std::process::id(), child.id(), session.id());
@@ -520,5 +547,51 @@ impl Plugin for Leak {
                 .with_outputs(Outputs::default().with("value", Output::Value(value))));
         }
         Ok(Outputs::default().with("value", Output::Value(value)))
+    }
+}
+
+/// Counts how often it was run, and depends on a file.
+struct Counted;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CountedConfig {
+    /// Returned.
+    value: Value,
+    /// Gets a letter each time.
+    count: PathBuf,
+    /// The file that it depends on.
+    reads: PathBuf,
+    /// Fails after it counted.
+    #[serde(default)]
+    fails: bool,
+}
+
+#[async_trait]
+impl Plugin for Counted {
+    type Config = CountedConfig;
+    const NAME: &'static str = "test.counted";
+    const SUMMARY: &'static str = "counts how often it was run";
+    const ISOLATION: Isolation = Isolation::Inline;
+    const CACHEABLE: bool = true;
+
+    fn outputs() -> Vec<Port> {
+        port("value", PortKind::Value)
+    }
+
+    async fn fingerprint(config: &CountedConfig, place: &Place) -> Result<Option<String>, TaskError> {
+        let file = place.working_directory.join(&config.reads);
+        let read = std::fs::read_to_string(&file).map_err(|error| TaskError::permanent(error.to_string()))?;
+        Ok(Some(read))
+    }
+
+    async fn run(config: CountedConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+        let count = context.working_directory.join(&config.count);
+        let counted = std::fs::read_to_string(&count).unwrap_or_default() + "I";
+        std::fs::write(&count, counted).map_err(|error| TaskError::permanent(error.to_string()))?;
+        if config.fails {
+            return Err(TaskError::permanent("it fails"));
+        }
+        Ok(Outputs::default().with("value", Output::Value(config.value)))
     }
 }

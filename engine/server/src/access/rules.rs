@@ -38,6 +38,8 @@ pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/runs/{id}/attempts", From(User)),
     ("GET", "/api/v1/runs/{id}/logs", From(User)),
     ("GET", "/api/v1/runs/{id}/logs/text", From(User)),
+    ("GET", "/api/v1/runs/{id}/artifacts", From(User)),
+    ("GET", "/api/v1/runs/{id}/artifacts/{task}/{attempt}/{name}", From(User)),
     ("GET", "/api/v1/runs/{id}/events", From(User)),
     ("POST", "/api/v1/runs/{id}/cancel", From(Operator)),
     ("POST", "/api/v1/runs/{id}/retry", From(Operator)),

@@ -1,5 +1,6 @@
 //! What is answered, a file for each resource.
 
+mod artifacts;
 mod backfills;
 mod body;
 mod dags;

@@ -35,6 +35,8 @@ use crate::access::{Access, RULES};
         super::runs::attempts,
         super::logs::lines,
         super::logs::text,
+        super::artifacts::list,
+        super::artifacts::show,
         super::events::events,
         super::operations::cancel,
         super::operations::retry,

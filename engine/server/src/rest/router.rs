@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    backfills, dags, datasets, events, hooks, logs, models, openapi, operations, page, pauses, people, promotions,
-    runs, token, trigger,
+    artifacts, backfills, dags, datasets, events, hooks, logs, models, openapi, operations, page, pauses, people,
+    promotions, runs, token, trigger,
 };
 use crate::access::guard;
 use crate::problem::Problem;
@@ -50,6 +50,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/runs/{id}/attempts", get(runs::attempts))
         .route("/api/v1/runs/{id}/logs", get(logs::lines))
         .route("/api/v1/runs/{id}/logs/text", get(logs::text))
+        .route("/api/v1/runs/{id}/artifacts", get(artifacts::list))
+        .route(
+            "/api/v1/runs/{id}/artifacts/{task}/{attempt}/{name}",
+            get(artifacts::show),
+        )
         .route("/api/v1/runs/{id}/events", get(events::events))
         .route("/api/v1/runs/{id}/cancel", post(operations::cancel))
         .route("/api/v1/runs/{id}/retry", post(operations::retry))

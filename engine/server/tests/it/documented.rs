@@ -243,6 +243,7 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
         "/api/v1/runs/{id}/attempts",
         "/api/v1/runs/{id}/logs",
         "/api/v1/runs/{id}/logs/text",
+        "/api/v1/runs/{id}/artifacts",
         "/api/v1/runs/{id}/events",
     ] {
         for (status, id) in [(200, runs[0].as_str()), (400, several), (404, "ffffffff")] {
@@ -250,6 +251,15 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
                 .await;
         }
     }
+    let document = "/api/v1/runs/{id}/artifacts/{task}/{attempt}/{name}";
+    let path = format!("/api/v1/runs/{}/artifacts/only", runs[0]);
+    for (status, name) in [(200, "1/log.ndjson"), (404, "1/none"), (400, "x/log.ndjson")] {
+        met.meet(status, "GET", document, &format!("{path}/{name}"), by(Role::User))
+            .await;
+    }
+    let known = with("If-None-Match", "*", by(Role::User));
+    met.meet(304, "GET", document, &format!("{path}/1/log.ndjson"), known)
+        .await;
     let text = "/api/v1/runs/{id}/logs/text";
     for (status, range) in [(206, "bytes=0-3"), (416, "bytes=99999999-")] {
         let sent = with("Range", range, by(Role::User));

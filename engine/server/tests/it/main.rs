@@ -6,6 +6,7 @@ mod answers;
 mod backfills;
 mod bucket;
 mod documented;
+mod lists;
 mod moves;
 mod operations;
 mod pauses;

@@ -89,6 +89,18 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
     ),
     (
         "GET",
+        "/api/v1/runs/{id}/artifacts",
+        "/api/v1/runs/ffffffff/artifacts",
+        Some(Role::User),
+    ),
+    (
+        "GET",
+        "/api/v1/runs/{id}/artifacts/{task}/{attempt}/{name}",
+        "/api/v1/runs/ffffffff/artifacts/say/1/log.ndjson",
+        Some(Role::User),
+    ),
+    (
+        "GET",
         "/api/v1/runs/{id}/events",
         "/api/v1/runs/ffffffff/events",
         Some(Role::User),

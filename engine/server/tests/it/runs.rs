@@ -274,3 +274,33 @@ async fn a_dag_shows_its_graph_its_parameters_and_its_ticks() {
     assert_eq!(next["ticks"], json!(["2024-07-02T01:00:00Z", "2024-07-03T01:00:00Z"]));
     service.stop().await;
 }
+
+#[tokio::test]
+async fn documents_of_a_run_are_listed_and_kept_by_who_read_them() {
+    let home = tempfile::tempdir().unwrap();
+    let service = started(home.path()).await;
+    let (_, run) = service.post("/api/v1/dags/talk/runs", &json!({})).await;
+    let id = run["id"].as_str().unwrap();
+    ended(&service, id).await;
+    let path = format!("/api/v1/runs/{id}/artifacts");
+    let listed = service.json(&path).await;
+    let log = json!({ "task": "say", "attempt": 1, "name": "log.ndjson" });
+    assert!(listed["items"].as_array().unwrap().contains(&log), "{listed}");
+    let document = format!("{path}/say/1/log.ndjson");
+    let answer = service.asking(Role::User, "GET", &document).await.send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+    let tag = answer.headers()["etag"].clone();
+    assert!(answer.text().await.unwrap().contains("two"));
+    let again = service.asking(Role::User, "GET", &document).await;
+    let again = again.header("If-None-Match", tag).send().await.unwrap();
+    assert_eq!(again.status(), 304);
+    for (elsewhere, status) in [
+        ("say/1/none.json", 404),
+        ("say/x/log.ndjson", 400),
+        ("say/1/..%2F..%2F..%2F..%2Fengine.sqlite", 404),
+        ("..%2F..%2Fother/1/log.ndjson", 404),
+    ] {
+        let (found, _, text) = service.get(&format!("{path}/{elsewhere}")).await;
+        assert_eq!(found, status, "{elsewhere}: {text}");
+    }
+}

@@ -31,7 +31,19 @@ struct World {
     asked: bool,
     /// Tasks whose attempt ended well on disk, with its number.
     finished: Vec<Option<u32>>,
+    /// The task whose list was taken, and how many items it had.
+    expanded: Option<(usize, usize)>,
 }
+
+/// A graph, and which of its tasks has a list.
+#[derive(Debug)]
+struct Graph {
+    plans: Vec<TaskPlan>,
+    fan: Option<usize>,
+}
+
+/// How many items a list may have in the exploration.
+const ITEMS: std::ops::RangeInclusive<usize> = 0..=2;
 
 /// The parts of a snapshot that decide what comes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,17 +56,19 @@ struct Kept {
 }
 
 /// The engine's memory of a world.
-fn run_of(plans: &[TaskPlan], world: &World) -> Run {
-    let mut run = Run::from_plans(plans.to_vec())
-        .unwrap()
-        .restore(world.tasks.iter().map(|kept| Snapshot {
-            state: kept.state,
-            skip_cause: kept.skip_cause,
-            reason: None,
-            attempts: kept.attempts,
-            failures: kept.failures,
-            losses: kept.losses,
-        }));
+fn run_of(graph: &Graph, world: &World) -> Run {
+    let mut run = Run::from_plans(graph.plans.to_vec()).unwrap();
+    if let Some((task, items)) = world.expanded {
+        run = run.with_instances(task, (0..items).map(|item| format!("[{item}]")));
+    }
+    let mut run = run.restore(world.tasks.iter().map(|kept| Snapshot {
+        state: kept.state,
+        skip_cause: kept.skip_cause,
+        reason: None,
+        attempts: kept.attempts,
+        failures: kept.failures,
+        losses: kept.losses,
+    }));
     // An engine that lives remembers a cancellation that cancelled no row because all that was open ran.
     run.cancelling = world.cancelling;
     run
@@ -72,11 +86,12 @@ fn keep(run: &Run) -> Vec<Kept> {
 }
 
 /// Applies an event that must be taken, and holds every invariant against what it changed.
-fn take(plans: &[TaskPlan], world: &World, event: Event) -> World {
-    let mut run = run_of(plans, world);
+fn take(graph: &Graph, world: &World, event: Event) -> World {
+    let mut run = run_of(graph, world);
     let before = keep(&run);
     let changes = apply(&mut run, event.clone()).unwrap_or_else(|error| panic!("{event:?} in {world:?}: {error}"));
     for (place, (old, task)) in before.iter().zip(run.tasks()).enumerate() {
+        let plan = &graph.plans[run.parent_of(place).unwrap_or(place)];
         if old.state.is_end() {
             assert_eq!(
                 task.state, old.state,
@@ -84,11 +99,11 @@ fn take(plans: &[TaskPlan], world: &World, event: Event) -> World {
             );
         }
         assert!(task.attempts >= old.attempts && task.failures <= task.attempts);
-        assert!(task.failures <= plans[place].max_attempts);
+        assert!(task.failures <= plan.max_attempts);
         if task.state == TaskState::Ready && old.state == TaskState::Pending {
-            let upstream = recount(&run, &plans[place]);
+            let upstream = recount(&run, plan);
             assert_eq!(
-                decide(plans[place].trigger, &upstream),
+                decide(plan.trigger, &upstream),
                 Decision::Start,
                 "{event:?} in {world:?}"
             );
@@ -106,15 +121,36 @@ fn take(plans: &[TaskPlan], world: &World, event: Event) -> World {
         run.status() != RunStatus::Running && before.iter().any(|task| !task.state.is_end()),
         "the end is told when it comes, and once: {event:?} in {world:?}"
     );
-    World {
+    let mut taken = World {
         tasks: keep(&run),
         cancelling: run.is_cancelling(),
         ..world.clone()
+    };
+    taken.finished.resize(taken.tasks.len(), None);
+    if let Event::Expanded { task, instances } = event
+        && !instances.is_empty()
+    {
+        taken.expanded = Some((task, instances.len()));
+        assert_eq!(taken.tasks[task].state, TaskState::Running);
     }
+    assert_node(&run, &taken);
+    taken
+}
+
+/// A task with instances is open as long as one of them is, and no longer.
+fn assert_node(run: &Run, world: &World) {
+    let Some((task, _)) = world.expanded else { return };
+    let Some(places) = run.instances_of(task) else {
+        panic!("the instances of {task} are forgotten: {world:?}")
+    };
+    let open = world.tasks[places.clone()].iter().any(|kept| !kept.state.is_end());
+    assert_eq!(world.tasks[task].state.is_end(), !open, "{world:?}");
+    let failed = world.tasks[places].iter().any(|kept| kept.state == TaskState::Failed);
+    assert!(!failed || world.tasks[task].state != TaskState::Succeeded, "{world:?}");
 }
 
 /// An answer that comes too late must leave no trace.
-fn assert_refused(plans: &[TaskPlan], world: &World, task: usize, attempt: u32) {
+fn assert_refused(graph: &Graph, world: &World, task: usize, attempt: u32) {
     let answers = [
         Event::Succeeded { task, attempt },
         Event::Failed {
@@ -126,7 +162,7 @@ fn assert_refused(plans: &[TaskPlan], world: &World, task: usize, attempt: u32) 
         Event::Lost { task, attempt },
     ];
     for event in answers {
-        let mut run = run_of(plans, world);
+        let mut run = run_of(graph, world);
         let before = run.clone();
         let refused = apply(&mut run, event.clone());
         assert!(refused.is_err(), "{event:?} is late in {world:?} and was taken");
@@ -139,7 +175,7 @@ fn without(list: &[(usize, u32)], one: (usize, u32)) -> Vec<(usize, u32)> {
 }
 
 /// Every world that can come next.
-fn next(plans: &[TaskPlan], world: &World) -> Vec<World> {
+fn next(graph: &Graph, world: &World) -> Vec<World> {
     let mut following = Vec::new();
     let ended = world.tasks.iter().all(|task| task.state.is_end());
     for place in 0..world.tasks.len() {
@@ -151,19 +187,29 @@ fn next(plans: &[TaskPlan], world: &World) -> Vec<World> {
                     "a finished task is ready again: {world:?}"
                 );
                 let reason = String::new();
-                following.push(take(plans, world, Event::ConditionFalse { task: place, reason }));
-                following.push(take(plans, world, Event::Rejected { task: place }));
+                if graph.fan == Some(place) {
+                    for items in ITEMS {
+                        let expanded = take(graph, world, expansion(place, items));
+                        // Killed before its instances were begun: they are rows, and stay.
+                        following.extend(crash(graph, &expanded));
+                        following.push(expanded);
+                    }
+                    following.push(take(graph, world, Event::Rejected { task: place }));
+                    continue;
+                }
+                following.push(take(graph, world, Event::ConditionFalse { task: place, reason }));
+                following.push(take(graph, world, Event::Rejected { task: place }));
                 if world.in_flight.len() < WORKERS {
-                    let claimed = take(plans, world, Event::Started { task: place });
+                    let claimed = take(graph, world, Event::Started { task: place });
                     // Killed after the start was written and before the worker had it.
-                    following.extend(crash(plans, &claimed));
+                    following.extend(crash(graph, &claimed));
                     let mut claimed = claimed;
                     claimed.in_flight.push((place, current + 1));
                     claimed.in_flight.sort_unstable();
                     following.push(claimed);
                 }
             }
-            TaskState::WaitingRetry => following.push(take(plans, world, Event::RetryDue { task: place })),
+            TaskState::WaitingRetry => following.push(take(graph, world, Event::RetryDue { task: place })),
             _ => {}
         }
     }
@@ -186,19 +232,19 @@ fn next(plans: &[TaskPlan], world: &World) -> Vec<World> {
             answers.push(Event::Stopped { task, attempt });
         }
         for answer in answers {
-            let mut answered = take(plans, world, answer.clone());
+            let mut answered = take(graph, world, answer.clone());
             answered.in_flight.clone_from(&in_flight);
             if matches!(answer, Event::Succeeded { .. }) {
                 assert_eq!(world.finished[task], None, "attempts ended well twice: {world:?}");
                 answered.finished[task] = Some(attempt);
             }
             // The second of two completions of one attempt, in a transaction of its own.
-            assert_refused(plans, &answered, task, attempt);
+            assert_refused(graph, &answered, task, attempt);
             following.push(answered);
         }
     }
     for &(task, attempt) in &world.late {
-        assert_refused(plans, world, task, attempt);
+        assert_refused(graph, world, task, attempt);
     }
     if !ended && !world.asked && !world.cancelling {
         let mut asked = world.clone();
@@ -206,25 +252,56 @@ fn next(plans: &[TaskPlan], world: &World) -> Vec<World> {
         following.push(asked);
     }
     if world.asked && !world.cancelling {
-        following.push(cancel(plans, world));
+        following.push(cancel(graph, world));
     }
-    following.extend(crash(plans, world));
+    following.extend(crash(graph, world));
     following
 }
 
-fn cancel(plans: &[TaskPlan], world: &World) -> World {
+fn expansion(task: usize, items: usize) -> Event {
+    let made = (0..items).map(|item| NewInstance {
+        id: format!("[{item}]"),
+        kept: false,
+    });
+    Event::Expanded {
+        task,
+        instances: made.collect(),
+    }
+}
+
+/// What was on its way when the cancellation came must leave no trace: a list that was read, a slot that was taken, the
+/// end of a pause.
+fn assert_too_late(graph: &Graph, before: &World, cancelled: &World) {
+    for (place, old) in before.tasks.iter().enumerate() {
+        let task = place;
+        let late = match old.state {
+            TaskState::Ready => vec![Event::Started { task }, expansion(task, 2)],
+            TaskState::WaitingRetry => vec![Event::RetryDue { task }],
+            _ => continue,
+        };
+        for event in late {
+            let mut run = run_of(graph, cancelled);
+            let untouched = run.clone();
+            assert!(apply(&mut run, event.clone()).is_err(), "{event:?} in {cancelled:?}");
+            assert_eq!(run, untouched, "a refused event changes nothing");
+        }
+    }
+}
+
+fn cancel(graph: &Graph, world: &World) -> World {
     let reason = String::new();
-    let cancelled = take(plans, world, Event::Cancelled { reason });
+    let cancelled = take(graph, world, Event::Cancelled { reason });
     for (place, task) in cancelled.tasks.iter().enumerate() {
         let running = world.tasks[place].state == TaskState::Running;
         assert!(task.state.is_end() || running, "{place} waits on in {cancelled:?}");
     }
+    assert_too_late(graph, world, &cancelled);
     cancelled
 }
 
 /// The engine is killed, and another one takes the run over as the dispatcher does: it looks whether the end was asked
 /// for, gives up what ran, and begins. Each of its steps is a commit, after which it may be killed, too.
-fn crash(plans: &[TaskPlan], world: &World) -> Vec<World> {
+fn crash(graph: &Graph, world: &World) -> Vec<World> {
     let ended = world.tasks.iter().all(|task| task.state.is_end());
     if world.crashes == CRASHES || ended {
         return Vec::new();
@@ -238,24 +315,25 @@ fn crash(plans: &[TaskPlan], world: &World) -> Vec<World> {
     left.cancelling = left.tasks.iter().any(|task| task.state == TaskState::Cancelled);
     let mut worlds = Vec::new();
     if left.asked && !left.cancelling {
-        left = cancel(plans, &left);
-        worlds.extend(crash(plans, &left));
+        left = cancel(graph, &left);
+        worlds.extend(crash(graph, &left));
     }
     for place in 0..left.tasks.len() {
-        if left.tasks[place].state == TaskState::Running {
+        let runs_as_instances = left.expanded.is_some_and(|(task, _)| task == place);
+        if left.tasks[place].state == TaskState::Running && !runs_as_instances {
             let attempt = left.tasks[place].attempts;
-            left = take(plans, &left, Event::Lost { task: place, attempt });
-            assert_refused(plans, &left, place, attempt);
-            worlds.extend(crash(plans, &left));
+            left = take(graph, &left, Event::Lost { task: place, attempt });
+            assert_refused(graph, &left, place, attempt);
+            worlds.extend(crash(graph, &left));
         }
     }
-    worlds.push(take(plans, &left, Event::Begin));
+    worlds.push(take(graph, &left, Event::Begin));
     worlds
 }
 
 /// All ways of one run; how many states there are.
-fn explore(plans: &[TaskPlan]) -> usize {
-    let new = Run::from_plans(plans.to_vec()).unwrap();
+fn explore(graph: &Graph) -> usize {
+    let new = Run::from_plans(graph.plans.to_vec()).unwrap();
     let recorded = World {
         tasks: keep(&new),
         cancelling: false,
@@ -263,10 +341,11 @@ fn explore(plans: &[TaskPlan]) -> usize {
         late: Vec::new(),
         crashes: 0,
         asked: false,
-        finished: vec![None; plans.len()],
+        finished: vec![None; graph.plans.len()],
+        expanded: None,
     };
-    let mut first = crash(plans, &recorded);
-    first.push(take(plans, &recorded, Event::Begin));
+    let mut first = crash(graph, &recorded);
+    first.push(take(graph, &recorded, Event::Begin));
     let mut numbers: HashMap<World, usize> = HashMap::new();
     let mut before: Vec<Vec<usize>> = Vec::new();
     let mut ends = Vec::new();
@@ -285,7 +364,7 @@ fn explore(plans: &[TaskPlan]) -> usize {
             );
             ends.push(number);
         }
-        open.extend(next(plans, &world).into_iter().map(|world| (Some(number), world)));
+        open.extend(next(graph, &world).into_iter().map(|world| (Some(number), world)));
         numbers.insert(world, number);
     }
     // Backwards from the ends: whatever happened so far, the run can still come to one.
@@ -298,7 +377,7 @@ fn explore(plans: &[TaskPlan]) -> usize {
         }
     }
     let stuck = numbers.iter().find(|(_, number)| !reaching.contains(number));
-    assert_eq!(stuck, None, "no way leads from here to an end, {plans:?}");
+    assert_eq!(stuck, None, "no way leads from here to an end, {graph:?}");
     numbers.len()
 }
 
@@ -321,17 +400,48 @@ fn every_way_of_three_tasks_and_two_workers_with_a_kill_at_each_step() {
                     if (second.is_empty() && number > 0) || (third.is_empty() && other > 0) {
                         continue;
                     }
-                    let plans = [
+                    let plans = vec![
                         plan("a", &[], TriggerRule::AllSuccess, 2),
                         plan("b", second, rule, 1),
                         plan("c", third, last, 1),
                     ];
                     graphs += 1;
-                    states += explore(&plans);
+                    states += explore(&Graph { plans, fan: None });
                 }
             }
         }
     }
     println!("{graphs} runs of three tasks, {states} states");
     assert!(states > 100_000, "only {states} states: the exploration lost its way");
+}
+
+/// A task with a list before, behind or beside others: every list of up to two items, with a kill and a cancellation at
+/// each step.
+#[test]
+fn every_way_of_a_task_with_a_list_and_two_workers_with_a_kill_at_each_step() {
+    let rules = [
+        TriggerRule::AllSuccess,
+        TriggerRule::AllDone,
+        TriggerRule::NoneFailedMinOneSuccess,
+    ];
+    let (mut graphs, mut states) = (0, 0);
+    for rule in rules {
+        for fan in [0, 1] {
+            let plans = vec![
+                plan("a", &[], TriggerRule::AllSuccess, 1 + u32::from(fan == 0)),
+                plan("b", &["a"], rule, 1 + u32::from(fan == 1)),
+            ];
+            graphs += 1;
+            states += explore(&Graph { plans, fan: Some(fan) });
+        }
+        let plans = vec![
+            plan("a", &[], TriggerRule::AllSuccess, 1),
+            plan("b", &["a"], TriggerRule::AllSuccess, 1),
+            plan("c", &["b"], rule, 1),
+        ];
+        graphs += 1;
+        states += explore(&Graph { plans, fan: Some(1) });
+    }
+    println!("{graphs} runs with a list, {states} states");
+    assert!(states > 10_000, "only {states} states: the exploration lost its way");
 }
