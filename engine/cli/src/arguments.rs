@@ -2,6 +2,7 @@
 
 mod access;
 mod gc;
+mod scheduling;
 mod test;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
 pub use gc::{Gc, age};
+pub use scheduling::{Backfill, PauseOf};
 pub use test::Test;
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
@@ -65,6 +67,8 @@ pub enum Command {
     /// DAG files
     #[command(subcommand)]
     Dags(Dags),
+    /// Run a DAG for ticks of the past
+    Backfill(Backfill),
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),
@@ -239,6 +243,10 @@ pub enum Dags {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Let a DAG start nothing by itself: no tick, no trigger. Runs by hand go on
+    Pause(PauseOf),
+    /// End the pause; missed ticks go by the schedule's `catchup`
+    Unpause(PauseOf),
     /// What depends on what
     Graph {
         /// The DAG file

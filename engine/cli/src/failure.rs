@@ -104,6 +104,7 @@ impl From<EngineError> for Failure {
             | EngineError::NothingToDo { .. }
             | EngineError::Needed { .. }
             | EngineError::Params { .. }
+            | EngineError::Backfill { .. }
             | EngineError::Dag { .. } => Self::input(error.to_string()),
             other => Self::service(other.to_string()),
         }

@@ -159,6 +159,14 @@ pub enum EngineError {
         /// The first diagnostics.
         message: String,
     },
+    /// A backfill that cannot be made or go on.
+    #[error("no backfill of `{dag}`: {message}")]
+    Backfill {
+        /// The DAG.
+        dag: String,
+        /// Why, and what to do.
+        message: String,
+    },
     /// The state machine refused an event: a fault of this program.
     #[error("run {run}: {source}")]
     Illegal {

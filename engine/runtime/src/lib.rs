@@ -23,7 +23,7 @@
 //!
 //! What an attempt says goes to the database as it comes and to the bucket when the attempt ends. A wish to cancel is
 //! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
-//! finished ([`Engine::retry`]).
+//! finished ([`Engine::retry`]). A backfill makes runs for ticks of the past ([`Engine::create_backfill`]).
 //!
 //! # Secrets
 //!
@@ -41,6 +41,7 @@
 //! first argument is [`WORKER_SUBCOMMAND`].
 
 mod attempt;
+mod backfill;
 mod beginning;
 mod cache;
 mod complete;
@@ -64,6 +65,7 @@ mod seed;
 mod store;
 mod worker;
 
+pub use backfill::{Advanced, BackfillDate, BackfillRecord, DatePlan, NewBackfill, RequestKey};
 pub use beginning::{Beginning, KeptInstance, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
@@ -75,7 +77,7 @@ pub use record::{
 };
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
-pub use store::{RunFilter, Store, TaskProgress};
+pub use store::{Pause, RunFilter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

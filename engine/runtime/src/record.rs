@@ -19,6 +19,9 @@ pub enum RunTrigger {
     Manual,
     /// A tick of the schedule. Unique on DAG and logical date.
     Schedule,
+    /// A tick of the past that somebody wanted a run for. Unique together with those of the schedule, unless it repeats
+    /// a run.
+    Backfill,
 }
 
 impl RunTrigger {
@@ -27,12 +30,13 @@ impl RunTrigger {
         match self {
             Self::Manual => "manual",
             Self::Schedule => "schedule",
+            Self::Backfill => "backfill",
         }
     }
 
     /// The trigger of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Manual, Self::Schedule]
+        [Self::Manual, Self::Schedule, Self::Backfill]
             .into_iter()
             .find(|trigger| trigger.name() == name)
     }

@@ -1,6 +1,7 @@
 //! What crosses crates, from outside. Every number that is promised is printed.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod backfill;
 mod bad_input;
 mod demo;
 mod determinism;

@@ -5,6 +5,7 @@
 mod collect;
 mod content;
 mod faults;
+mod monitoring;
 mod promotions;
 mod races;
 mod s3;

@@ -1,27 +1,34 @@
-//! `ratchet dags list | trigger | graph | next`.
+//! `ratchet dags list | trigger | graph | next`; `pause` and `unpause` stand in `pauses`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ratchet_core::plugin::Registry;
 use ratchet_core::spec::{Dag, Schedule};
+use ratchet_runtime::Pause;
 use ratchet_runtime::cron::Timetable;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{files, runs};
+use super::{files, pauses, runs};
 use crate::arguments::{Dags, Format, GraphFormat};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
 use crate::failure::{Failure, Status};
 use crate::remote::Client;
+use crate::settings::Settings;
 
 /// Lists DAG files, starts a run of one on a service, draws one, or shows its next ticks.
-pub async fn dags(command: Dags, registry: &Registry) -> Result<(), Failure> {
+pub async fn dags(command: Dags, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
     match command {
         Dags::List { dags, remote, listing } => match remote.server {
             Some(server) => list_there(&Client::open(&server)?, listing.format).await,
-            None => list(&dags, listing.format, registry),
+            None => {
+                let pauses = pauses::here(settings, registry.clone()).await?;
+                list(&dags, &pauses, listing.format, &registry)
+            }
         },
         Dags::Trigger {
             name,
@@ -41,17 +48,24 @@ pub async fn dags(command: Dags, registry: &Registry) -> Result<(), Failure> {
             )
             .await
         }
-        Dags::Graph { file, format } => graph(&file, format, registry),
+        Dags::Pause(arguments) => pauses::pause(arguments, settings, registry).await,
+        Dags::Unpause(arguments) => pauses::unpause(arguments, settings, registry).await,
+        Dags::Graph { file, format } => graph(&file, format, &registry),
         Dags::Next {
             file,
             count,
             after,
             listing,
-        } => next(&file, count, after, listing.format, registry),
+        } => next(&file, count, after, listing.format, &registry),
     }
 }
 
-fn list(directory: &Path, format: Format, registry: &Registry) -> Result<(), Failure> {
+fn list(
+    directory: &Path,
+    pauses: &BTreeMap<String, Pause>,
+    format: Format,
+    registry: &Registry,
+) -> Result<(), Failure> {
     if !directory.is_dir() {
         return Err(Failure::input(format!("{} is not a directory", directory.display()))
             .help("name the directory of the DAG files with --dags or RATCHET_DAGS"));
@@ -64,16 +78,18 @@ fn list(directory: &Path, format: Format, registry: &Registry) -> Result<(), Fai
         match ratchet_core::load(&name, &files::read(&file)?, registry) {
             Ok(dag) => {
                 let next = next_tick(&dag);
+                let paused = pauses.get(&dag.name);
                 listing.row([
                     dag.name.clone(),
                     dag.tasks.len().to_string(),
                     dag.schedule.as_ref().map(schedule_text).unwrap_or_default(),
-                    next.map(describe::instant).unwrap_or_default(),
+                    next_text(next, paused),
                     name.clone(),
                 ]);
                 documents.push(json!({
                     "name": dag.name, "description": dag.description, "file": name, "tasks": dag.tasks.len(),
-                    "schedule": dag.schedule.as_ref().map(|schedule| &schedule.cron), "next": next, "problems": [],
+                    "schedule": dag.schedule.as_ref().map(|schedule| &schedule.cron), "next": next, "paused": paused,
+                    "problems": [],
                 }));
             }
             Err(problems) => {
@@ -108,6 +124,7 @@ struct FileThere {
     cron: Option<String>,
     timezone: Option<String>,
     next: Option<Timestamp>,
+    paused: Option<Pause>,
     tasks: Option<Vec<String>>,
 }
 
@@ -145,12 +162,12 @@ async fn list_there(client: &Client, format: Format) -> Result<(), Failure> {
             schedule
                 .map(|(cron, timezone)| format!("{cron} {timezone}"))
                 .unwrap_or_default(),
-            file.next.map(describe::instant).unwrap_or_default(),
+            next_text(file.next, file.paused.as_ref()),
             file.file.clone(),
         ]);
         documents.push(json!({
             "name": file.name, "description": file.description, "file": file.file, "tasks": tasks,
-            "schedule": file.cron, "next": file.next, "problems": [],
+            "schedule": file.cron, "next": file.next, "paused": file.paused, "problems": [],
         }));
     }
     match format {
@@ -203,6 +220,14 @@ async fn trigger(
 
 fn schedule_text(schedule: &Schedule) -> String {
     format!("{} {}", schedule.cron, schedule.timezone)
+}
+
+/// A paused schedule has no next tick.
+fn next_text(next: Option<Timestamp>, paused: Option<&Pause>) -> String {
+    match paused {
+        Some(_) => "paused".to_owned(),
+        None => next.map(describe::instant).unwrap_or_default(),
+    }
 }
 
 fn next_tick(dag: &Dag) -> Option<Timestamp> {

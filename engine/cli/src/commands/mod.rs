@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod audit;
+mod backfill;
 mod case_run;
 mod completions;
 mod dags;
@@ -15,6 +16,7 @@ mod login;
 mod models;
 mod operate;
 mod operate_there;
+mod pauses;
 mod plan;
 mod run;
 mod runs;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ratchet_core::plugin::{LogLevel, Registry};
-use ratchet_runtime::{Engine, LogLine, RunRecord, RunStatus, RunTrigger, TaskRecord};
+use ratchet_runtime::{Engine, LogLine, RunRecord, RunStatus, TaskRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -254,7 +254,7 @@ fn list(runs: &[RunRecord], format: Format) -> Result<(), Failure> {
             run.id.clone(),
             run.dag.clone(),
             run.status.to_string(),
-            trigger(run.trigger).to_owned(),
+            run.trigger.name().to_owned(),
             describe::instant(run.logical_date),
             describe::instant(run.created_at),
             describe::duration(describe::seconds_between(run.created_at, run.finished_at)),
@@ -272,20 +272,13 @@ async fn find(engine: &Engine, id: &str) -> Result<RunRecord, Failure> {
         .ok_or_else(|| Failure::input(format!("there is no run `{id}`")).help("`ratchet runs list` shows them"))
 }
 
-fn trigger(trigger: RunTrigger) -> &'static str {
-    match trigger {
-        RunTrigger::Manual => "manual",
-        RunTrigger::Schedule => "schedule",
-    }
-}
-
 fn header(run: &RunRecord) -> String {
     let mut facts = vec![
         ("run", run.id.clone()),
         ("dag", run.dag.clone()),
         ("file", run.file_name.clone()),
         ("status", run.status.to_string()),
-        ("trigger", format!("{} by {}", trigger(run.trigger), run.actor)),
+        ("trigger", format!("{} by {}", run.trigger.name(), run.actor)),
         ("logical date", describe::instant(run.logical_date)),
         (
             "interval",

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod backfill;
 mod cases;
 mod gc;
 mod listings;
 mod lists;
 mod operations;
+mod pauses;
 mod program;
 mod remote;
 mod run;

@@ -17,9 +17,11 @@ use crate::error::StoreError;
 use crate::event::RunEvent;
 use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 
+mod backfills;
 mod driven;
 mod recorded;
 mod removed;
+mod waits;
 
 #[path = "../../tests/it/plugins.rs"]
 mod plugins;
@@ -52,6 +54,11 @@ cases![
     driven::what_attempts_say_is_kept_and_moved,
     driven::two_engines_drive_a_run_once,
     removed::a_run_that_ended_is_removed_with_all_its_rows,
+    waits::a_pause_is_kept_and_its_first_author_with_it,
+    backfills::a_backfill_keeps_its_limit_whoever_looks_after_it,
+    backfills::a_tick_of_a_backfill_has_one_run_together_with_the_schedule,
+    backfills::a_run_is_repeated_by_one_run_of_a_backfill,
+    backfills::a_stopped_backfill_starts_nothing_and_a_request_is_one_backfill,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
 mod address;
+mod backfills;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
@@ -10,6 +11,7 @@ mod notices;
 mod open;
 mod operate;
 mod page;
+mod pauses;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod postgres_server;
@@ -24,6 +26,7 @@ pub(crate) use instances::InstanceRow;
 pub(crate) use notices::Notice;
 pub use open::Store;
 pub use page::RunFilter;
+pub use pauses::Pause;
 pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};

@@ -63,6 +63,17 @@ impl Store {
             .map_err(query("find runs that have not ended"))
     }
 
+    /// The same without those of backfills, which have a limit of their own.
+    pub async fn active_runs(&self, dag: &str) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT id FROM runs WHERE dag = $1 AND status = 'running' AND started_by <> 'backfill' ORDER BY id",
+        )
+        .bind(dag)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(query("count the active runs of a DAG"))
+    }
+
     /// The newest task that succeeded under a key of the cache, with the id of its run.
     pub(crate) async fn newest_under_key(&self, key: &str) -> Result<Option<(String, TaskRecord)>, StoreError> {
         let found = sqlx::query(

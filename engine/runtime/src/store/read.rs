@@ -103,7 +103,7 @@ impl Store {
     }
 }
 
-fn damaged(what: &str, column: &str, error: impl std::fmt::Display) -> StoreError {
+pub(super) fn damaged(what: &str, column: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged {
         what: format!("a column `{column}` of a {what}"),
         message: error.to_string(),
@@ -114,7 +114,7 @@ pub(super) fn text(row: &AnyRow, what: &str, column: &str) -> Result<String, Sto
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
-fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
@@ -141,7 +141,7 @@ pub(super) fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestam
     Timestamp::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| Timestamp::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()

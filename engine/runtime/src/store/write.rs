@@ -73,66 +73,9 @@ pub(crate) struct AttemptEnd {
 impl Store {
     /// Records a run and its tasks. For a tick that has its run already, returns that run's id and changes nothing.
     pub(crate) async fn create_run(&self, new: &NewRun, beginning: &Beginning) -> Result<String, StoreError> {
-        let failed = query("create a run");
-        let id = Uuid::now_v7().to_string();
         let mut transaction = self.begin("create a run").await?;
-        let created: Option<String> = sqlx::query_scalar(
-            "INSERT INTO runs (id, dag, status, started_by, actor, params, logical_date, interval_start, created_at, \
-             dag_text, file_name, retry_of, version, lease_until) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13) \
-             ON CONFLICT (dag, logical_date) WHERE started_by = 'schedule' DO NOTHING RETURNING id",
-        )
-        .bind(&id)
-        .bind(&new.dag.name)
-        .bind(RunStatus::Running.name())
-        .bind(new.trigger.name())
-        .bind(&new.actor)
-        .bind(to_json(&new.params)?)
-        .bind(new.logical_date.to_string())
-        .bind(new.interval_start.to_string())
-        .bind(Timestamp::now().to_string())
-        .bind(&new.dag.text)
-        .bind(&new.dag.file_name)
-        .bind(&beginning.retry_of)
-        .bind(if beginning.reserved {
-            (Timestamp::now() + RESERVED).as_millisecond()
-        } else {
-            0
-        })
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(&failed)?;
-        if created.is_none() {
-            return sqlx::query_scalar(
-                "SELECT id FROM runs WHERE dag = $1 AND logical_date = $2 AND started_by = 'schedule'",
-            )
-            .bind(&new.dag.name)
-            .bind(new.logical_date.to_string())
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(&failed);
-        }
-        for (position, task) in (0_i64..).zip(&new.dag.tasks) {
-            let kept = beginning.kept.get(&task.id);
-            sqlx::query(
-                "INSERT INTO tasks (run_id, position, id, uses, state, skip_cause, reason, attempts, failures, \
-                 finished_at, outputs, promotions) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, '[]')",
-            )
-            .bind(&id)
-            .bind(position)
-            .bind(&task.id)
-            .bind(&task.uses)
-            .bind(kept.map_or(TaskState::Pending, |kept| kept.state).name())
-            .bind(kept.and_then(KeptTask::skip_cause).map(|cause| cause.name()))
-            .bind(kept.map(|kept| &kept.reason))
-            .bind(kept.map(|_| Timestamp::now().to_string()))
-            .bind(to_json(&kept.map(|kept| &kept.outputs).unwrap_or(&BTreeMap::new()))?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        }
-        keep_instances(&mut transaction, &id, &beginning.kept_instances).await?;
-        transaction.commit().await.map_err(&failed)?;
+        let (id, _) = insert_run(&mut transaction, new, beginning).await?;
+        transaction.commit().await.map_err(query("create a run"))?;
         Ok(id)
     }
 
@@ -247,6 +190,85 @@ impl Store {
         add_notices(&mut transaction, run, &step.notices).await?;
         transaction.commit().await.map_err(&failed)
     }
+}
+
+/// Records a run and its tasks: its id and true; or the id of the run that the tick has already (or that repeats the
+/// same run for a backfill), and false.
+pub(super) async fn insert_run(
+    transaction: &mut Sql<'_, Any>,
+    new: &NewRun,
+    beginning: &Beginning,
+) -> Result<(String, bool), StoreError> {
+    let failed = query("create a run");
+    let id = Uuid::now_v7().to_string();
+    let created: Option<String> = sqlx::query_scalar(
+        "INSERT INTO runs (id, dag, status, started_by, actor, params, logical_date, interval_start, created_at, \
+         dag_text, file_name, retry_of, version, lease_until) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13) ON CONFLICT DO NOTHING RETURNING id",
+    )
+    .bind(&id)
+    .bind(&new.dag.name)
+    .bind(RunStatus::Running.name())
+    .bind(new.trigger.name())
+    .bind(&new.actor)
+    .bind(to_json(&new.params)?)
+    .bind(new.logical_date.to_string())
+    .bind(new.interval_start.to_string())
+    .bind(Timestamp::now().to_string())
+    .bind(&new.dag.text)
+    .bind(&new.dag.file_name)
+    .bind(&beginning.retry_of)
+    .bind(if beginning.reserved {
+        (Timestamp::now() + RESERVED).as_millisecond()
+    } else {
+        0
+    })
+    .fetch_optional(&mut **transaction)
+    .await
+    .map_err(&failed)?;
+    if created.is_none() {
+        let there: String = match &beginning.retry_of {
+            Some(repeated) => {
+                sqlx::query_scalar("SELECT id FROM runs WHERE retry_of = $1 AND started_by = 'backfill'")
+                    .bind(repeated)
+                    .fetch_one(&mut **transaction)
+                    .await
+            }
+            None => {
+                sqlx::query_scalar(
+                    "SELECT id FROM runs WHERE dag = $1 AND logical_date = $2 \
+                     AND started_by IN ('schedule', 'backfill') AND retry_of IS NULL",
+                )
+                .bind(&new.dag.name)
+                .bind(new.logical_date.to_string())
+                .fetch_one(&mut **transaction)
+                .await
+            }
+        }
+        .map_err(&failed)?;
+        return Ok((there, false));
+    }
+    for (position, task) in (0_i64..).zip(&new.dag.tasks) {
+        let kept = beginning.kept.get(&task.id);
+        sqlx::query(
+            "INSERT INTO tasks (run_id, position, id, uses, state, skip_cause, reason, attempts, failures, \
+             finished_at, outputs, promotions) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, $8, $9, '[]')",
+        )
+        .bind(&id)
+        .bind(position)
+        .bind(&task.id)
+        .bind(&task.uses)
+        .bind(kept.map_or(TaskState::Pending, |kept| kept.state).name())
+        .bind(kept.and_then(KeptTask::skip_cause).map(|cause| cause.name()))
+        .bind(kept.map(|kept| &kept.reason))
+        .bind(kept.map(|_| Timestamp::now().to_string()))
+        .bind(to_json(&kept.map(|kept| &kept.outputs).unwrap_or(&BTreeMap::new()))?)
+        .execute(&mut **transaction)
+        .await
+        .map_err(&failed)?;
+    }
+    keep_instances(transaction, &id, &beginning.kept_instances).await?;
+    Ok((id, true))
 }
 
 /// Appends events to those of the run, whose row the transaction holds.

@@ -15,7 +15,7 @@ use Access::{From, Public};
 use Role::{Admin, Operator, User};
 
 /// Method, path, who may. Reading is for every user, moving runs and models is for operators, people are for administrators.
-pub(crate) const RULES: [(&str, &str, Access); 39] = [
+pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("POST", "/api/v1/token", Public),
@@ -24,6 +24,12 @@ pub(crate) const RULES: [(&str, &str, Access); 39] = [
     ("GET", "/api/v1/dags/{name}", From(User)),
     ("GET", "/api/v1/dags/{name}/next", From(User)),
     ("POST", "/api/v1/dags/{name}/runs", From(Operator)),
+    ("POST", "/api/v1/dags/{name}/pause", From(Operator)),
+    ("POST", "/api/v1/dags/{name}/unpause", From(Operator)),
+    ("POST", "/api/v1/dags/{name}/backfills", From(Operator)),
+    ("GET", "/api/v1/backfills", From(User)),
+    ("GET", "/api/v1/backfills/{id}", From(User)),
+    ("POST", "/api/v1/backfills/{id}/stop", From(Operator)),
     ("GET", "/api/v1/runs", From(User)),
     ("GET", "/api/v1/runs/{id}", From(User)),
     ("GET", "/api/v1/runs/{id}/tasks", From(User)),

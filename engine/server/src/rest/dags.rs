@@ -1,11 +1,13 @@
 //! `GET /api/v1/dags`, one DAG, its next ticks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query};
 use jiff::Timestamp;
 use ratchet_core::spec::Dag;
+use ratchet_runtime::Pause;
 use ratchet_runtime::cron::Timetable;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,11 +32,13 @@ pub(super) fn next_tick(dag: &Dag) -> Option<Timestamp> {
 /// All DAG files. `valid` is false where the newest text has problems; then the last good version stays scheduled.
 #[utoipa::path(
     get, path = "/api/v1/dags", tag = "dags",
-    responses((status = 200, description = "`dags`: file, validity, problems, name, schedule, next tick and tasks of each", body = Object))
+    responses((status = 200, description = "`dags`: file, validity, problems, name, schedule, next tick, pause and tasks of each", body = Object))
 )]
-pub(super) async fn list(extract::State(state): extract::State<Arc<State>>) -> Json<Value> {
-    let dags: Vec<Value> = state.directory.files().iter().map(summary).collect();
-    Json(json!({ "dags": dags }))
+pub(super) async fn list(extract::State(state): extract::State<Arc<State>>) -> Result<Json<Value>, Problem> {
+    let pauses = state.engine.store().pauses().await?;
+    let files = state.directory.files();
+    let dags: Vec<Value> = files.iter().map(|file| summary(file, &pauses)).collect();
+    Ok(Json(json!({ "dags": dags })))
 }
 
 /// One DAG with its parameters, its graph and its text.
@@ -55,7 +59,8 @@ pub(super) async fn show(
     let file = files
         .iter()
         .find(|file| file.dag.as_ref().is_some_and(|known| Arc::ptr_eq(known, &dag)));
-    let mut document = file.map(summary).unwrap_or_default();
+    let pauses = state.engine.store().pauses().await?;
+    let mut document = file.map(|file| summary(file, &pauses)).unwrap_or_default();
     let params: serde_json::Map<String, Value> = dag
         .params
         .iter()
@@ -131,7 +136,7 @@ pub(super) fn find(state: &State, name: &str) -> Result<Arc<Dag>, Problem> {
     })
 }
 
-fn summary(file: &DagFile) -> Value {
+fn summary(file: &DagFile, pauses: &BTreeMap<String, Pause>) -> Value {
     let dag = file.dag.as_deref();
     json!({
         "file": file.path,
@@ -142,6 +147,7 @@ fn summary(file: &DagFile) -> Value {
         "cron": dag.and_then(|dag| dag.schedule.as_ref()).map(|schedule| &schedule.cron),
         "timezone": dag.and_then(|dag| dag.schedule.as_ref()).map(|schedule| &schedule.timezone),
         "next": dag.and_then(next_tick),
+        "paused": dag.and_then(|dag| pauses.get(&dag.name)),
         "tasks": dag.map(|dag| dag.tasks.iter().map(|task| &task.id).collect::<Vec<_>>()),
     })
 }

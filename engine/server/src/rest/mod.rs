@@ -1,6 +1,7 @@
 //! What is answered, a file for each resource.
 
 mod artifacts;
+mod backfills;
 mod body;
 mod dags;
 mod datasets;
@@ -11,6 +12,7 @@ mod once;
 mod openapi;
 mod operations;
 mod page;
+mod pauses;
 mod people;
 mod promotions;
 mod query;

@@ -22,6 +22,12 @@ use crate::access::{Access, RULES};
         super::dags::show,
         super::dags::next,
         super::trigger::trigger,
+        super::pauses::pause,
+        super::pauses::unpause,
+        super::backfills::start,
+        super::backfills::list,
+        super::backfills::show,
+        super::backfills::stop,
         super::runs::list,
         super::runs::show,
         super::runs::tasks,
@@ -76,7 +82,7 @@ fn document() -> Value {
     document["components"]["securitySchemes"] = json!({
         "bearer": { "type": "http", "scheme": "bearer", "description": "A token of POST /api/v1/token, or an API key" },
     });
-    for (method, path, access) in RULES {
+    for &(method, path, access) in RULES {
         let operation = &mut document["paths"][path][method.to_ascii_lowercase()];
         if !operation.is_object() {
             continue;

@@ -5,6 +5,7 @@
 //! (a page of somebody else's that has its name point to 127.0.0.1 sends its own), and no proxy says that it asks for
 //! somebody else. Everybody else sees that the service runs, and no name of anything.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::Html;
 use jiff::Timestamp;
 use ratchet_artifacts::{PromotionEntry, PromotionLog, models};
-use ratchet_runtime::RunRecord;
+use ratchet_runtime::{Pause, RunRecord};
 
 use super::dags::next_tick;
 use crate::directory::DagFile;
@@ -74,7 +75,8 @@ pub(super) async fn page(
             }
         }
     }
-    Ok(Html(render(&state.directory.files(), &runs, &production)))
+    let pauses = state.engine.store().pauses().await?;
+    Ok(Html(render(&state.directory.files(), &pauses, &runs, &production)))
 }
 
 /// Whether the request names this machine and nobody says that it was passed on.
@@ -129,7 +131,7 @@ fn since<'a>(entries: &'a [PromotionEntry], model: &str, alias: &str) -> Option<
         .find(|entry| entry.model == model && entry.alias == alias)
 }
 
-fn metrics_text(metrics: &std::collections::BTreeMap<String, f64>) -> String {
+fn metrics_text(metrics: &BTreeMap<String, f64>) -> String {
     metrics
         .iter()
         .map(|(name, value)| format!("{name} {value:.3}"))
@@ -172,12 +174,17 @@ fn table(html: &mut String, title: &str, header: &[&str], rows: &[Vec<String>], 
     html.push_str("</tbody></table>");
 }
 
-fn render(files: &[DagFile], runs: &[RunRecord], production: &[InProduction]) -> String {
+fn render(
+    files: &[DagFile],
+    pauses: &BTreeMap<String, Pause>,
+    runs: &[RunRecord],
+    production: &[InProduction],
+) -> String {
     let mut html = beginning();
     let rows: Vec<Vec<String>> = production.iter().map(production_row).collect();
     let header = ["model", "alias", "holdout", "since", "who and why"];
     table(&mut html, "In production", &header, &rows, "Nothing was promoted yet.");
-    let rows: Vec<Vec<String>> = files.iter().map(dag_row).collect();
+    let rows: Vec<Vec<String>> = files.iter().map(|file| dag_row(file, pauses)).collect();
     table(
         &mut html,
         "DAGs",
@@ -209,7 +216,7 @@ fn production_row(model: &InProduction) -> Vec<String> {
     ]
 }
 
-fn dag_row(file: &DagFile) -> Vec<String> {
+fn dag_row(file: &DagFile, pauses: &BTreeMap<String, Pause>) -> Vec<String> {
     let dag = file.dag.as_deref();
     let name = dag.map(|dag| escaped(&dag.name)).unwrap_or_else(|| "-".to_owned());
     let broken = if file.problems.is_null() {
@@ -223,7 +230,10 @@ fn dag_row(file: &DagFile) -> Vec<String> {
         schedule
             .map(|schedule| escaped(&format!("{} {}", schedule.cron, schedule.timezone)))
             .unwrap_or_default(),
-        dag.and_then(next_tick).map(instant).unwrap_or_default(),
+        match dag.and_then(|dag| pauses.get(&dag.name)) {
+            Some(pause) => format!("paused by {} since {}", escaped(&pause.by), instant(pause.at)),
+            None => dag.and_then(next_tick).map(instant).unwrap_or_default(),
+        },
         escaped(&file.path.to_string_lossy()),
     ]
 }
@@ -277,7 +287,7 @@ mod tests {
             since: String::new(),
             why: "eve: <script>alert('1')</script> & more".to_owned(),
         };
-        let html = render(&[], &[], &[model]);
+        let html = render(&[], &BTreeMap::new(), &[], &[model]);
         assert!(!html.contains("<script"), "{html}");
         assert!(
             html.contains("eve: &lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; more"),

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    artifacts, dags, datasets, events, logs, models, openapi, operations, page, people, promotions, runs, token,
-    trigger,
+    artifacts, backfills, dags, datasets, events, logs, models, openapi, operations, page, pauses, people, promotions,
+    runs, token, trigger,
 };
 use crate::access::guard;
 use crate::problem::Problem;
@@ -37,6 +37,12 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/dags/{name}", get(dags::show))
         .route("/api/v1/dags/{name}/next", get(dags::next))
         .route("/api/v1/dags/{name}/runs", post(trigger::trigger))
+        .route("/api/v1/dags/{name}/pause", post(pauses::pause))
+        .route("/api/v1/dags/{name}/unpause", post(pauses::unpause))
+        .route("/api/v1/dags/{name}/backfills", post(backfills::start))
+        .route("/api/v1/backfills", get(backfills::list))
+        .route("/api/v1/backfills/{id}", get(backfills::show))
+        .route("/api/v1/backfills/{id}/stop", post(backfills::stop))
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/tasks", get(runs::tasks))

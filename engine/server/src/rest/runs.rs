@@ -33,7 +33,7 @@ pub(super) struct ListQuery {
     params(
         ("dag" = Option<String>, Query, description = "Only runs of this DAG"),
         ("status" = Option<String>, Query, description = "Only `running`, `succeeded`, `failed` or `cancelled` ones"),
-        ("trigger" = Option<String>, Query, description = "Only `manual` or `schedule` ones"),
+        ("trigger" = Option<String>, Query, description = "Only `manual`, `schedule` or `backfill` ones"),
         ("limit" = Option<u32>, Query, description = "How many: 1 to 1,000, 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
@@ -58,7 +58,7 @@ pub(super) async fn list(
     let status = status.transpose()?;
     let trigger = query.trigger.as_deref().map(|name| {
         RunTrigger::from_name(name)
-            .ok_or_else(|| Problem::bad_request(format!("trigger is `{name}`; write manual or schedule")))
+            .ok_or_else(|| Problem::bad_request(format!("trigger is `{name}`; write manual, schedule or backfill")))
     });
     let trigger = trigger.transpose()?;
     let is_cursor =

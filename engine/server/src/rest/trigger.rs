@@ -133,7 +133,7 @@ pub(super) fn texts(body: &mut Body) -> BTreeMap<String, String> {
 }
 
 /// An instant, or a date that is read as its midnight in UTC.
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }

@@ -1,6 +1,6 @@
 //! The loop that turns decisions into runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct Scheduler {
     followed: BTreeMap<String, Followed>,
     /// The runs that this process drives, or tries to.
     active: BTreeMap<String, JoinHandle<()>>,
+    /// Backfills of which was said that they do not go on.
+    stuck: BTreeSet<String>,
     /// Somebody made a run that nobody drives yet.
     wake: Arc<Notify>,
 }
@@ -57,6 +59,7 @@ impl Scheduler {
             progress: Progress::open(home),
             followed: BTreeMap::new(),
             active: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             wake,
         }
     }
@@ -74,16 +77,25 @@ impl Scheduler {
             self.active.retain(|_, driving| !driving.is_finished());
             if woken {
                 self.take_over().await;
+                self.fill_in().await;
                 continue;
             }
             if look.is_multiple_of(LOOKS_BETWEEN_SEARCHES) {
                 self.take_over().await;
             }
             look = look.wrapping_add(1);
+            self.fill_in().await;
             let dags = self.directory.dags();
             self.followed.retain(|name, _| dags.contains_key(name));
+            let pauses = match self.engine.store().pauses().await {
+                Ok(pauses) => pauses,
+                Err(error) => {
+                    tracing::error!(%error, "whether DAGs are paused cannot be read; no tick is decided now");
+                    continue;
+                }
+            };
             for dag in dags.values() {
-                self.follow(dag).await;
+                self.follow(dag, pauses.contains_key(&dag.name)).await;
             }
         }
     }
@@ -106,9 +118,32 @@ impl Scheduler {
         }
     }
 
-    /// How many runs of a DAG have not ended, whoever drives them: this process, another one, or nobody just now.
+    /// Starts the next runs of backfills, whoever asked for them.
+    async fn fill_in(&mut self) {
+        let backfills = match self.engine.store().unfinished_backfills().await {
+            Ok(backfills) => backfills,
+            Err(error) => {
+                tracing::error!(%error, "backfills were not looked after");
+                return;
+            }
+        };
+        for id in backfills {
+            match self.engine.advance_backfill(&id, false).await {
+                Ok(advanced) => advanced.started.into_iter().for_each(|run| self.drive(run)),
+                // Said once: it would be the same every second.
+                Err(error) => {
+                    if self.stuck.insert(id.clone()) {
+                        tracing::error!(backfill = id, %error, "the backfill does not go on");
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many runs of a DAG have not ended, whoever drives them: this process, another one, or nobody just now. A
+    /// backfill has a limit of its own, and the schedule goes on beside it.
     async fn unfinished(&self, dag: &str) -> Option<Vec<String>> {
-        match self.engine.store().unfinished_runs(Some(dag)).await {
+        match self.engine.store().active_runs(dag).await {
             Ok(runs) => Some(runs),
             Err(error) => {
                 tracing::error!(dag, %error, "active runs were not counted; no tick is decided now");
@@ -117,7 +152,8 @@ impl Scheduler {
         }
     }
 
-    async fn follow(&mut self, dag: &Arc<Dag>) {
+    /// A paused schedule stands still: what comes meanwhile was missed when it goes on.
+    async fn follow(&mut self, dag: &Arc<Dag>, paused: bool) {
         let Some(schedule) = &dag.schedule else {
             self.followed.remove(&dag.name);
             return;
@@ -144,6 +180,9 @@ impl Scheduler {
                     self.followed.remove(&dag.name);
                 }
             }
+        }
+        if paused {
+            return;
         }
         if let Some(followed) = self.followed.get_mut(&dag.name) {
             followed.agenda.advance(now);
@@ -213,12 +252,19 @@ impl Scheduler {
         // Who wants its end asks the store.
         let (_, never) = watch::channel(false);
         let engine = self.engine.clone();
+        let wake = self.wake.clone();
         let id = run.clone();
         let task = tokio::spawn(async move {
             // Nobody listens: what happens is in the store.
             let (events, _) = mpsc::unbounded_channel();
             match engine.execute(&id, events, never).await {
-                Ok(record) => tracing::info!(run = id, status = %record.status, "ended"),
+                Ok(record) => {
+                    tracing::info!(run = id, status = %record.status, "ended");
+                    // The next one need not wait for the next look.
+                    if record.trigger == RunTrigger::Backfill {
+                        wake.notify_one();
+                    }
+                }
                 // Ended meanwhile, or driven by another process.
                 Err(error @ (EngineError::Ended { .. } | EngineError::Store(_))) => {
                     tracing::debug!(run = id, %error, "not driven here");

@@ -127,6 +127,8 @@ async fn every_documented_status_can_be_provoked() {
     };
     public(&mut met).await;
     let runs = triggers(&mut met, home.path()).await;
+    pauses(&mut met).await;
+    backfills(&mut met).await;
     reading_runs(&mut met, &runs).await;
     operations(&mut met, &runs).await;
     artifacts(&mut met).await;
@@ -255,6 +257,56 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
         met.meet(status, "GET", text, &text.replace("{id}", &runs[0]), sent)
             .await;
     }
+}
+
+async fn pauses(met: &mut Met<'_>) {
+    for pattern in ["/api/v1/dags/{name}/pause", "/api/v1/dags/{name}/unpause"] {
+        for (status, name) in [(200, "timed"), (404, "none")] {
+            met.meet(
+                status,
+                "POST",
+                pattern,
+                &pattern.replace("{name}", name),
+                by(Role::Operator),
+            )
+            .await;
+        }
+    }
+}
+
+async fn backfills(met: &mut Met<'_>) {
+    let pattern = "/api/v1/dags/{name}/backfills";
+    let path = "/api/v1/dags/timed/backfills";
+    let body = |dry_run: bool| {
+        let body = json!({ "from": "2024-01-01", "to": "2024-01-02", "dry_run": dry_run });
+        json_by(Role::Operator, &body)
+    };
+    met.meet(200, "POST", pattern, path, body(true)).await;
+    met.bodies(pattern, path, Role::Operator).await;
+    let keyless = with("Idempotency-Key", "", body(false));
+    met.meet(400, "POST", pattern, path, keyless).await;
+    met.meet(404, "POST", pattern, "/api/v1/dags/none/backfills", body(true))
+        .await;
+    let started = met.meet(202, "POST", pattern, path, body(false)).await;
+    let id = started["id"].as_str().unwrap();
+    let list = "/api/v1/backfills";
+    met.meet(200, "GET", list, list, by(Role::User)).await;
+    met.meet(400, "GET", list, "/api/v1/backfills?limit=0", by(Role::User))
+        .await;
+    let one = "/api/v1/backfills/{id}";
+    met.meet(404, "GET", one, "/api/v1/backfills/none", by(Role::User))
+        .await;
+    met.meet(200, "GET", one, &one.replace("{id}", id), by(Role::User))
+        .await;
+    let stop = "/api/v1/backfills/{id}/stop";
+    met.meet(404, "POST", stop, "/api/v1/backfills/none/stop", by(Role::Operator))
+        .await;
+    // Another one that is too long to end by itself.
+    let long = json_by(Role::Operator, &json!({ "from": "2010-01-01", "to": "2024-05-02" }));
+    let long = met.meet(202, "POST", pattern, path, long).await;
+    let long = stop.replace("{id}", long["id"].as_str().unwrap());
+    met.meet(200, "POST", stop, &long, by(Role::Operator)).await;
+    met.meet(409, "POST", stop, &long, by(Role::Operator)).await;
 }
 
 async fn operations(met: &mut Met<'_>, runs: &[String]) {

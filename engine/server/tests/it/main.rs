@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod answers;
+mod backfills;
 mod bucket;
 mod documented;
 mod lists;
 mod moves;
 mod operations;
+mod pauses;
 mod people;
 mod roles;
 mod runs;

@@ -29,6 +29,37 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/dags/none/runs",
         Some(Role::Operator),
     ),
+    (
+        "POST",
+        "/api/v1/dags/{name}/pause",
+        "/api/v1/dags/none/pause",
+        Some(Role::Operator),
+    ),
+    (
+        "POST",
+        "/api/v1/dags/{name}/unpause",
+        "/api/v1/dags/none/unpause",
+        Some(Role::Operator),
+    ),
+    (
+        "POST",
+        "/api/v1/dags/{name}/backfills",
+        "/api/v1/dags/none/backfills",
+        Some(Role::Operator),
+    ),
+    ("GET", "/api/v1/backfills", "/api/v1/backfills", Some(Role::User)),
+    (
+        "GET",
+        "/api/v1/backfills/{id}",
+        "/api/v1/backfills/none",
+        Some(Role::User),
+    ),
+    (
+        "POST",
+        "/api/v1/backfills/{id}/stop",
+        "/api/v1/backfills/none/stop",
+        Some(Role::Operator),
+    ),
     ("GET", "/api/v1/runs", "/api/v1/runs", Some(Role::User)),
     ("GET", "/api/v1/runs/{id}", "/api/v1/runs/ffffffff", Some(Role::User)),
     (

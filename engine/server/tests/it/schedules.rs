@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::service::{Nothing, Service};
 
 /// An hourly DAG that was followed until `hours` hours ago.
-fn left_behind(home: &Path, catchup: &str, hours: i64) {
+pub fn left_behind(home: &Path, catchup: &str, hours: i64) {
     let dag = format!(
         "name: hourly\nschedule: {{ cron: \"0 * * * *\", timezone: UTC, catchup: {catchup} }}\n\
          tasks:\n  only: {{ uses: test.nothing }}\n"

@@ -100,6 +100,11 @@ pub struct Service {
 impl Service {
     /// Starts one over `home`, whose `dags` directory holds the DAG files.
     pub async fn start(home: &Path) -> Self {
+        Self::start_with(home, |_| async {}).await
+    }
+
+    /// The same, after something was done to the engine.
+    pub async fn start_with<Done: Future<Output = ()>>(home: &Path, before: impl FnOnce(Engine) -> Done) -> Self {
         let mut registry = Registry::default();
         registry.add::<Nothing>();
         registry.add::<Talk>();
@@ -115,6 +120,7 @@ impl Service {
             registry: registry.clone(),
         };
         let engine = Engine::open(options).await.unwrap();
+        before(engine.clone()).await;
         std::fs::create_dir_all(home.join("dags")).unwrap();
         let identity = Identity::open_with_secret(home, Some(SECRET)).await.unwrap();
         let identity = identity.for_audience(Audience::Engine);
