@@ -68,6 +68,8 @@ pub enum Command {
     /// Model versions and what is in production
     #[command(subcommand)]
     Models(Models),
+    /// What all runs share and who holds its slots
+    Pools(Pools),
     /// Kinds of tasks (`uses`)
     #[command(subcommand)]
     Tasks(Tasks),
@@ -412,6 +414,14 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Pools {
+    #[command(flatten)]
+    pub remote: Remote,
+    #[command(flatten)]
+    pub listing: Listing,
 }
 
 #[derive(Debug, Subcommand)]

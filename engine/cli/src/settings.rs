@@ -1,10 +1,12 @@
 //! Flags over `RATCHET_*` variables over `ratchet.toml` over defaults.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::Registry;
+use ratchet_core::spec::MAX_POOL_SLOTS;
 use ratchet_runtime::{Engine, EngineOptions};
 use serde::Deserialize;
 
@@ -22,6 +24,8 @@ struct File {
     database_url: Option<String>,
     jwt_secret: Option<String>,
     slots: Option<usize>,
+    #[serde(default)]
+    pools: BTreeMap<String, u32>,
 }
 
 /// What every command may need to know.
@@ -37,6 +41,8 @@ pub struct Settings {
     pub jwt_secret: Option<String>,
     /// How many task attempts may run at once.
     pub slots: usize,
+    /// What all runs of the metadata share, with its slots.
+    pub pools: BTreeMap<String, u32>,
     /// No progress, no logs.
     pub quiet: bool,
     /// Debug lines too.
@@ -61,6 +67,7 @@ impl Settings {
         if slots == 0 {
             return Err(Failure::input("slots is 0, so that no task could ever run").help("set it to 1 or more"));
         }
+        check_pools(&file.pools)?;
         let home = global
             .home
             .clone()
@@ -80,6 +87,7 @@ impl Settings {
                 .filter(|url| !url.is_empty()),
             jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
             slots,
+            pools: file.pools,
             quiet: global.quiet,
             verbose: global.verbose > 0,
         })
@@ -135,8 +143,31 @@ fn read_file(path: &Path) -> Result<File, Failure> {
             path.display(),
             error.to_string().trim_end()
         ))
-        .help("its keys are home, store, database_url, jwt_secret and slots")
+        .help(
+            "its keys are home, store, database_url, jwt_secret and slots; pools stand under [pools], such as gpu = 2",
+        )
     })
+}
+
+fn check_pools(pools: &BTreeMap<String, u32>) -> Result<(), Failure> {
+    for (name, slots) in pools {
+        let belongs =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '-' | '_');
+        if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.chars().all(belongs) || name.len() > 100
+        {
+            return Err(
+                Failure::input(format!("{FILE_NAME} declares the pool `{name}`, which is not a name"))
+                    .help("a lower-case letter, then lower-case letters, digits, `-` and `_`"),
+            );
+        }
+        if !(1..=MAX_POOL_SLOTS).contains(slots) {
+            return Err(
+                Failure::input(format!("{FILE_NAME} gives the pool `{name}` {slots} slots"))
+                    .help(format!("a pool has from 1 to {MAX_POOL_SLOTS}")),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Who acts, for logs that keep it: the system's user name.

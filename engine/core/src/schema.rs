@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::plugin::{Isolation, Registry};
-use crate::spec::{Backoff, Catchup, MAX_INSTANCES, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
+use crate::spec::{
+    Backoff, Catchup, MAX_INSTANCES, MAX_POOL_SLOTS, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule,
+};
 
 /// What a template looks like where something else than text is expected.
 const TEMPLATE_PATTERN: &str = r"^\$\{\{[\s\S]*\}\}\s*$";
@@ -162,6 +164,9 @@ fn task() -> Value {
             "trigger": of::<TriggerRule>("What the tasks before this one must have come to.", json!("all_success")),
             "when": { "type": ["string", "boolean"], "x-ratchet-format": "condition", "description": "A false value skips the task: `${{ tasks.compare.better }}`." },
             "foreach": foreach(),
+            "pool": { "type": "string", "minLength": 1, "description": "Something that all runs share and that has slots, declared in ratchet.toml; an attempt takes one while it runs." },
+            "slots": { "type": "integer", "minimum": 1, "maximum": MAX_POOL_SLOTS, "default": 1, "description": "How many slots of its pool an attempt takes." },
+            "priority": { "type": "integer", "minimum": -1000, "maximum": 1000, "default": 0, "description": "Of tasks that wait for a slot, the one with the highest comes first." },
             "retry": retry(),
             "timeout": timeout(),
             "isolation": of::<Isolation>("Where it runs.", Value::Null),

@@ -4,6 +4,7 @@
 
 mod batch;
 mod expand;
+mod pools;
 mod secrets;
 mod start;
 mod takeover;
@@ -20,13 +21,14 @@ use ratchet_core::spec::{Dag, TaskSpec};
 use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
 use ratchet_core::template::Scope;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use self::batch::Batch;
 use self::expand::Fans;
+use self::pools::Pools;
 use self::waiting::Waiting;
 use crate::attempt::{Finished, Verdict};
 use crate::engine::Inner;
@@ -35,6 +37,7 @@ use crate::event::RunEvent;
 use crate::executor::turned_on;
 use crate::prepare::Prepared;
 use crate::record::{AttemptOutcome, Failure, RunRecord};
+use crate::slots::Slot;
 use crate::store::{AttemptEnd, InstanceRow, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
@@ -71,6 +74,7 @@ pub(crate) struct Dispatcher {
     waiting: Waiting,
     /// The instances of the tasks that have a list.
     fans: Fans,
+    pools: Pools,
     /// When the pause of each waiting task is over.
     retries: BTreeMap<usize, Instant>,
     attempts: JoinSet<Finished>,
@@ -104,7 +108,7 @@ impl Dispatcher {
             run: run.id.clone(),
             message,
         };
-        let dag = ratchet_core::load(&run.file_name, &run.dag_text, &engine.options.registry)
+        let dag = ratchet_core::load_again(&run.file_name, &run.dag_text, &engine.options.registry)
             .map_err(|diagnostics| unreadable(diagnostics.to_string()))?;
         let owner = Uuid::now_v7().to_string();
         if !engine.store.lease(&run.id, &owner, Timestamp::now() + LEASE).await? {
@@ -161,6 +165,7 @@ impl Dispatcher {
             ready: VecDeque::new(),
             waiting: Waiting::default(),
             fans,
+            pools: Pools::default(),
             retries,
             attempts: JoinSet::new(),
             running: HashMap::new(),
@@ -191,22 +196,22 @@ impl Dispatcher {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cancel = self.cancel.clone();
         // Kept over the turns of the loop, so that this run does not lose its place in the queue for a slot.
-        let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
+        let mut slot: Option<(i32, BoxFuture<'static, Option<Slot>>)> = None;
         loop {
             self.prepare()?;
-            while slot.is_none() && self.waiting.has_any(&self.open_gates()) {
-                match Arc::clone(&self.engine.slots).try_acquire_owned() {
-                    Ok(permit) => {
-                        self.start_next(permit)?;
+            while let Some(priority) = self.waiting.highest(&self.open_gates()) {
+                if slot.as_ref().is_some_and(|(asked, _)| *asked >= priority) {
+                    break;
+                }
+                match self.engine.slots.try_take() {
+                    Some(free) => {
+                        self.start_next(free).await?;
                         self.prepare()?;
                     }
-                    Err(_) => {
-                        let slots = Arc::clone(&self.engine.slots);
-                        slot = Some(Box::pin(async move { slots.acquire_owned().await.ok() }));
-                    }
+                    None => slot = Some((priority, Box::pin(Arc::clone(&self.engine.slots).take(priority)))),
                 }
             }
-            if !self.waiting.has_any(&self.open_gates()) {
+            if self.waiting.highest(&self.open_gates()).is_none() {
                 slot = None;
             }
             self.write();
@@ -226,10 +231,10 @@ impl Dispatcher {
                         self.attempt_ended(joined)?;
                     }
                 }
-                permit = async { slot.as_mut()?.await }, if slot.is_some() => {
+                taken = async { slot.as_mut()?.1.as_mut().await }, if slot.is_some() => {
                     slot = None;
-                    if let Some(permit) = permit {
-                        self.start_next(permit)?;
+                    if let Some(taken) = taken {
+                        self.start_next(taken).await?;
                     }
                 }
                 () = until(due), if due.is_some() => {
@@ -271,7 +276,10 @@ impl Dispatcher {
                 Err(failure) => Prepared::Fail(failure),
             };
             match prepared {
-                Prepared::Start(rendered) => self.waiting.push(self.gate(task), task, rendered),
+                Prepared::Start(rendered) => {
+                    let priority = self.spec(task).priority;
+                    self.waiting.push(self.gate(task), priority, task, rendered);
+                }
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())?;
                 }
@@ -366,8 +374,11 @@ impl Dispatcher {
             run: self.run.id.clone(),
             source,
         })?;
+        let ended = detail.ended_attempt.as_ref().map(|end| (end.position, end.attempt));
+        let freed = ended.filter(|(task, _)| self.gives_back(*task));
         let mut step = Transition {
             at: Timestamp::now(),
+            freed: freed.into_iter().collect(),
             ended_attempts: detail.ended_attempt.take().into_iter().collect(),
             ended: changes.ended,
             instances: std::mem::take(&mut detail.instances),

@@ -49,11 +49,13 @@ mod logs;
 mod masking;
 mod notifier;
 mod operations;
+mod pools;
 mod prepare;
 mod protocol;
 mod record;
 mod secrets;
 mod seed;
+mod slots;
 mod store;
 mod worker;
 
@@ -62,12 +64,13 @@ pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
+pub use pools::PoolRecord;
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
 pub use secrets::{SecretError, Secrets};
-pub use store::{RunFilter, Store, TaskProgress};
+pub use store::{RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

@@ -13,6 +13,7 @@ mod models;
 mod operate;
 mod operate_there;
 mod plan;
+mod pools;
 mod run;
 mod runs;
 mod schema;

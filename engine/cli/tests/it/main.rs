@@ -5,6 +5,7 @@
 mod listings;
 mod lists;
 mod operations;
+mod pools;
 mod program;
 mod remote;
 mod run;

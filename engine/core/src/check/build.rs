@@ -73,6 +73,13 @@ pub(crate) fn task(
         trigger: choice(node, "trigger").unwrap_or_default(),
         when: node.get("when").and_then(condition),
         foreach: None,
+        pool: None,
+        priority: node
+            .get("priority")
+            .and_then(Node::as_number)
+            .and_then(serde_json::Number::as_i64)
+            .and_then(|priority| i32::try_from(priority).ok())
+            .unwrap_or(0),
         retry: retry(node.get("retry"), &defaults.retry, findings),
         timeout: duration(node, "timeout").unwrap_or(defaults.timeout),
         isolation: choice(node, "isolation").unwrap_or(plugin.isolation),

@@ -10,7 +10,7 @@ use super::known::Known;
 use super::references::{self, Reads};
 use super::shape::{At, Mode, Outcome, Shape};
 use super::words::describe;
-use super::{build, configuration, foreach, params};
+use super::{build, configuration, foreach, params, pool};
 use crate::diagnostics::{Code, Diagnostics, Finding, Severity, locate, one_of};
 use crate::plan::{self, Edges};
 use crate::plugin::{PluginEntry, Registry};
@@ -42,11 +42,46 @@ pub fn check_with_secrets(
     registry: &Registry,
     is_there: &dyn Fn(&str) -> bool,
 ) -> (Option<Dag>, Diagnostics) {
+    let surroundings = Surroundings {
+        secret_is_there: is_there,
+        pools: registry.pools(),
+    };
+    check_in(file_name, text, registry, &surroundings)
+}
+
+/// Reads the text of a run that was begun, by whatever pools there were then.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_again(file_name: &str, text: &str, registry: &Registry) -> Result<Dag, Diagnostics> {
+    let surroundings = Surroundings {
+        secret_is_there: &|_| true,
+        pools: None,
+    };
+    match check_in(file_name, text, registry, &surroundings) {
+        (Some(dag), _) => Ok(dag),
+        (None, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// What stands around the file.
+struct Surroundings<'a> {
+    secret_is_there: &'a dyn Fn(&str) -> bool,
+    pools: Option<&'a BTreeMap<String, u32>>,
+}
+
+fn check_in(
+    file_name: &str,
+    text: &str,
+    registry: &Registry,
+    surroundings: &Surroundings<'_>,
+) -> (Option<Dag>, Diagnostics) {
     // Some editors write a byte order mark; it is no part of the text.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Vec::new();
     let dag = match yaml::parse(text) {
-        Ok(tree) => check_tree(file_name, text, &tree, registry, is_there, &mut findings),
+        Ok(tree) => check_tree(file_name, text, &tree, registry, surroundings, &mut findings),
         Err(finding) => {
             findings.push(finding);
             None
@@ -61,7 +96,7 @@ fn check_tree(
     text: &str,
     tree: &Node,
     registry: &Registry,
-    is_there: &dyn Fn(&str) -> bool,
+    surroundings: &Surroundings<'_>,
     findings: &mut Vec<Finding>,
 ) -> Option<Dag> {
     if !matches!(tree.value, NodeValue::Mapping(_)) {
@@ -108,6 +143,7 @@ fn check_tree(
         registry,
         known: &known,
         params: &params,
+        pools: surroundings.pools,
         defaults: &defaults,
     };
     let mut shared = Reads::default();
@@ -129,7 +165,7 @@ fn check_tree(
         })
         .collect();
     warn_of_unused(declared, &read_params, findings);
-    references::warn_of_secrets(&secrets, is_there, findings);
+    references::warn_of_secrets(&secrets, surroundings.secret_is_there, findings);
 
     let edges: Vec<Edges<'_>> = checked.iter().map(Checked::edges).collect();
     let order = match plan::order(&edges) {
@@ -193,6 +229,8 @@ struct File<'a> {
     registry: &'a Registry,
     known: &'a Known<'a>,
     params: &'a BTreeMap<String, Param>,
+    /// None: whoever runs the DAG knows them.
+    pools: Option<&'a BTreeMap<String, u32>>,
     defaults: &'a Defaults,
 }
 
@@ -292,6 +330,7 @@ impl File<'_> {
         }
         spec.with = configuration::to_json(&with, &outcome.as_text);
         spec.foreach = foreach.map(Arc::new);
+        spec.pool = pool::check(node, self.pools, findings);
         let checked = Checked {
             id: &key.text,
             needs,

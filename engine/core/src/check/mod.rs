@@ -9,9 +9,10 @@ mod format;
 mod known;
 mod load;
 mod params;
+mod pool;
 mod reference_types;
 mod references;
 mod shape;
 mod words;
 
-pub use load::{check, check_with_secrets, load};
+pub use load::{check, check_with_secrets, load, load_again};

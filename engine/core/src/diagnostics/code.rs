@@ -73,11 +73,13 @@ pub enum Code {
     SecretNotFound,
     /// A `foreach` that cannot make instances.
     BadForeach = 30,
+    /// A pool that is not declared, or has not so many slots.
+    UnknownPool,
 }
 
 impl Code {
     /// All kinds, by number.
-    pub const ALL: [Code; 29] = [
+    pub const ALL: [Code; 30] = [
         Code::Syntax,
         Code::DuplicateKey,
         Code::UnknownKey,
@@ -107,6 +109,7 @@ impl Code {
         Code::NoEffect,
         Code::SecretNotFound,
         Code::BadForeach,
+        Code::UnknownPool,
     ];
 
     /// Error or warning: a kind is always the one or the other.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Foreach, Retry, TriggerRule};
+use super::{Foreach, PoolUse, Retry, TriggerRule};
 use crate::plugin::Isolation;
 
 /// What an attempt may use.
@@ -35,6 +35,10 @@ pub struct TaskSpec {
     pub when: Option<String>,
     /// A list that makes an instance of the task for each of its items.
     pub foreach: Option<Arc<Foreach>>,
+    /// What an attempt takes of a pool.
+    pub pool: Option<PoolUse>,
+    /// Of tasks that wait for a slot, a higher one comes first.
+    pub priority: i32,
     /// After a failure.
     pub retry: Retry,
     /// Limit of one attempt.

@@ -592,3 +592,50 @@ fn lists_that_make_instances() {
     );
     assert_eq!(problems(&picked.replace("tasks:\n", many)), [""; 0]);
 }
+
+#[test]
+fn pools() {
+    let text = |lines: &str| task(&format!("uses: extract.file\nwith: {{ from: x }}\n{lines}"));
+    let problems_with = |pools: &[(&str, u32)], text: &str| -> Vec<String> {
+        let mut registry = registry();
+        registry.declare_pools(pools.iter().map(|(name, slots)| ((*name).to_owned(), *slots)).collect());
+        let (_, diagnostics) = ratchet_core::check("f.yaml", text, &registry);
+        let shown = diagnostics.problems.iter().map(|problem| {
+            format!(
+                "{} {} ({})",
+                problem.code,
+                problem.message,
+                problem.help.clone().unwrap_or_default()
+            )
+        });
+        shown.collect()
+    };
+    let declared = [("gpu", 2), ("licence", 1)];
+    assert_eq!(
+        problems_with(&declared, &text("pool: gpus")),
+        ["R0031 unknown pool `gpus` (did you mean `gpu`?)"]
+    );
+    assert_eq!(
+        problems_with(&[], &text("pool: gpu")),
+        ["R0031 unknown pool `gpu` (ratchet.toml declares no pools: write `gpu = 1` under `[pools]` there)"]
+    );
+    assert_eq!(
+        problems_with(&declared, &text("pool: gpu\nslots: 3")),
+        [
+            "R0031 an attempt takes 3 slots of `gpu`, which has 2: it would wait for ever (take fewer, or raise the pool in ratchet.toml)"
+        ]
+    );
+    assert_eq!(
+        problems_with(&declared, &text("slots: 2")),
+        ["R0027 `slots` are slots of a pool, and the task names none (name it with `pool`, or remove `slots`)"]
+    );
+    assert!(problems_with(&declared, &text("pool: gpu\nslots: 2\npriority: -5")).is_empty());
+    assert!(
+        problems(&text("pool: anything")).is_empty(),
+        "nobody said which there are"
+    );
+    expect!(
+        text("priority: 2000"),
+        "R0007 6:15 [2000] `priority` is 2000; it is at most 1000"
+    );
+}

@@ -18,6 +18,8 @@ use crate::event::RunEvent;
 use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 
 mod driven;
+mod instances;
+mod pools;
 mod recorded;
 
 #[path = "../../tests/it/plugins.rs"]
@@ -50,6 +52,12 @@ cases![
     driven::the_newest_success_is_found,
     driven::what_attempts_say_is_kept_and_moved,
     driven::two_engines_drive_a_run_once,
+    instances::instances_are_rows_behind_their_task_and_come_as_a_whole,
+    instances::instances_are_kept_for_a_retry_and_correct_their_task,
+    pools::slots_are_taken_once_and_come_free_with_the_end_of_the_attempt,
+    pools::slots_of_an_engine_that_is_gone_are_free_when_its_lease_ends,
+    pools::who_waits_with_a_higher_priority_comes_first,
+    pools::many_engines_never_take_more_slots_than_there_are,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod instances;
 mod open;
 mod operate;
 mod page;
+mod pools;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod postgres_server;
@@ -19,6 +20,8 @@ pub(crate) use address::Address;
 pub(crate) use instances::InstanceRow;
 pub use open::Store;
 pub use page::RunFilter;
+pub(crate) use pools::Claim;
+pub use pools::{SlotHolder, SlotWaiter};
 pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};

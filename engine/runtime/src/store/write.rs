@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::instances::{InstanceRow, insert_instances, keep_instances};
 use super::open::{Store, query};
+use super::pools::{forget_slots, free_slots};
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
 use crate::event::RunEvent;
@@ -29,6 +30,8 @@ pub(crate) struct Transition {
     /// New rows, which come before all changes.
     pub instances: Vec<InstanceRow>,
     pub ended_attempts: Vec<AttemptEnd>,
+    /// Attempts whose slots of pools come free.
+    pub freed: Vec<(usize, u32)>,
     pub events: Vec<RunEvent>,
     pub ended: Option<RunStatus>,
     pub at: Timestamp,
@@ -172,6 +175,7 @@ impl Store {
     pub(crate) async fn release(&self, run: &str, owner: &str) -> Result<(), StoreError> {
         let failed = query("release a run");
         let mut transaction = self.begin("release a run").await?;
+        forget_slots(&mut transaction, run, owner).await?;
         sqlx::query("UPDATE runs SET owner = NULL, lease_until = 0 WHERE id = $1 AND owner = $2")
             .bind(run)
             .bind(owner)
@@ -236,6 +240,7 @@ impl Store {
                 return Err(lost());
             }
         }
+        free_slots(&mut transaction, run, &step.freed).await?;
         add_events(&mut transaction, run, &at, &step.events).await?;
         transaction.commit().await.map_err(&failed)
     }

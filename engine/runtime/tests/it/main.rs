@@ -11,6 +11,7 @@ mod lists;
 mod notifications;
 mod operations;
 mod plugins;
+mod pools;
 mod processes;
 mod recovery;
 mod secrets;

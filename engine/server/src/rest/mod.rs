@@ -11,6 +11,7 @@ mod openapi;
 mod operations;
 mod page;
 mod people;
+mod pools;
 mod promotions;
 mod query;
 mod router;

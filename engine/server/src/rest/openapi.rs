@@ -26,6 +26,7 @@ use crate::access::{Access, RULES};
         super::runs::show,
         super::runs::tasks,
         super::runs::attempts,
+        super::pools::list,
         super::logs::lines,
         super::logs::text,
         super::events::events,

@@ -215,6 +215,8 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
             met.meet(*status, "GET", pattern, &path, by(Role::User)).await;
         }
     }
+    let pools = "/api/v1/pools";
+    met.meet(200, "GET", pools, pools, by(Role::User)).await;
     let list = "/api/v1/runs";
     met.meet(200, "GET", list, list, by(Role::User)).await;
     met.meet(400, "GET", list, "/api/v1/runs?limit=0", by(Role::User)).await;
