@@ -176,6 +176,26 @@ pub struct Retry {
     pub listing: Listing,
 }
 
+/// What `runs approve` takes.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// Id of the run, or the beginning of it
+    pub run: String,
+    /// The task that asks
+    pub task: String,
+    /// Value of a field of its form
+    #[arg(long = "field", short = 'p', value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    pub fields: Vec<(String, String)>,
+    /// Say no
+    #[arg(long)]
+    pub reject: bool,
+    /// Why
+    #[arg(long)]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
 /// What a task can be marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mark {
@@ -337,6 +357,8 @@ pub enum Runs {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Say yes, or no, to a task that asks
+    Approve(Approve),
     /// What the tasks of a run said
     Logs {
         /// Its id, or the beginning of it

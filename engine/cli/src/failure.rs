@@ -104,6 +104,8 @@ impl From<EngineError> for Failure {
             | EngineError::NothingToDo { .. }
             | EngineError::Needed { .. }
             | EngineError::Params { .. }
+            | EngineError::NotAwaited { .. }
+            | EngineError::Form { .. }
             | EngineError::Dag { .. } => Self::input(error.to_string()),
             other => Self::service(other.to_string()),
         }

@@ -2,6 +2,7 @@
 //! and only then it has an effect. While one batch is written the next one gathers: a disk that takes five
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
+mod approvals;
 mod batch;
 mod expand;
 mod pools;
@@ -38,7 +39,7 @@ use crate::executor::turned_on;
 use crate::prepare::Prepared;
 use crate::record::{AttemptOutcome, Failure, RunRecord};
 use crate::slots::Slot;
-use crate::store::{AttemptEnd, InstanceRow, TaskChange, TaskResult, Transition};
+use crate::store::{AttemptEnd, InstanceRow, Question, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
@@ -94,6 +95,7 @@ struct Detail {
     pause: Option<Duration>,
     first: Option<RunEvent>,
     instances: Vec<InstanceRow>,
+    question: Option<Question>,
 }
 
 impl Dispatcher {
@@ -251,6 +253,8 @@ impl Dispatcher {
                 _ = look.tick(), if !self.state.is_cancelling() => {
                     if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() {
                         self.cancel_run()?;
+                    } else {
+                        self.look_for_answers().await?;
                     }
                 }
                 _ = heartbeat.tick() => {
@@ -269,6 +273,9 @@ impl Dispatcher {
             }
             if self.has_list(task) {
                 self.expand(task)?;
+                continue;
+            }
+            if self.ask(task)? {
                 continue;
             }
             let prepared = match self.look_up(task) {
@@ -382,6 +389,7 @@ impl Dispatcher {
             ended_attempts: detail.ended_attempt.take().into_iter().collect(),
             ended: changes.ended,
             instances: std::mem::take(&mut detail.instances),
+            questions: detail.question.take().into_iter().collect(),
             events: detail.first.take().into_iter().collect(),
             ..Transition::default()
         };
@@ -464,6 +472,8 @@ fn subject(event: &Event) -> Option<usize> {
     match *event {
         Event::ConditionFalse { task, .. }
         | Event::Expanded { task, .. }
+        | Event::Awaited { task, .. }
+        | Event::Answered { task, .. }
         | Event::Rejected { task }
         | Event::Started { task }
         | Event::Succeeded { task, .. }

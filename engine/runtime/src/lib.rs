@@ -35,6 +35,7 @@
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
 //! first argument is [`WORKER_SUBCOMMAND`].
 
+mod approval;
 mod attempt;
 mod beginning;
 mod complete;
@@ -59,6 +60,7 @@ mod slots;
 mod store;
 mod worker;
 
+pub use approval::{Answer, ApprovalRecord};
 pub use beginning::{Beginning, KeptInstance, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};

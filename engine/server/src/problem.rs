@@ -175,6 +175,7 @@ impl From<EngineError> for Problem {
             EngineError::Ended { .. }
             | EngineError::Unfinished { .. }
             | EngineError::NothingToDo { .. }
+            | EngineError::NotAwaited { .. }
             | EngineError::Dag { .. } => Self::conflict(error.to_string()),
             EngineError::Store(error) => error.into(),
             EngineError::Bucket(error) => error.into(),

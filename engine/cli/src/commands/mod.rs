@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod approve;
 mod audit;
 mod completions;
 mod dags;

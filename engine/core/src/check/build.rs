@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::diagnostics::{Code, Finding};
-use crate::plugin::PluginEntry;
-use crate::spec::{Defaults, Notify, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size};
+use crate::plugin::{Isolation, PluginEntry};
+use crate::spec::{
+    APPROVAL, Approval, Defaults, Notify, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size,
+};
 use crate::template::whole_expression;
 use crate::yaml::Node;
 
@@ -72,6 +74,7 @@ pub(crate) fn task(
         dependencies: Default::default(),
         trigger: choice(node, "trigger").unwrap_or_default(),
         when: node.get("when").and_then(condition),
+        approval: None,
         foreach: None,
         pool: None,
         priority: node
@@ -92,6 +95,28 @@ pub(crate) fn task(
             variables.extend(environment(node));
             variables
         },
+    }
+}
+
+/// A task that asks a person, without its dependencies.
+pub(crate) fn question(id: &str, node: &Node, approval: Approval, defaults: &Defaults) -> TaskSpec {
+    TaskSpec {
+        id: id.to_owned(),
+        uses: APPROVAL.to_owned(),
+        approval: Some(approval),
+        with: Value::Object(Default::default()),
+        dependencies: Default::default(),
+        trigger: choice(node, "trigger").unwrap_or_default(),
+        when: node.get("when").and_then(condition),
+        foreach: None,
+        pool: None,
+        priority: 0,
+        // A question is asked once, in the engine, and by no attempt.
+        retry: Retry::default(),
+        timeout: defaults.timeout,
+        isolation: Isolation::Inline,
+        resources: Resources::default(),
+        environment: Default::default(),
     }
 }
 
@@ -132,7 +157,7 @@ fn retry(node: Option<&Node>, inherited: &Retry, findings: &mut Vec<Finding>) ->
     retry
 }
 
-fn duration(node: &Node, key: &str) -> Option<Duration> {
+pub(crate) fn duration(node: &Node, key: &str) -> Option<Duration> {
     parse_duration(node.get(key)?.text_of_scalar()?).ok()
 }
 
@@ -140,6 +165,6 @@ pub(crate) fn text(node: &Node, key: &str) -> Option<String> {
     node.get(key)?.text_of_scalar().map(str::to_owned)
 }
 
-fn choice<T: DeserializeOwned>(node: &Node, key: &str) -> Option<T> {
+pub(crate) fn choice<T: DeserializeOwned>(node: &Node, key: &str) -> Option<T> {
     serde_json::from_value(Value::String(node.get(key)?.as_text()?.to_owned())).ok()
 }

@@ -1,5 +1,6 @@
 //! Tree + schema + graph -> all problems; tree -> [`crate::spec::Dag`].
 
+mod approval;
 mod bounds;
 mod build;
 mod choice;

@@ -75,11 +75,13 @@ pub enum Code {
     BadForeach = 30,
     /// A pool that is not declared, or has not so many slots.
     UnknownPool,
+    /// An approval that cannot be asked so.
+    BadApproval,
 }
 
 impl Code {
     /// All kinds, by number.
-    pub const ALL: [Code; 30] = [
+    pub const ALL: [Code; 31] = [
         Code::Syntax,
         Code::DuplicateKey,
         Code::UnknownKey,
@@ -110,6 +112,7 @@ impl Code {
         Code::SecretNotFound,
         Code::BadForeach,
         Code::UnknownPool,
+        Code::BadApproval,
     ];
 
     /// Error or warning: a kind is always the one or the other.

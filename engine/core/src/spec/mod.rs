@@ -1,5 +1,6 @@
 //! What a DAG file says, as types: one file per thing that is written in YAML.
 
+mod approval;
 mod bind;
 mod cron;
 mod dag;
@@ -14,6 +15,7 @@ mod size;
 mod task;
 mod trigger_rule;
 
+pub use approval::{APPROVAL, APPROVAL_PORTS, Approval, OnDeadline, OnReject};
 pub use cron::{Cron, CronProblem};
 pub use dag::{Dag, Defaults};
 pub use duration::parse_duration;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Foreach, PoolUse, Retry, TriggerRule};
+use super::{Approval, Foreach, PoolUse, Retry, TriggerRule};
 use crate::plugin::Isolation;
 
 /// What an attempt may use.
@@ -23,8 +23,10 @@ pub struct Resources {
 pub struct TaskSpec {
     /// `[a-z][a-z0-9_-]*`, unique in the DAG.
     pub id: String,
-    /// Name of the plugin.
+    /// Name of the plugin; [`APPROVAL`](super::APPROVAL) where a person is asked instead.
     pub uses: String,
+    /// What a person is asked. Nothing else is run then.
+    pub approval: Option<Approval>,
     /// Configuration, its `${{ }}` not yet rendered.
     pub with: Value,
     /// All tasks that it comes after: those of `needs` and those whose ports it reads.

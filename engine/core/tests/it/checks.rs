@@ -639,3 +639,52 @@ fn pools() {
         "R0007 6:15 [2000] `priority` is 2000; it is at most 1000"
     );
 }
+
+#[test]
+fn approvals() {
+    let ask = |lines: &str| task(&format!("approval:\n  message: Really?\n{lines}"));
+    assert!(
+        problems(&ask(
+            "  fields: { note: { type: string } }\n  deadline: 24h\n  on_reject: skip"
+        ))
+        .is_empty()
+    );
+    expect!(
+        format!("uses: extract.file\n{}", "approval: { message: x }")
+            .replacen("uses", "name: a\ntasks:\n  one: { uses", 1)
+            .replace("\napproval", ", approval")
+            + " }\n",
+        "R0032 3:10 [uses] `one` asks a person: `uses` does nothing there (put what runs into a task behind it, which reads `approved`)"
+    );
+    expect!(
+        ask("  fields: { by: { type: string } }"),
+        "R0032 6:17 [by] the form cannot have a field `by`: every approval has an output of that name (take another name)"
+    );
+    expect!(
+        ask("  fields: { note: { type: string } }\n  deadline: 1h\n  on_deadline: approve"),
+        "R0032 6:17 [note] the field `note` has no default, and the deadline approves without asking for it (give it a default, or let the deadline reject)"
+    );
+    expect!(
+        ask("  on_deadline: reject"),
+        "R0027 6:7 [on_deadline] without a `deadline` nothing happens then (say how long the question stands, such as `deadline: 24h`)"
+    );
+    expect!(
+        ask("  deadline: soon"),
+        "R0019 6:17 [soon] `soon` is not a duration (write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`)"
+    );
+    expect!(
+        ask("").replace("Really?", "'${{ secrets.KEY }}?'"),
+        "R0015 5:21 [secrets.KEY] a question reads no secret: what `KEY` made of it would be shown (ask without it)"
+    );
+    expect!(
+        task("needs: []"),
+        "R0004 3:3 [one] `one` lacks the key `uses` (`uses`: Name of the plugin.)"
+    );
+    let after = "  two:\n    uses: extract.file\n    with: { from: '${{ tasks.one.PORT }}' }\n";
+    let form = ask("  fields: { note: { type: string } }");
+    assert!(problems(&(form.clone() + &after.replace("PORT", "note"))).is_empty());
+    expect!(
+        form + &after.replace("PORT", "notes"),
+        "R0012 9:24 [tasks.one.notes] the approval of task `one` has no port `notes` (did you mean `note`?)"
+    );
+}

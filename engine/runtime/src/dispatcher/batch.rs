@@ -53,6 +53,7 @@ impl Batch {
         self.step.started.extend(step.started);
         self.step.instances.extend(step.instances);
         self.step.ended_attempts.extend(step.ended_attempts);
+        self.step.questions.extend(step.questions);
         self.step.freed.extend(step.freed);
         self.step.events.extend(step.events);
         self.step.ended = step.ended.or(self.step.ended);

@@ -17,6 +17,7 @@ use crate::error::StoreError;
 use crate::event::RunEvent;
 use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 
+mod approvals;
 mod driven;
 mod instances;
 mod pools;
@@ -52,6 +53,8 @@ cases![
     driven::the_newest_success_is_found,
     driven::what_attempts_say_is_kept_and_moved,
     driven::two_engines_drive_a_run_once,
+    approvals::of_many_answers_the_first_stands,
+    approvals::a_person_answers_before_the_deadline_and_the_deadline_after_it,
     instances::instances_are_rows_behind_their_task_and_come_as_a_whole,
     instances::instances_are_kept_for_a_retry_and_correct_their_task,
     pools::slots_are_taken_once_and_come_free_with_the_end_of_the_attempt,

@@ -1,6 +1,7 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
 mod address;
+mod approvals;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod conformance;
@@ -17,6 +18,7 @@ mod said;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use approvals::{Question, Taken};
 pub(crate) use instances::InstanceRow;
 pub use open::Store;
 pub use page::RunFilter;

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("migrations/0002_operations.sql")),
     (10, include_str!("migrations/0010_instances.sql")),
     (11, include_str!("migrations/0011_pools.sql")),
+    (12, include_str!("migrations/0012_approvals.sql")),
 ];
 
 /// The metadata database. Cheap to clone. Reading needs no run to be driven, and several processes may share it.

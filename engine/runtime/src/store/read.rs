@@ -114,7 +114,7 @@ pub(super) fn text(row: &AnyRow, what: &str, column: &str) -> Result<String, Sto
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
-fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn optional(row: &AnyRow, what: &str, column: &str) -> Result<Option<String>, StoreError> {
     row.try_get(column).map_err(|error| damaged(what, column, error))
 }
 
@@ -131,17 +131,21 @@ pub(super) fn json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) 
     serde_json::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) -> Result<Option<T>, StoreError> {
+pub(super) fn optional_json<T: DeserializeOwned>(
+    row: &AnyRow,
+    what: &str,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()
 }
 
-fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
+pub(super) fn instant(row: &AnyRow, what: &str, column: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn optional_instant(row: &AnyRow, what: &str, column: &str) -> Result<Option<Timestamp>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| Timestamp::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::{Any, Transaction as Sql};
 use uuid::Uuid;
 
+use super::approvals::{Question, ask};
 use super::instances::{InstanceRow, insert_instances, keep_instances};
 use super::open::{Store, query};
 use super::pools::{forget_slots, free_slots};
@@ -32,6 +33,8 @@ pub(crate) struct Transition {
     pub ended_attempts: Vec<AttemptEnd>,
     /// Attempts whose slots of pools come free.
     pub freed: Vec<(usize, u32)>,
+    /// What people are asked.
+    pub questions: Vec<Question>,
     pub events: Vec<RunEvent>,
     pub ended: Option<RunStatus>,
     pub at: Timestamp,
@@ -240,6 +243,7 @@ impl Store {
                 return Err(lost());
             }
         }
+        ask(&mut transaction, run, &at, &step.questions).await?;
         free_slots(&mut transaction, run, &step.freed).await?;
         add_events(&mut transaction, run, &at, &step.events).await?;
         transaction.commit().await.map_err(&failed)

@@ -15,7 +15,7 @@ use Access::{From, Public};
 use Role::{Admin, Operator, User};
 
 /// Method, path, who may. Reading is for every user, moving runs and models is for operators, people are for administrators.
-pub(crate) const RULES: [(&str, &str, Access); 38] = [
+pub(crate) const RULES: [(&str, &str, Access); 39] = [
     ("GET", "/", Public),
     ("GET", "/health", Public),
     ("POST", "/api/v1/token", Public),
@@ -35,6 +35,7 @@ pub(crate) const RULES: [(&str, &str, Access); 38] = [
     ("POST", "/api/v1/runs/{id}/retry", From(Operator)),
     ("POST", "/api/v1/runs/{id}/clear", From(Operator)),
     ("POST", "/api/v1/runs/{id}/tasks/{task}/mark", From(Operator)),
+    ("POST", "/api/v1/runs/{id}/tasks/{task}/approve", From(Operator)),
     ("GET", "/api/v1/pools", From(User)),
     ("GET", "/api/v1/datasets", From(User)),
     ("GET", "/api/v1/datasets/{name}", From(User)),

@@ -1,5 +1,6 @@
 //! What is answered, a file for each resource.
 
+mod approvals;
 mod body;
 mod dags;
 mod datasets;

@@ -27,6 +27,7 @@ use crate::access::{Access, RULES};
         super::runs::tasks,
         super::runs::attempts,
         super::pools::list,
+        super::approvals::approve,
         super::logs::lines,
         super::logs::text,
         super::events::events,

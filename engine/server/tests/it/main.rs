@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod answers;
+mod approvals;
 mod bucket;
 mod documented;
 mod lists;
