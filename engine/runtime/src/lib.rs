@@ -40,6 +40,7 @@
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
 //! first argument is [`WORKER_SUBCOMMAND`].
 
+mod approval;
 mod attempt;
 mod backfill;
 mod beginning;
@@ -56,28 +57,33 @@ mod logs;
 mod masking;
 mod notifier;
 mod operations;
+mod pools;
 mod prepare;
 mod protocol;
 mod record;
 mod retention;
 mod secrets;
 mod seed;
+mod slots;
 mod store;
+mod sub_dag;
 mod worker;
 
+pub use approval::{Answer, ApprovalRecord};
 pub use backfill::{Advanced, BackfillDate, BackfillRecord, DatePlan, NewBackfill, RequestKey};
 pub use beginning::{Beginning, KeptInstance, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
+pub use pools::PoolRecord;
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
-pub use store::{Pause, RunFilter, Store, TaskProgress};
+pub use store::{Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

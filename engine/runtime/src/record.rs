@@ -22,6 +22,8 @@ pub enum RunTrigger {
     /// A tick of the past that somebody wanted a run for. Unique together with those of the schedule, unless it repeats
     /// a run.
     Backfill,
+    /// A task of another run: see [`RunRecord::parent_run`].
+    Dag,
 }
 
 impl RunTrigger {
@@ -31,12 +33,13 @@ impl RunTrigger {
             Self::Manual => "manual",
             Self::Schedule => "schedule",
             Self::Backfill => "backfill",
+            Self::Dag => "dag",
         }
     }
 
     /// The trigger of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Manual, Self::Schedule, Self::Backfill]
+        [Self::Manual, Self::Schedule, Self::Backfill, Self::Dag]
             .into_iter()
             .find(|trigger| trigger.name() == name)
     }
@@ -89,6 +92,9 @@ pub struct RunRecord {
     /// The run that it repeats, whose finished tasks it kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<String>,
+    /// The run whose task made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_run: Option<String>,
 }
 
 /// Why a task failed, for people.

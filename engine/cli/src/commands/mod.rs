@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod approve;
 mod audit;
 mod backfill;
 mod case_run;
@@ -18,6 +19,7 @@ mod operate;
 mod operate_there;
 mod pauses;
 mod plan;
+mod pools;
 mod run;
 mod runs;
 mod schema;

@@ -73,11 +73,15 @@ pub enum Code {
     SecretNotFound,
     /// A `foreach` that cannot make instances.
     BadForeach = 30,
+    /// A pool that is not declared, or has not so many slots.
+    UnknownPool,
+    /// An approval that cannot be asked so.
+    BadApproval,
 }
 
 impl Code {
     /// All kinds, by number.
-    pub const ALL: [Code; 29] = [
+    pub const ALL: [Code; 31] = [
         Code::Syntax,
         Code::DuplicateKey,
         Code::UnknownKey,
@@ -107,6 +111,8 @@ impl Code {
         Code::NoEffect,
         Code::SecretNotFound,
         Code::BadForeach,
+        Code::UnknownPool,
+        Code::BadApproval,
     ];
 
     /// Error or warning: a kind is always the one or the other.

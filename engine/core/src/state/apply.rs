@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::{Changes, Event, IllegalEvent};
+use super::event::{Changes, Event, IllegalEvent, Verdict};
 use super::instances::NewInstance;
 use super::rule::{Decision, decide};
 use super::run::{Run, Task};
@@ -27,6 +27,25 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
         Event::ConditionFalse { task, reason } => {
             expect(run, task, TaskState::Ready)?;
             skip(run, task, SkipCause::Condition, reason, &mut changes);
+        }
+        Event::Awaited { task, message } => {
+            expect(run, task, TaskState::Ready)?.reason = Some(message);
+            set(run, task, TaskState::Awaiting, &mut changes);
+        }
+        Event::Answered { task, verdict, reason } => {
+            let asked = expect(run, task, TaskState::Awaiting)?;
+            match verdict {
+                Verdict::Skipped => skip(run, task, SkipCause::Condition, reason, &mut changes),
+                Verdict::Approved | Verdict::Rejected => {
+                    asked.reason = Some(reason);
+                    let state = if verdict == Verdict::Approved {
+                        TaskState::Succeeded
+                    } else {
+                        TaskState::Failed
+                    };
+                    end(run, task, state, &mut changes);
+                }
+            }
         }
         Event::Expanded { task, instances } => {
             expect(run, task, TaskState::Ready)?;
@@ -270,7 +289,7 @@ fn cancel(run: &mut Run, reason: &str, changes: &mut Changes) {
         let task = &mut run.tasks[place];
         if matches!(
             task.state,
-            TaskState::Pending | TaskState::Ready | TaskState::WaitingRetry
+            TaskState::Pending | TaskState::Ready | TaskState::WaitingRetry | TaskState::Awaiting
         ) {
             task.reason = Some(reason.to_owned());
             set(run, place, TaskState::Cancelled, changes);

@@ -1,5 +1,6 @@
 //! Where a dispatcher begins: at nothing, or at what a process left that is gone.
 
+use ratchet_core::plugin::{Plugin, SubDag};
 use ratchet_core::state::{Event, MAX_LOSSES, RunStatus, TaskState};
 use tokio::time::Instant;
 
@@ -73,6 +74,11 @@ impl Dispatcher {
         end_descendants(mark(&self.run.id, &task.id, attempt)).await;
         self.engine
             .remove_temporary_directories(&self.run.id, &task.id, attempt);
+        if self.state.is_cancelling() && self.spec(place).uses == SubDag::NAME {
+            let (store, task) = (&self.engine.store, &self.state.tasks()[place].id);
+            store.ask_to_cancel_within(&self.run.id, task, &self.run.actor).await?;
+        }
+        let task = &self.state.tasks()[place];
         let given_up = task.losses + 1 >= MAX_LOSSES && !self.state.is_cancelling();
         let result = given_up.then(|| TaskResult {
             error: Some(Failure {

@@ -13,7 +13,10 @@ use super::read::{instant, named};
 use crate::error::StoreError;
 
 /// What is removed of a run, in this order: what refers to another table comes first.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 9] = [
+    "DELETE FROM approvals WHERE run_id = $1",
+    "DELETE FROM pool_slots WHERE run_id = $1",
+    "DELETE FROM pool_waiting WHERE run_id = $1",
     "DELETE FROM notices WHERE run_id = $1",
     "DELETE FROM kept_instances WHERE run_id = $1",
     "DELETE FROM said WHERE run_id = $1",

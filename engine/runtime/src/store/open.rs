@@ -21,7 +21,10 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("migrations/0002_operations.sql")),
     (3, include_str!("migrations/0003_notices.sql")),
     (4, include_str!("migrations/0004_cache.sql")),
+    (5, include_str!("migrations/0005_runs_within_runs.sql")),
     (10, include_str!("migrations/0010_instances.sql")),
+    (11, include_str!("migrations/0011_pools.sql")),
+    (12, include_str!("migrations/0012_approvals.sql")),
     (20, include_str!("migrations/0020_pauses.sql")),
     (21, include_str!("migrations/0021_backfills.sql")),
 ];

@@ -1,5 +1,6 @@
 //! What is answered, a file for each resource.
 
+mod approvals;
 mod artifacts;
 mod backfills;
 mod body;
@@ -14,6 +15,7 @@ mod operations;
 mod page;
 mod pauses;
 mod people;
+mod pools;
 mod promotions;
 mod query;
 mod router;
