@@ -68,6 +68,7 @@ mod manifest;
 pub mod models;
 pub mod monitoring;
 mod names;
+pub mod outside;
 mod promotion_entry;
 mod promotion_error;
 mod promotions;

@@ -14,7 +14,7 @@ use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
 pub use gc::{Gc, age};
-pub use scheduling::{Backfill, PauseOf};
+pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
 
 /// Retrains models on a schedule and promotes a new one only where it is better.
@@ -265,6 +265,8 @@ pub enum Dags {
         #[command(flatten)]
         listing: Listing,
     },
+    /// What starts one DAG, what keeps it from starting, and what its triggers saw
+    Show(ShowDag),
     /// Let a DAG start nothing by itself: no tick, no trigger. Runs by hand go on
     Pause(PauseOf),
     /// End the pause; missed ticks go by the schedule's `catchup`
@@ -277,7 +279,7 @@ pub enum Dags {
         #[arg(long, value_enum, default_value_t)]
         format: GraphFormat,
     },
-    /// The next ticks of the schedule
+    /// The next ticks of the schedule, in UTC and in its own zone
     Next {
         /// The DAG file
         file: PathBuf,

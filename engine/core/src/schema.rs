@@ -49,6 +49,10 @@ pub(crate) fn dag() -> Value {
             "name": { "type": "string", "description": "Name of the DAG, unique in the engine.", "x-ratchet-format": "name", "pattern": "^[a-z][a-z0-9-]*$" },
             "description": { "type": "string", "description": "For people." },
             "schedule": schedule(),
+            "triggers": triggers(),
+            "cooldown": { "type": "string", "x-ratchet-format": "duration", "pattern": DURATION_PATTERN, "default": "0s", "description": "Least time from the begin of a run that triggers started to the begin of the next, such as `6h`. What comes meanwhile starts one run afterwards." },
+            "timeout": { "type": "string", "x-ratchet-format": "interval", "pattern": DURATION_PATTERN, "description": "A run that takes longer is ended and has failed, such as `8h`." },
+            "deadline": { "type": "string", "x-ratchet-format": "interval", "pattern": DURATION_PATTERN, "description": "A run that takes longer is late, such as `4h`: it goes on, and `notify` on `late` tells of it." },
             "params": {
                 "type": "object",
                 "description": "Parameters by name; read as `${{ params.<name> }}`, given with `-p name=value`.",
@@ -88,6 +92,50 @@ fn schedule() -> Value {
             "catchup": of::<Catchup>("Ticks missed while the scheduler was down.", json!("latest")),
             "overlap": of::<Overlap>("A tick while a run is active.", json!("skip")),
         },
+    })
+}
+
+/// One key an item, which says what it is.
+fn triggers() -> Value {
+    let one = |kind: &str, description: &str, required: &[&str], properties: Value| {
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": [kind],
+            "properties": { kind: {
+                "type": "object", "description": description, "additionalProperties": false, "required": required,
+                "properties": properties,
+            } },
+        })
+    };
+    let name = |description: &str| json!({ "type": "string", "x-ratchet-format": "name", "pattern": "^[a-z][a-z0-9-]*$", "description": description });
+    json!({
+        "type": "array",
+        "description": "What starts the DAG beside its schedule.",
+        "items": { "oneOf": [
+            one("on_data_change", "The content at an address changed.", &["from"], json!({
+                "from": { "type": "string", "minLength": 1, "x-ratchet-rendered": true, "description": "A path, file://, s3:// or http(s)://. It may read parameters, by their defaults." },
+                "every": { "type": "string", "x-ratchet-format": "interval", "pattern": DURATION_PATTERN, "default": "1h", "description": "How often it is looked at." },
+            })),
+            one("on_drift", "Serving saw requests unlike those of training, beyond the thresholds of the model in production.", &["model"], json!({
+                "model": name("The model."),
+            })),
+            one("on_degradation", "The answers of the model in production are worse than they were on the holdout. One of `worse_by`, `below` and `drop` says how much is too much.", &["model", "metric"], json!({
+                "model": name("The model."),
+                "metric": { "type": "string", "description": "A metric of it, such as `mae` or `r2`." },
+                "worse_by": { "type": "string", "x-ratchet-format": "percentage", "pattern": "^[0-9]+(\\.[0-9]+)? ?%$", "description": "More than this share of the holdout's value, such as `10%`." },
+                "below": { "type": "number", "description": "Below this value, where more is better." },
+                "drop": { "type": "number", "exclusiveMinimum": 0, "description": "Worse than on the holdout by more than this." },
+                "min_labels": { "type": "integer", "minimum": 1, "default": 30, "description": "Windows with fewer rows whose truth is known do not count." },
+            })),
+            one("on_dataset", "Another DAG registered a new version of a dataset.", &["dataset"], json!({
+                "dataset": name("The dataset."),
+            })),
+            one("on_webhook", "Somebody who knows the token sent a POST to /api/v1/hooks/<name of the DAG>.", &["token"], json!({
+                "token": { "type": "string", "x-ratchet-rendered": true, "description": "What has to be sent as `Authorization: Bearer TOKEN`: `${{ secrets.NAME }}`." },
+                "params": { "type": "object", "additionalProperties": { "type": "string" }, "description": "Parameters by the JSON pointer into the body that gives them their value: `until: /until`." },
+            })),
+        ] },
     })
 }
 

@@ -5,6 +5,8 @@
 mod approvals;
 mod batch;
 mod expand;
+mod late;
+mod limit;
 mod pools;
 mod reuse;
 mod secrets;
@@ -23,7 +25,7 @@ use ratchet_core::plugin::{Plugin, SubDag};
 use ratchet_core::spec::{Dag, TaskSpec};
 use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
 use ratchet_core::template::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -208,6 +210,8 @@ impl Dispatcher {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cancel = self.cancel.clone();
+        let mut late_from = self.late_from();
+        let ends_at = self.ends_at();
         // Kept over the turns of the loop, so that this run does not lose its place in the queue for a slot.
         let mut slot: Option<(i32, BoxFuture<'static, Option<Slot>>)> = None;
         loop {
@@ -257,6 +261,13 @@ impl Dispatcher {
                         self.retries.remove(&task);
                         self.step(Event::RetryDue { task }, Detail::default())?;
                     }
+                }
+                () = until(late_from.map(|at| (0, at))), if late_from.is_some() => {
+                    late_from = None;
+                    self.mark_late().await?;
+                }
+                () = until(ends_at.map(|at| (0, at))), if ends_at.is_some() && !ended && !self.state.is_cancelling() => {
+                    self.time_out()?;
                 }
                 Some(_) = self.telling.join_next() => {}
                 Some(looked) = self.looking.join_next() => self.looked(looked)?,
@@ -519,7 +530,7 @@ fn subject(event: &Event) -> Option<usize> {
         | Event::Stopped { task, .. }
         | Event::Lost { task, .. }
         | Event::RetryDue { task } => Some(task),
-        Event::Begin | Event::Cancelled { .. } => None,
+        Event::Begin | Event::Cancelled { .. } | Event::TimedOut { .. } => None,
     }
 }
 

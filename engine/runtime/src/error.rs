@@ -177,6 +177,14 @@ pub enum EngineError {
         /// The first diagnostics.
         message: String,
     },
+    /// The schedule cannot be followed.
+    #[error("the schedule of `{dag}` cannot be read: {message}; correct `cron` and `timezone`")]
+    Schedule {
+        /// The DAG.
+        dag: String,
+        /// Why.
+        message: String,
+    },
     /// A backfill that cannot be made or go on.
     #[error("no backfill of `{dag}`: {message}")]
     Backfill {

@@ -23,7 +23,8 @@
 //!
 //! What an attempt says goes to the database as it comes and to the bucket when the attempt ends. A wish to cancel is
 //! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
-//! finished ([`Engine::retry`]). A backfill makes runs for ticks of the past ([`Engine::create_backfill`]).
+//! finished ([`Engine::retry`]). A backfill makes runs for ticks of the past ([`Engine::create_backfill`]). What
+//! triggers find waits in the database until one run is made of it ([`Engine::look`], [`Engine::start_triggered`]).
 //!
 //! # Secrets
 //!
@@ -40,6 +41,7 @@
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
 //! first argument is [`WORKER_SUBCOMMAND`].
 
+mod announce;
 mod approval;
 mod attempt;
 mod backfill;
@@ -67,6 +69,7 @@ mod seed;
 mod slots;
 mod store;
 mod sub_dag;
+mod trigger;
 mod worker;
 
 pub use approval::{Answer, ApprovalRecord};
@@ -84,6 +87,9 @@ pub use record::{
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
 pub use store::{Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
+pub use trigger::{
+    HookError, LookError, Looked, SelfPaused, TriggerEvent, TriggerOutcome, TriggerRecord, TriggerState, Triggered,
+};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 
 pub use ratchet_core::state::{RunStatus, SkipCause, TaskState};

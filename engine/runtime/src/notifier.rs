@@ -72,6 +72,11 @@ impl Teller {
                     let wanted = self.of_run.iter().filter(|notify| applies(notify, &run, &tasks));
                     (of_run(&run, &tasks), wanted.collect())
                 }
+                Notice::RunLate => {
+                    let wanted = self.of_run.iter();
+                    let wanted = wanted.filter(|notify| notify.on.contains(&NotifyOn::Late));
+                    (late(&run), wanted.collect())
+                }
                 Notice::TaskEnded { task, state } => {
                     let on = match state {
                         TaskState::Failed => NotifyOn::Failure,
@@ -82,28 +87,39 @@ impl Teller {
                     (of_task(&run, &tasks, task, *state), wanted)
                 }
             };
-            let message = &Message {
-                subject: self.masker.text(message.subject),
-                lines: message.lines.into_iter().map(|line| self.masker.text(line)).collect(),
-            };
-            let sent = wanted.into_iter().map(|notify| async move {
-                let (way, sent) = match &notify.to {
-                    NotifyTo::Webhook(webhook) => ("a webhook", self.post(webhook, message).await),
-                    NotifyTo::Mail(addresses) => ("mail", self.mail(addresses, message).await),
-                };
-                if let Err(problem) = sent {
-                    // Nothing of a webhook's address is shown: it is what proves that one may write there.
-                    tracing::warn!(
-                        "`{}` could not be told by {way}: {}",
-                        message.subject,
-                        self.masker.text(problem)
-                    );
-                }
-            });
-            futures::future::join_all(sent).await;
+            self.send(message, wanted).await;
             store.told(&self.run, number).await?;
         }
         Ok(())
+    }
+
+    /// Tells in one line, which begins with the DAG's name, what is no matter of a run.
+    pub async fn tell_line(&self, on: NotifyOn, subject: String) {
+        let wanted = self.of_run.iter().filter(|notify| notify.on.contains(&on)).collect();
+        let lines = Vec::new();
+        self.send(Message { subject, lines }, wanted).await;
+    }
+
+    async fn send(&self, message: Message, wanted: Vec<&Notify>) {
+        let message = &Message {
+            subject: self.masker.text(message.subject),
+            lines: message.lines.into_iter().map(|line| self.masker.text(line)).collect(),
+        };
+        let sent = wanted.into_iter().map(|notify| async move {
+            let (way, sent) = match &notify.to {
+                NotifyTo::Webhook(webhook) => ("a webhook", self.post(webhook, message).await),
+                NotifyTo::Mail(addresses) => ("mail", self.mail(addresses, message).await),
+            };
+            if let Err(problem) = sent {
+                // Nothing of a webhook's address is shown: it is what proves that one may write there.
+                tracing::warn!(
+                    "`{}` could not be told by {way}: {}",
+                    message.subject,
+                    self.masker.text(problem)
+                );
+            }
+        });
+        futures::future::join_all(sent).await;
     }
 
     async fn post(&self, webhook: &str, message: &Message) -> Result<(), String> {
@@ -166,6 +182,8 @@ fn applies(notify: &Notify, run: &RunRecord, tasks: &[TaskRecord]) -> bool {
         NotifyOn::Promotion => tasks
             .iter()
             .any(|task| task.promotions.iter().any(|promotion| promotion.promoted)),
+        // Told when it happens, and not again at the end.
+        NotifyOn::Late | NotifyOn::TriggerPaused => false,
     })
 }
 
@@ -226,6 +244,21 @@ fn of_run(run: &RunRecord, tasks: &[TaskRecord]) -> Message {
     lines.extend(some(promoted.collect()));
     Message {
         subject: format!("{} {status}: run {} for {}", run.dag, run.id, run.logical_date),
+        lines,
+    }
+}
+
+fn late(run: &RunRecord) -> Message {
+    let lines = match (run.due_at, run.late_at) {
+        (Some(due), Some(late)) => vec![format!(
+            "it should have ended until {due} and takes {} min so far",
+            late.duration_since(run.created_at).as_secs() / 60
+        )],
+        (Some(due), None) => vec![format!("it should have ended until {due}")],
+        (None, _) => Vec::new(),
+    };
+    Message {
+        subject: format!("{} is late: run {} for {}", run.dag, run.id, run.logical_date),
         lines,
     }
 }

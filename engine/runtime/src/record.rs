@@ -24,6 +24,8 @@ pub enum RunTrigger {
     Backfill,
     /// A task of another run: see [`RunRecord::parent_run`].
     Dag,
+    /// What the DAG's triggers found, or a call of its webhook.
+    Event,
 }
 
 impl RunTrigger {
@@ -34,12 +36,13 @@ impl RunTrigger {
             Self::Schedule => "schedule",
             Self::Backfill => "backfill",
             Self::Dag => "dag",
+            Self::Event => "event",
         }
     }
 
     /// The trigger of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Manual, Self::Schedule, Self::Backfill, Self::Dag]
+        [Self::Manual, Self::Schedule, Self::Backfill, Self::Dag, Self::Event]
             .into_iter()
             .find(|trigger| trigger.name() == name)
     }
@@ -95,6 +98,12 @@ pub struct RunRecord {
     /// The run whose task made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_run: Option<String>,
+    /// From when on it is late, by the `deadline` of its DAG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// When it was found late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_at: Option<Timestamp>,
 }
 
 /// Why a task failed, for people.

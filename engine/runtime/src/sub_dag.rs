@@ -129,7 +129,8 @@ async fn inner(
     };
     let run = engine.create_run_from(new, &beginning).await.map_err(transient)?;
     let ended = until_it_ends(engine, &run, stop.clone()).await.map_err(transient)?;
-    judge(engine, ended, *stop.borrow()).await
+    let stopped = *stop.borrow();
+    judge(engine, ended, stopped).await
 }
 
 /// A run within a run of the same DAG would never end.

@@ -16,7 +16,7 @@ use crate::directory::DagDirectory;
 use crate::error::ServerError;
 use crate::requests::Requests;
 use crate::rest;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, TriggerWatch};
 
 /// How often the DAG directory is looked at.
 const DIRECTORY_INTERVAL: Duration = Duration::from_secs(2);
@@ -102,6 +102,8 @@ impl Server {
         let wake = Arc::new(Notify::new());
         let scheduler = Scheduler::new(options.engine.clone(), directory.clone(), &options.home, wake.clone());
         let scheduling = tokio::spawn(scheduler.run());
+        let watch = TriggerWatch::new(options.engine.clone(), directory.clone(), wake.clone());
+        let triggering = tokio::spawn(watch.run());
         let router: Router = rest::router(Arc::new(State {
             engine: options.engine,
             directory,
@@ -121,6 +123,7 @@ impl Server {
         };
         watching.abort();
         scheduling.abort();
+        triggering.abort();
         outcome
     }
 }

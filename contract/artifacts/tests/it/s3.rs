@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ratchet_artifacts::{Bucket, BucketError, Created};
+use ratchet_artifacts::{Bucket, BucketError, Created, outside};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -196,4 +196,30 @@ async fn a_missing_object_is_none_but_a_bucket_that_went_away_is_an_error() {
         bucket.get("models/m/1.json").await.unwrap_err(),
         BucketError::BucketMissing { .. }
     ));
+}
+
+#[tokio::test]
+async fn an_object_outside_is_told_apart_by_its_tag_and_not_read() {
+    let server = Server::start(|head| match head {
+        head if head.contains("missing.csv") => ("404 Not Found", ""),
+        _ => ("200 OK", ""),
+    })
+    .await;
+    let options = [
+        ("AWS_ENDPOINT_URL", server.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ALLOW_HTTP", "true"),
+    ];
+    let found = outside::look("s3://b/some/a.csv", &options).await.unwrap().unwrap();
+    assert_eq!(found.etag.as_deref(), Some("\"e\""));
+    assert_eq!(found.modified.to_string(), "2026-11-20T04:00:00Z");
+    assert_eq!(outside::look("s3://b/missing.csv", &options).await.unwrap(), None);
+    let requests = server.requests.lock().unwrap().clone();
+    assert!(requests.iter().all(|head| head.starts_with("head /b/")), "{requests:?}");
+    for wrong in ["s3://b", "s3:///a.csv", "a.csv"] {
+        let message = outside::look(wrong, &options).await.unwrap_err().to_string();
+        assert!(message.contains("names no object"), "{message}");
+    }
 }

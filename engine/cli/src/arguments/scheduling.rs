@@ -53,3 +53,17 @@ pub struct Backfill {
     #[command(flatten)]
     pub listing: Listing,
 }
+
+/// What `dags show` takes.
+#[derive(Debug, Args)]
+pub struct ShowDag {
+    /// Name of the DAG
+    pub name: String,
+    /// Directory of the DAG files
+    #[arg(long, env = "RATCHET_DAGS", default_value = "dags", value_name = "DIR")]
+    pub dags: PathBuf,
+    #[command(flatten)]
+    pub remote: Remote,
+    #[command(flatten)]
+    pub listing: Listing,
+}

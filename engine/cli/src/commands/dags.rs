@@ -1,10 +1,11 @@
-//! `ratchet dags list | trigger | graph | next`; `pause` and `unpause` stand in `pauses`.
+//! `ratchet dags list | trigger | graph | next`; `show` stands in `about`, `pause` and `unpause` in `pauses`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use ratchet_core::plugin::Registry;
 use ratchet_core::spec::{Dag, Schedule};
 use ratchet_runtime::Pause;
@@ -12,7 +13,7 @@ use ratchet_runtime::cron::Timetable;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{files, pauses, runs};
+use super::{about, files, pauses, runs};
 use crate::arguments::{Dags, Format, GraphFormat};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
@@ -48,6 +49,7 @@ pub async fn dags(command: Dags, settings: &Settings, registry: Arc<Registry>) -
             )
             .await
         }
+        Dags::Show(arguments) => about::show(arguments, settings, registry).await,
         Dags::Pause(arguments) => pauses::pause(arguments, settings, registry).await,
         Dags::Unpause(arguments) => pauses::unpause(arguments, settings, registry).await,
         Dags::Graph { file, format } => graph(&file, format, &registry),
@@ -254,15 +256,34 @@ fn next(file: &Path, count: u16, after: Option<Timestamp>, format: Format, regis
     let timetable = Timetable::new(schedule).map_err(|error| Failure::input(error.to_string()))?;
     let first = timetable.next_after(after.unwrap_or_else(Timestamp::now));
     let ticks = std::iter::successors(first, |tick| timetable.next_after(*tick));
-    let ticks: Vec<String> = ticks.take(usize::from(count)).map(|tick| tick.to_string()).collect();
+    let ticks: Vec<Timestamp> = ticks.take(usize::from(count)).collect();
+    // The schedule's own zone, and the one in which logs and listings tell the time.
+    let zone = TimeZone::get(&schedule.timezone).unwrap_or(TimeZone::UTC);
     match format {
-        Format::Json => output::document(&json!({ "dag": dag.name, "ticks": ticks })),
+        Format::Json => {
+            let local: Vec<String> = ticks
+                .iter()
+                .map(|tick| tick.to_zoned(zone.clone()).to_string())
+                .collect();
+            let document = json!({ "dag": dag.name, "timezone": schedule.timezone, "ticks": ticks, "local": local });
+            output::document(&document)
+        }
         Format::Text if ticks.is_empty() => {
             output::line("the schedule never ticks");
             Ok(())
         }
+        Format::Text if schedule.timezone == "UTC" => {
+            let lines: Vec<String> = ticks.iter().map(Timestamp::to_string).collect();
+            output::line(&lines.join("\n"));
+            Ok(())
+        }
         Format::Text => {
-            output::line(&ticks.join("\n"));
+            let mut listing = Listing::new(&["utc", &schedule.timezone]);
+            for tick in ticks {
+                let there = tick.to_zoned(zone.clone());
+                listing.row([tick.to_string(), there.strftime("%a %Y-%m-%d %H:%M %Z").to_string()]);
+            }
+            output::line(&listing.to_string());
             Ok(())
         }
     }

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod about;
 mod approve;
 mod audit;
 mod backfill;

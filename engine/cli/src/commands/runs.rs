@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ratchet_core::plugin::{LogLevel, Registry};
-use ratchet_runtime::{ApprovalRecord, Engine, LogLine, RunRecord, RunStatus, RunTrigger, TaskRecord};
+use ratchet_runtime::{ApprovalRecord, Engine, LogLine, RunRecord, RunStatus, TaskRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -276,7 +276,10 @@ fn list(runs: &[RunRecord], format: Format) -> Result<(), Failure> {
         listing.row([
             run.id.clone(),
             run.dag.clone(),
-            run.status.to_string(),
+            match run.late_at {
+                Some(_) => format!("{} (late)", run.status),
+                None => run.status.to_string(),
+            },
             run.trigger.name().to_owned(),
             describe::instant(run.logical_date),
             describe::instant(run.created_at),
@@ -313,6 +316,10 @@ fn header(run: &RunRecord) -> String {
         ),
         ("params", report::params(&run.params)),
     ];
+    facts.extend(
+        run.late_at
+            .map(|at| ("late", format!("since {}", describe::instant(at)))),
+    );
     facts.extend(run.retry_of.clone().map(|run| ("retry of", run)));
     table::facts(&facts)
 }
@@ -321,6 +328,6 @@ pub fn summary(run: &RunRecord) -> Value {
     json!({
         "run": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "logical_date": run.logical_date, "interval_start": run.interval_start, "created_at": run.created_at,
-        "finished_at": run.finished_at, "params": run.params, "retry_of": run.retry_of,
+        "finished_at": run.finished_at, "params": run.params, "retry_of": run.retry_of, "late_at": run.late_at,
     })
 }

@@ -27,7 +27,9 @@ fn a_step_in_python_is_a_task_as_any_other() {
     let refused = run("minutes");
     assert_eq!(refused.status, 1, "{refused:?}");
     assert!(
-        refused.stderr.contains("python_step.csv has no column minutes; it has call, seconds"),
+        refused
+            .stderr
+            .contains("python_step.csv has no column minutes; it has call, seconds"),
         "{refused:?}"
     );
 }

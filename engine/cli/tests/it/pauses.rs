@@ -28,3 +28,35 @@ fn a_pause_shows_in_the_listing_until_it_is_ended() {
     call(&["unpause", "other"]).refused(2);
     assert_eq!(listed(), Value::Null);
 }
+
+#[test]
+fn a_dag_shows_what_starts_it() {
+    let text = "name: watched\nschedule: { cron: \"0 2 * * *\", timezone: Europe/London }\ncooldown: 6h\ndeadline: 90m\n\
+                triggers: [{ on_data_change: { from: a.csv } }, { on_drift: { model: eta } }]\n\
+                tasks:\n  only: { uses: core.noop }\n";
+    let directory = directory_with("watched.yaml", text);
+    let show = |more: &[&str]| {
+        let arguments = [&["dags", "show", "watched", "--dags", "."], more].concat();
+        ratchet(directory.path(), &arguments)
+    };
+    let shown = show(&[]);
+    for expected in [
+        "schedule     0 2 * * * Europe/London",
+        "cooldown     6 h 00 min",
+        "deadline     1 h 30 min",
+        "on_data_change a.csv  has not looked yet",
+        "on_drift eta          has not looked yet",
+    ] {
+        assert!(shown.done().stdout.contains(expected), "{expected:?}\n{}", shown.stdout);
+    }
+    let document = show(&["--format", "json"]).done().json();
+    assert_eq!(document["triggers"][0]["every_seconds"], json!(3600.0), "{document}");
+    assert_eq!(document["trigger_events"], json!([]));
+    ratchet(directory.path(), &["dags", "pause", "watched", "--dags", "."]).done();
+    assert!(
+        show(&[]).done().stdout.contains("paused       since 2"),
+        "{:?}",
+        show(&[])
+    );
+    ratchet(directory.path(), &["dags", "show", "other", "--dags", "."]).refused(2);
+}

@@ -106,6 +106,7 @@ fn a_service_tells_the_same_as_the_home_directory() {
     for arguments in [
         &["dags", "list"][..],
         &["dags", "list", "--format", "json"],
+        &["dags", "show", "good", "--format", "json"],
         &["runs", "list"],
         &["runs", "list", "--format", "json"],
         &["runs", "list", "--dag", "other"],

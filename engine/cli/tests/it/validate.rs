@@ -83,7 +83,15 @@ fn the_next_ticks_follow_the_zone() {
             "2024-03-30T12:00:00Z",
         ],
     );
-    assert_eq!(called.done().stdout, "2024-03-31T01:00:00Z\n2024-04-01T00:30:00Z\n");
+    let lines: Vec<&str> = called.done().stdout.lines().map(str::trim_end).collect();
+    assert_eq!(
+        lines,
+        [
+            "UTC                   EUROPE/LONDON",
+            "2024-03-31T01:00:00Z  Sun 2024-03-31 02:00 BST",
+            "2024-04-01T00:30:00Z  Mon 2024-04-01 01:30 BST"
+        ]
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Notations of text: what `x-ratchet-format` names.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::diagnostics::{Code, did_you_mean};
-use crate::spec::{Cron, CronProblem, parse_duration, parse_size};
+use crate::spec::{Cron, CronProblem, parse_duration, parse_percentage, parse_size};
 use crate::template::{Expression, has_expression, whole_expression};
 use crate::yaml::Span;
 
@@ -44,6 +45,10 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
         "condition" => condition(text, "`when` takes one expression"),
         "list" => condition(text, "`items` takes a list, or one expression that gives one"),
         "instance-key" => condition(text, "`key` takes one expression"),
+        "percentage" => parse_percentage(text)
+            .map(drop)
+            .map_err(|message| problem(Code::OutOfBounds, message).help("write a share of the holdout's value: `10%`")),
+        "interval" => interval(text),
         "variable-name" => variable_name(text),
         "webhook" => webhook(text),
         "mail" => mail(text),
@@ -116,6 +121,17 @@ fn timezone(text: &str) -> Result<(), FormatProblem> {
     let help = did_you_mean(text, available.iter().map(String::as_str))
         .unwrap_or_else(|| "an IANA name, such as `Europe/London` or `UTC`".to_owned());
     Err(problem(Code::UnknownTimezone, format!("unknown time zone `{text}`")).help(help))
+}
+
+/// A duration that is not so short that nothing else would happen.
+fn interval(text: &str) -> Result<(), FormatProblem> {
+    check("duration", text)?;
+    match parse_duration(text) {
+        Ok(duration) if duration < Duration::from_secs(1) => {
+            Err(problem(Code::OutOfBounds, format!("`{text}` is shorter than a second")).help("write `1m` or `1h`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn condition(text: &str, message: &str) -> Result<(), FormatProblem> {

@@ -10,7 +10,7 @@ use super::known::Known;
 use super::references::{self, Reads};
 use super::shape::{At, Mode, Outcome, Shape};
 use super::words::describe;
-use super::{approval, build, configuration, foreach, params, pool};
+use super::{approval, build, configuration, foreach, params, pool, triggers};
 use crate::diagnostics::{Code, Diagnostics, Finding, Severity, locate, one_of};
 use crate::plan::{self, Edges};
 use crate::plugin::{PluginEntry, Registry};
@@ -155,6 +155,20 @@ fn check_tree(
             references::check_without_tasks(node, name, text, &known, &mut shared, findings);
         }
     }
+    let own_name = build::text(tree, "name");
+    let context = triggers::Context {
+        text,
+        known: &known,
+        name: own_name.as_deref(),
+        params: declared
+            .map(Node::entries)
+            .unwrap_or_default()
+            .iter()
+            .map(|(key, node)| (key, node.get("default").is_some()))
+            .collect(),
+        scheduled: tree.get("schedule").is_some(),
+    };
+    let triggers = triggers::check(tree, &context, &mut shared, findings);
     let mut read_params: Vec<String> = shared.params.into_iter().collect();
     let mut secrets = shared.secrets;
     let checked: Vec<Checked<'_>> = task_entries
@@ -182,6 +196,10 @@ fn check_tree(
         name: build::text(tree, "name")?,
         description: build::text(tree, "description").unwrap_or_default(),
         schedule: tree.get("schedule").map(build::schedule),
+        triggers,
+        cooldown: build::duration(tree, "cooldown").unwrap_or_default(),
+        deadline: build::duration(tree, "deadline"),
+        timeout: build::duration(tree, "timeout"),
         max_active_runs: tree
             .get("max_active_runs")
             .and_then(Node::as_u64)

@@ -14,6 +14,7 @@ mod pool;
 mod reference_types;
 mod references;
 mod shape;
+mod triggers;
 mod words;
 
 pub(crate) use configuration::to_json;

@@ -77,11 +77,13 @@ pub enum Code {
     UnknownPool,
     /// An approval that cannot be asked so.
     BadApproval,
+    /// A trigger that contradicts itself or could never start a run.
+    BadTrigger = 40,
 }
 
 impl Code {
     /// All kinds, by number.
-    pub const ALL: [Code; 31] = [
+    pub const ALL: &[Code] = &[
         Code::Syntax,
         Code::DuplicateKey,
         Code::UnknownKey,
@@ -113,6 +115,7 @@ impl Code {
         Code::BadForeach,
         Code::UnknownPool,
         Code::BadApproval,
+        Code::BadTrigger,
     ];
 
     /// Error or warning: a kind is always the one or the other.

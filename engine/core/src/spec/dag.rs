@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Notify, Param, Retry, Schedule, TaskSpec};
+use super::{Notify, Param, Retry, Schedule, TaskSpec, Trigger};
 
 /// What tasks inherit.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,14 @@ pub struct Dag {
     pub description: String,
     /// When it runs by itself.
     pub schedule: Option<Schedule>,
+    /// What starts it beside its schedule.
+    pub triggers: Vec<Trigger>,
+    /// The least time from the begin of a run that triggers started to the begin of the next.
+    pub cooldown: Duration,
+    /// A run that takes longer than this is ended and has failed.
+    pub timeout: Option<Duration>,
+    /// A run that takes longer than this is late.
+    pub deadline: Option<Duration>,
     /// Parameters by name.
     pub params: BTreeMap<String, Param>,
     /// What tasks inherit.

@@ -13,6 +13,7 @@ mod retry;
 mod schedule;
 mod size;
 mod task;
+mod trigger;
 mod trigger_rule;
 
 pub use approval::{APPROVAL, APPROVAL_PORTS, Approval, OnDeadline, OnReject};
@@ -27,4 +28,6 @@ pub use retry::{Backoff, Retry};
 pub use schedule::{Catchup, OnGap, OnOverlap, Overlap, Schedule};
 pub use size::parse_size;
 pub use task::{Resources, TaskSpec};
+pub(crate) use trigger::{EVERY, MIN_LABELS};
+pub use trigger::{Limit, Trigger, parse_percentage};
 pub use trigger_rule::TriggerRule;

@@ -15,6 +15,10 @@ pub enum NotifyOn {
     Success,
     /// The run promoted a model, however it ended. A task's own `notify` does not take it.
     Promotion,
+    /// The run takes longer than the DAG's `deadline`. Told when it is over, while the run goes on.
+    Late,
+    /// A trigger paused itself: three retrains in a row gave no better model.
+    TriggerPaused,
 }
 
 /// `notify: [{ on: [failure], webhook: "${{ secrets.SLACK }}" }, { on: [failure], mail: [team@example.com] }]`.

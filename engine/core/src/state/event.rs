@@ -92,6 +92,11 @@ pub enum Event {
         /// The task.
         task: usize,
     },
+    /// The run took longer than its limit: it is ended as by somebody who cancels it, and has failed.
+    TimedOut {
+        /// For people.
+        reason: String,
+    },
     /// Somebody cancels the run.
     Cancelled {
         /// For people.

@@ -703,3 +703,133 @@ fn approvals() {
         "R0012 9:24 [tasks.one.notes] the approval of task `one` has no port `notes` (did you mean `note`?)"
     );
 }
+
+/// A DAG with these triggers, a task `clean` and a parameter.
+fn triggered(triggers: &str) -> String {
+    format!(
+        "name: rides\ntriggers:\n  - {triggers}\nparams: {{ src: {{ type: string, default: a.csv }} }}\n\
+         tasks:\n  clean: {{ uses: extract.file, with: {{ from: '${{{{ params.src }}}}' }} }}\n"
+    )
+}
+
+#[test]
+fn triggers_that_are_whole() {
+    let text = "name: rides\ntriggers:\n  - on_data_change: { from: '${{ params.src }}', every: 90s }\n  - on_data_change: { from: s3://b/k.csv }\n  - on_drift: { model: eta }\n  - on_degradation: { model: eta, metric: mae, worse_by: 10% }\n  - on_degradation: { model: eta, metric: r2, below: 0.5, min_labels: 100 }\n  - on_dataset: { dataset: trips }\n  - on_webhook: { token: '${{ secrets.HOOK }}', params: { src: /data/src } }\ncooldown: 6h\ndeadline: 4h\nparams: { src: { type: string, default: a.csv } }\ntasks:\n  clean: { uses: core.noop }\n";
+    assert_eq!(problems(text), Vec::<String>::new());
+    let dag = ratchet_core::load("f.yaml", text, &registry()).unwrap();
+    let shown: Vec<String> = dag.triggers.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "on_data_change ${{ params.src }}",
+            "on_data_change s3://b/k.csv",
+            "on_drift eta",
+            "on_degradation eta mae worse_by 10%",
+            "on_degradation eta r2 below 0.5",
+            "on_dataset trips",
+            "on_webhook"
+        ]
+    );
+    assert_eq!(dag.cooldown.as_secs(), 6 * 3600);
+    assert_eq!(dag.deadline.map(|deadline| deadline.as_secs()), Some(4 * 3600));
+    let ratchet_core::spec::Trigger::DataChange { every, .. } = &dag.triggers[1] else {
+        panic!("{:?}", dag.triggers)
+    };
+    assert_eq!(every.as_secs(), 3600, "the default");
+    assert!(dag.secrets.contains("HOOK"));
+}
+
+#[test]
+fn triggers_that_could_not_work() {
+    for (trigger, expected) in [
+        (
+            "on_data_chang: { from: x }",
+            "R0003 3:5 [on_data_chang] unknown key `on_data_chang` (did you mean `on_data_change`?)",
+        ),
+        (
+            "on_data_change: { from: 'simulated://lfb' }",
+            "R0040 3:29 [simulated] `simulated://` cannot be watched (simulated records never change: use a schedule)",
+        ),
+        (
+            "on_data_change: { from: 'htps://x/a.csv' }",
+            "R0040 3:29 [htps] `htps://` cannot be watched (did you mean `https://`?)",
+        ),
+        (
+            "on_data_change: { from: '${{ run.id }}' }",
+            "R0040 3:33 [run.id] `from` is looked at without a run: it cannot read `run.id` (it reads `params.<name>`, by their defaults)",
+        ),
+        (
+            "on_data_change: { from: '${{ secrets.A }}' }",
+            "R0040 3:33 [secrets.A] `from` is looked at without a run: it cannot read `secrets.A` (it reads `params.<name>`, by their defaults)",
+        ),
+        (
+            "on_data_change: { from: '${{ params.scr }}' }",
+            "R0014 3:33 [params.scr] unknown parameter `scr` (did you mean `src`?)",
+        ),
+        (
+            "on_data_change: { from: x, every: 10ms }",
+            "R0007 3:38 [10ms] `10ms` is shorter than a second (write `1m` or `1h`)",
+        ),
+        (
+            "on_drift: { model: Eta }",
+            "R0009 3:23 [Eta] the name `Eta` is not a name (a lower-case letter, then lower-case letters, digits and `-`, at most 100; such as `eta`)",
+        ),
+        (
+            "on_degradation: { model: eta, metric: mae }",
+            "R0004 3:5 [on_degradation] `on_degradation` does not say how much is too much (write one of `worse_by: 10%`, `drop: 0.1`, `below: 0.5`)",
+        ),
+        (
+            "on_degradation: { model: eta, metric: mae, below: 50 }",
+            "R0040 3:48 [below] less of `mae` is better: `below` would fire where the model is good (write `worse_by: 10%` or `drop: ...`, by how much it may rise)",
+        ),
+        (
+            "on_degradation: { model: eta, metric: maee, drop: 5 }",
+            "R0040 3:43 [maee] nobody knows whether more of `maee` is better (did you mean `mae`?)",
+        ),
+        (
+            "on_degradation: { model: eta, metric: r2, drop: 0.1, below: 0.5 }",
+            "R0040 3:47 [drop] `on_degradation` has one of `worse_by`, `below` and `drop` (make each its own trigger)",
+        ),
+        (
+            "on_degradation: { model: eta, metric: mae, worse_by: 10 }",
+            "R0007 3:58 [10] `10` is not a percentage (write a share of the holdout's value: `10%`)",
+        ),
+        (
+            "on_dataset: { dataset: rides-clean }",
+            "R0040 3:28 [rides-clean] `rides-clean` is what task `clean` makes: the DAG would start itself (name a dataset of another DAG; `ratchet datasets list` shows them)",
+        ),
+        (
+            "on_webhook: { token: abc }",
+            "R0040 3:26 [abc] the token of a webhook is no secret (whoever reads the file could start runs: write `${{ secrets.NAME }}`)",
+        ),
+        (
+            "on_webhook: { token: '${{ secrets.A }}', params: { srk: /x } }",
+            "R0014 3:56 [srk] unknown parameter `srk` (did you mean `src`?)",
+        ),
+        (
+            "on_webhook: { token: '${{ secrets.A }}', params: { src: x } }",
+            "R0040 3:61 [x] `x` is no place in the body (write a JSON pointer: `/until`, `/commit/id`)",
+        ),
+    ] {
+        assert_eq!(one(&triggered(trigger)), expected, "{trigger}");
+    }
+    let twice = triggered("on_drift: { model: eta }\n  - on_drift: { model: eta }");
+    assert!(
+        one(&twice).starts_with("R0040 4:5 [on_drift] `on_drift eta` stands twice"),
+        "{}",
+        one(&twice)
+    );
+    let without = triggered("on_drift: { model: eta }").replace(", default: a.csv", "");
+    assert_eq!(
+        one(&without),
+        "R0040 4:11 [src] the parameter `src` has no default, and `on_drift` gives it no value (give it a `default`)"
+    );
+    expect!(
+        "name: a\ncooldown: 6h\ntasks: { one: { uses: core.noop } }\n",
+        "R0027 2:1 [cooldown] there are no triggers: `cooldown` changes nothing (it is the least time between runs that `triggers` start; a schedule has its own pace)"
+    );
+    expect!(
+        "name: a\ndeadline: 4\ntasks: { one: { uses: core.noop } }\n",
+        "R0019 2:11 [4] the duration `4` lacks a unit (write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`)"
+    );
+}

@@ -25,7 +25,12 @@ impl Dispatcher {
         if self.state.status() != RunStatus::Running {
             return Ok(());
         }
-        if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() && !self.state.is_cancelling() {
+        let asked = self.engine.store.cancel_asked_by(&self.run.id).await?.is_some();
+        if !asked && self.ends_at().is_some_and(|end| end <= Instant::now()) {
+            // Also if the one before was about to: what it ended has to count as too long, not as somebody's wish.
+            self.time_out()?;
+        }
+        if asked && !self.state.is_cancelling() {
             let reason = CANCELLED.to_owned();
             let first = first.take();
             self.step(

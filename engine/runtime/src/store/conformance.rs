@@ -24,6 +24,7 @@ mod instances;
 mod pools;
 mod recorded;
 mod removed;
+mod triggers;
 mod waits;
 
 #[path = "../../tests/it/plugins.rs"]
@@ -70,6 +71,10 @@ cases![
     pools::slots_of_an_engine_that_is_gone_are_free_when_its_lease_ends,
     pools::who_waits_with_a_higher_priority_comes_first,
     pools::many_engines_never_take_more_slots_than_there_are,
+    triggers::a_change_is_kept_by_one_of_those_who_saw_it_and_has_one_run,
+    triggers::what_is_held_back_waits_passes_or_starts_one_run,
+    triggers::a_triggered_run_is_judged_once,
+    triggers::a_run_is_marked_late_once,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +92,7 @@ async fn postgres_keeps_every_promise() {
     let server = PostgresServer::start().await;
     for (name, case) in CASES {
         println!("{name}");
-        case(server.database(name).await).await;
+        case(Address::parse(&server.database(name).await).unwrap()).await;
     }
 }
 

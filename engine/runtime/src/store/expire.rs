@@ -13,7 +13,7 @@ use super::read::{instant, named};
 use crate::error::StoreError;
 
 /// What is removed of a run, in this order: what refers to another table comes first.
-const PARTS: [&str; 9] = [
+const PARTS: &[&str] = &[
     "DELETE FROM approvals WHERE run_id = $1",
     "DELETE FROM pool_slots WHERE run_id = $1",
     "DELETE FROM pool_waiting WHERE run_id = $1",
@@ -23,10 +23,14 @@ const PARTS: [&str; 9] = [
     "DELETE FROM events WHERE run_id = $1",
     "DELETE FROM attempts WHERE run_id = $1",
     "DELETE FROM tasks WHERE run_id = $1",
+    // The tick of a backfill goes with its run: it is not to be run again.
+    "DELETE FROM backfill_dates WHERE run_id = $1",
+    "DELETE FROM trigger_events WHERE run_id = $1",
+    "DELETE FROM triggered_runs WHERE run_id = $1",
 ];
 
 /// Rows that name blobs: outputs of tasks.
-const REFERRING: [&str; 2] = ["SELECT * FROM tasks", "SELECT * FROM kept_instances"];
+const REFERRING: &[&str] = &["SELECT * FROM tasks", "SELECT * FROM kept_instances"];
 
 /// A run that has ended, as far as its age matters.
 #[derive(Clone, Debug)]
@@ -82,7 +86,7 @@ impl Store {
     pub(crate) async fn referenced_digests(&self, without: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
         let failed = query("find the blobs that runs refer to");
         let mut found = BTreeSet::new();
-        for statement in REFERRING {
+        for &statement in REFERRING {
             let mut rows = sqlx::query(statement).fetch(&self.pool);
             while let Some(row) = rows.try_next().await.map_err(&failed)? {
                 let run: String = row.try_get("run_id").map_err(&failed)?;
@@ -112,7 +116,7 @@ impl Store {
         if locked.rows_affected() != 1 {
             return Ok(false);
         }
-        for statement in PARTS.into_iter().chain(["DELETE FROM runs WHERE id = $1"]) {
+        for statement in PARTS.iter().copied().chain(["DELETE FROM runs WHERE id = $1"]) {
             sqlx::query(statement)
                 .bind(run)
                 .execute(&mut *transaction)

@@ -20,6 +20,7 @@ mod postgres_server;
 mod read;
 mod said;
 mod transaction;
+mod triggers;
 mod write;
 
 pub(crate) use address::Address;
@@ -35,4 +36,4 @@ pub use pools::{SlotHolder, SlotWaiter};
 pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};
-pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition};
+pub(crate) use write::{AttemptEnd, TaskChange, TaskResult, Transition, to_json};

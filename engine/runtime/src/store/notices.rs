@@ -16,6 +16,8 @@ use crate::error::StoreError;
 pub(crate) enum Notice {
     /// The run came to its end.
     RunEnded,
+    /// The run takes longer than its deadline.
+    RunLate,
     /// A task came to its end, and names somebody who wants to know.
     TaskEnded {
         /// Task id.

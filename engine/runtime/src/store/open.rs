@@ -27,6 +27,8 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (12, include_str!("migrations/0012_approvals.sql")),
     (20, include_str!("migrations/0020_pauses.sql")),
     (21, include_str!("migrations/0021_backfills.sql")),
+    (22, include_str!("migrations/0022_triggers.sql")),
+    (23, include_str!("migrations/0023_deadlines.sql")),
 ];
 
 /// The metadata database. Cheap to clone. Reading needs no run to be driven, and several processes may share it.

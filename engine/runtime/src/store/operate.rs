@@ -5,6 +5,7 @@ use ratchet_core::state::{RunStatus, SkipCause, TaskState};
 use sqlx::Row;
 
 use super::instances::gather_again;
+use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
 use super::write::{add_events, to_json};
 use crate::error::StoreError;
@@ -87,6 +88,25 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(query("count the active runs of a DAG"))
+    }
+
+    /// Marks a run that has not ended as late. False if it has ended or has the mark.
+    pub(crate) async fn mark_late(&self, run: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let failed = query("mark a run as late");
+        let mut transaction = self.begin("mark a run as late").await?;
+        let marked =
+            sqlx::query("UPDATE runs SET late_at = $2 WHERE id = $1 AND late_at IS NULL AND status = 'running'")
+                .bind(run)
+                .bind(now.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(&failed)?;
+        let marked = marked.rows_affected() == 1;
+        if marked {
+            add_notices(&mut transaction, run, &[Notice::RunLate]).await?;
+        }
+        transaction.commit().await.map_err(&failed)?;
+        Ok(marked)
     }
 
     /// The newest task that succeeded under a key of the cache, with the id of its run.

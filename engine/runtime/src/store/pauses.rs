@@ -36,7 +36,7 @@ impl Store {
         Ok(paused.rows_affected() == 1)
     }
 
-    /// Ends the pause of a DAG. False if it was not paused.
+    /// Ends the pause of a DAG and those that its triggers took by themselves. False if there was none.
     pub async fn unpause(&self, dag: &str) -> Result<bool, StoreError> {
         let failed = query("end the pause of a DAG");
         let mut transaction = self.begin("end the pause of a DAG").await?;
@@ -45,8 +45,16 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(&failed)?;
+        let triggers = sqlx::query(
+            "UPDATE triggers SET paused_at = NULL, paused_reason = NULL, fruitless = 0 \
+             WHERE dag = $1 AND (paused_at IS NOT NULL OR fruitless > 0)",
+        )
+        .bind(dag)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
         transaction.commit().await.map_err(&failed)?;
-        Ok(ended.rows_affected() == 1)
+        Ok(ended.rows_affected() == 1 || triggers.rows_affected() > 0)
     }
 
     /// All paused DAGs by name.

@@ -12,8 +12,6 @@ use nix::unistd::Pid;
 use sqlx::{AnyConnection, Connection};
 use tempfile::TempDir;
 
-use super::Address;
-
 /// What root becomes: Postgres refuses to run as root. `nobody` on Linux.
 const UNPRIVILEGED: u32 = 65534;
 const PASSWORD: &str = "a secret/of @tests";
@@ -80,13 +78,13 @@ impl PostgresServer {
         server
     }
 
-    /// A new, empty database.
-    pub(super) async fn database(&self, name: &str) -> Address {
+    /// The address of a new, empty database.
+    pub(super) async fn database(&self, name: &str) -> String {
         let mut connection = AnyConnection::connect(&self.url("postgres")).await.unwrap();
         let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        Address::parse(&self.url(name)).unwrap()
+        self.url(name)
     }
 
     pub(super) fn url(&self, database: &str) -> String {

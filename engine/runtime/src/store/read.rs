@@ -173,6 +173,11 @@ pub(super) fn run_record(row: &AnyRow) -> Result<RunRecord, StoreError> {
         file_name: text(row, what, "file_name")?,
         retry_of: optional(row, what, "retry_of")?,
         parent_run: optional(row, what, "parent_run")?,
+        due_at: match number(row, what, "due_at")? {
+            0 => None,
+            due => Some(Timestamp::from_millisecond(due).map_err(|error| damaged(what, "due_at", error))?),
+        },
+        late_at: optional_instant(row, what, "late_at")?,
     })
 }
 

@@ -210,10 +210,17 @@ pub(super) async fn insert_run(
 ) -> Result<(String, bool), StoreError> {
     let failed = query("create a run");
     let id = Uuid::now_v7().to_string();
+    let now = Timestamp::now();
+    let deadline = new
+        .dag
+        .deadline
+        .and_then(|deadline| SignedDuration::try_from(deadline).ok());
+    let due = deadline.and_then(|deadline| now.checked_add(deadline).ok());
     let created: Option<String> = sqlx::query_scalar(
         "INSERT INTO runs (id, dag, status, started_by, actor, params, logical_date, interval_start, created_at, \
-         dag_text, file_name, retry_of, version, lease_until, parent_run, parent_task) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING id",
+         dag_text, file_name, retry_of, version, lease_until, due_at, parent_run, parent_task) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16) \
+         ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(&id)
     .bind(&new.dag.name)
@@ -223,15 +230,16 @@ pub(super) async fn insert_run(
     .bind(to_json(&new.params)?)
     .bind(new.logical_date.to_string())
     .bind(new.interval_start.to_string())
-    .bind(Timestamp::now().to_string())
+    .bind(now.to_string())
     .bind(&new.dag.text)
     .bind(&new.dag.file_name)
     .bind(&beginning.retry_of)
     .bind(if beginning.reserved {
-        (Timestamp::now() + RESERVED).as_millisecond()
+        (now + RESERVED).as_millisecond()
     } else {
         0
     })
+    .bind(due.map_or(0, Timestamp::as_millisecond))
     .bind(beginning.parent.as_ref().map(|parent| &parent.run))
     .bind(beginning.parent.as_ref().map(|parent| &parent.task))
     .fetch_optional(&mut **transaction)
@@ -370,7 +378,7 @@ async fn write_task(
     Ok(())
 }
 
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged {
         what: "a value to write".to_owned(),
         message: error.to_string(),

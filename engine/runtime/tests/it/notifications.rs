@@ -14,7 +14,7 @@ use crate::fixture::{Fixture, worker};
 use crate::secrets::drive;
 
 /// Answers the statuses in turn, the last one for ever; keeps path and text of each request.
-async fn hook(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<(String, String)>>>) {
+pub async fn hook(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<(String, String)>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/services/t0ken-of-the-hook", listener.local_addr().unwrap());
     let heard: Arc<Mutex<Vec<(String, String)>>> = Arc::default();

@@ -27,6 +27,8 @@ pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/dags/{name}/pause", From(Operator)),
     ("POST", "/api/v1/dags/{name}/unpause", From(Operator)),
     ("POST", "/api/v1/dags/{name}/backfills", From(Operator)),
+    // The token of the trigger says who may.
+    ("POST", "/api/v1/hooks/{dag}", Public),
     ("GET", "/api/v1/backfills", From(User)),
     ("GET", "/api/v1/backfills/{id}", From(User)),
     ("POST", "/api/v1/backfills/{id}/stop", From(Operator)),

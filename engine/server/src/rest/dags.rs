@@ -19,6 +19,8 @@ use crate::server::State;
 
 /// Ticks that are answered when nobody says.
 const DEFAULT_TICKS: usize = 5;
+/// What triggers saw that is told with a DAG.
+const EVENTS: u32 = 20;
 /// Ticks that are answered at most.
 const TICKS: usize = 1_000;
 
@@ -46,7 +48,7 @@ pub(super) async fn list(extract::State(state): extract::State<Arc<State>>) -> R
     get, path = "/api/v1/dags/{name}", tag = "dags",
     params(("name" = String, Path, description = "Name of the DAG")),
     responses(
-        (status = 200, description = "The DAG; `graph` says what depends on what", body = Object),
+        (status = 200, description = "The DAG; `graph` says what depends on what, `triggers` how each stands, `trigger_events` what they saw lately", body = Object),
         (status = 404, description = "No such DAG", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -73,6 +75,10 @@ pub(super) async fn show(
         })
         .collect();
     document["params"] = Value::Object(params);
+    document["triggers"] = json!(state.engine.triggers_of(&dag).await?);
+    document["trigger_events"] = json!(state.engine.store().trigger_events(&dag.name, EVENTS).await?);
+    document["cooldown_seconds"] = json!(dag.cooldown.as_secs_f64());
+    document["deadline_seconds"] = json!(dag.deadline.map(|deadline| deadline.as_secs_f64()));
     document["max_active_runs"] = json!(dag.max_active_runs);
     document["graph"] = dag.graph_json();
     document["text"] = json!(dag.text);

@@ -7,6 +7,7 @@ mod body;
 mod dags;
 mod datasets;
 mod events;
+mod hooks;
 mod logs;
 mod models;
 mod once;

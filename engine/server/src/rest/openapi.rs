@@ -24,6 +24,7 @@ use crate::access::{Access, RULES};
         super::trigger::trigger,
         super::pauses::pause,
         super::pauses::unpause,
+        super::hooks::call,
         super::backfills::start,
         super::backfills::list,
         super::backfills::show,

@@ -243,7 +243,15 @@ fn run_row(run: &RunRecord) -> Vec<String> {
     vec![
         format!("<code>{id}</code>"),
         escaped(&run.dag),
-        format!("<span class=\"{status}\">{status}</span>", status = run.status),
+        format!(
+            "<span class=\"{status}\">{status}</span>{}",
+            if run.late_at.is_some() {
+                " <span class=\"failed\">late</span>"
+            } else {
+                ""
+            },
+            status = run.status
+        ),
         instant(run.logical_date),
         instant(run.created_at),
     ]

@@ -33,7 +33,7 @@ pub(super) struct ListQuery {
     params(
         ("dag" = Option<String>, Query, description = "Only runs of this DAG"),
         ("status" = Option<String>, Query, description = "Only `running`, `succeeded`, `failed` or `cancelled` ones"),
-        ("trigger" = Option<String>, Query, description = "Only `manual`, `schedule` or `backfill` ones"),
+        ("trigger" = Option<String>, Query, description = "Only `manual`, `schedule`, `backfill` or `event` ones"),
         ("limit" = Option<u32>, Query, description = "How many: 1 to 1,000, 50 if left out"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
@@ -57,8 +57,11 @@ pub(super) async fn list(
     });
     let status = status.transpose()?;
     let trigger = query.trigger.as_deref().map(|name| {
-        RunTrigger::from_name(name)
-            .ok_or_else(|| Problem::bad_request(format!("trigger is `{name}`; write manual, schedule or backfill")))
+        RunTrigger::from_name(name).ok_or_else(|| {
+            Problem::bad_request(format!(
+                "trigger is `{name}`; write manual, schedule, backfill or event"
+            ))
+        })
     });
     let trigger = trigger.transpose()?;
     let is_cursor =
@@ -165,6 +168,6 @@ pub(super) fn summary(run: &RunRecord) -> Value {
         "id": run.id, "dag": run.dag, "status": run.status, "trigger": run.trigger, "actor": run.actor,
         "params": run.params, "logical_date": run.logical_date, "interval_start": run.interval_start,
         "created_at": run.created_at, "finished_at": run.finished_at, "file_name": run.file_name,
-        "retry_of": run.retry_of,
+        "retry_of": run.retry_of, "due_at": run.due_at, "late_at": run.late_at,
     })
 }

@@ -114,6 +114,14 @@ async fn started(home: &Path) -> Service {
     std::fs::write(home.join("dags/long.yaml"), long).unwrap();
     let asks = "name: asks\ntasks:\n  only: { approval: { message: Really? } }\n";
     std::fs::write(home.join("dags/asks.yaml"), asks).unwrap();
+    for (name, default) in [("hooked", " | default('let me in')"), ("silent", "")] {
+        let text = format!(
+            "name: {name}\nparams: {{ city: {{ type: string, default: York }} }}\n\
+             triggers: [{{ on_webhook: {{ token: \"${{{{ secrets.NOBODY_SETS_THIS{default} }}}}\", params: {{ city: /city }} }} }}]\n\
+             tasks:\n  only: {{ uses: test.nothing }}\n"
+        );
+        std::fs::write(home.join(format!("dags/{name}.yaml")), text).unwrap();
+    }
     let service = Service::start(home).await;
     fill(service.engine.bucket()).await;
     service
@@ -131,6 +139,7 @@ async fn every_documented_status_can_be_provoked() {
     let runs = triggers(&mut met, home.path()).await;
     pauses(&mut met).await;
     backfills(&mut met).await;
+    hooks(&mut met).await;
     reading_runs(&mut met, &runs).await;
     operations(&mut met, &runs).await;
     artifacts(&mut met).await;
@@ -311,6 +320,27 @@ async fn backfills(met: &mut Met<'_>) {
     let long = stop.replace("{id}", long["id"].as_str().unwrap());
     met.meet(200, "POST", stop, &long, by(Role::Operator)).await;
     met.meet(409, "POST", stop, &long, by(Role::Operator)).await;
+}
+
+async fn hooks(met: &mut Met<'_>) {
+    let pattern = "/api/v1/hooks/{dag}";
+    let path = "/api/v1/hooks/hooked";
+    let sent = |body: &[u8]| Sent {
+        body: body.to_vec(),
+        ..with("Authorization", "Bearer let me in", Sent::default())
+    };
+    met.meet(202, "POST", pattern, path, sent(b"")).await;
+    met.meet(400, "POST", pattern, path, sent(b"{")).await;
+    met.meet(404, "POST", pattern, path, Sent::default()).await;
+    met.meet(413, "POST", pattern, path, sent(&[b' '; 100_000])).await;
+    met.meet(422, "POST", pattern, path, sent(b"{ \"city\": [] }")).await;
+    met.meet(503, "POST", pattern, "/api/v1/hooks/silent", sent(b"")).await;
+    for (act, status) in [("pause", 409), ("unpause", 202)] {
+        let pause = format!("/api/v1/dags/hooked/{act}");
+        let document = format!("/api/v1/dags/{{name}}/{act}");
+        met.meet(200, "POST", &document, &pause, by(Role::Operator)).await;
+        met.meet(status, "POST", pattern, path, sent(b"")).await;
+    }
 }
 
 async fn operations(met: &mut Met<'_>, runs: &[String]) {

@@ -47,6 +47,7 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/dags/none/backfills",
         Some(Role::Operator),
     ),
+    ("POST", "/api/v1/hooks/{dag}", "/api/v1/hooks/none", None),
     ("GET", "/api/v1/backfills", "/api/v1/backfills", Some(Role::User)),
     (
         "GET",

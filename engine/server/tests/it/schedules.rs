@@ -152,3 +152,34 @@ async fn a_run_of_another_process_counts_for_the_most_active_runs() {
     }
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Postgres; `make test` runs it where there is one"]
+async fn two_schedulers_on_one_postgres_make_each_tick_once() {
+    let server = crate::postgres_server::PostgresServer::start().await;
+    let database = server.database("ticks").await;
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut services = Vec::new();
+    for home in &homes {
+        left_behind(home.path(), "all", 30);
+        let file = home.path().join("dags/hourly.yaml");
+        let text = std::fs::read_to_string(&file).unwrap() + "max_active_runs: 5\n";
+        std::fs::write(&file, text).unwrap();
+    }
+    for home in &homes {
+        let service = Service::start_on(home.path(), Some(database.clone()), |_| async {}).await;
+        services.push(service);
+    }
+    for service in &services {
+        let answer = service
+            .wait_for("/api/v1/runs", |answer| all_succeeded(answer, 30))
+            .await;
+        let dates = logical_dates(&answer);
+        assert!(dates.windows(2).all(|pair| pair[1] == pair[0] + 1.hour()), "{dates:?}");
+        let runs = answer["runs"].as_array().unwrap();
+        assert!(runs.iter().all(|run| run["trigger"] == json!("schedule")), "{answer}");
+    }
+    for service in services {
+        service.stop().await;
+    }
+}

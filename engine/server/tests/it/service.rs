@@ -105,6 +105,15 @@ impl Service {
 
     /// The same, after something was done to the engine.
     pub async fn start_with<Done: Future<Output = ()>>(home: &Path, before: impl FnOnce(Engine) -> Done) -> Self {
+        Self::start_on(home, None, before).await
+    }
+
+    /// The same with the metadata at this address.
+    pub async fn start_on<Done: Future<Output = ()>>(
+        home: &Path,
+        database_url: Option<String>,
+        before: impl FnOnce(Engine) -> Done,
+    ) -> Self {
         let mut registry = Registry::default();
         registry.add::<Nothing>();
         registry.add::<Talk>();
@@ -112,7 +121,7 @@ impl Service {
         let registry = Arc::new(registry);
         let options = EngineOptions {
             home: home.to_owned(),
-            database_url: None,
+            database_url,
             bucket_url: home.join("bucket").to_string_lossy().into_owned(),
             working_directory: home.to_owned(),
             worker: std::env::current_exe().unwrap(),
