@@ -44,6 +44,7 @@ use ratchet_core::plugin::Registry;
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
     registry
+        .add::<ratchet_core::plugin::SubDag>()
         .add::<crate::core::Noop>()
         .add::<crate::core::Sleep>()
         .add::<crate::core::Fail>()

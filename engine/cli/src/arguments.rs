@@ -78,6 +78,8 @@ pub enum Command {
     /// Model versions and what is in production
     #[command(subcommand)]
     Models(Models),
+    /// What all runs share and who holds its slots
+    Pools(Pools),
     /// Kinds of tasks (`uses`)
     #[command(subcommand)]
     Tasks(Tasks),
@@ -184,6 +186,26 @@ pub struct Retry {
     pub remote: Remote,
     #[command(flatten)]
     pub listing: Listing,
+}
+
+/// What `runs approve` takes.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// Id of the run, or the beginning of it
+    pub run: String,
+    /// The task that asks
+    pub task: String,
+    /// Value of a field of its form
+    #[arg(long = "field", short = 'p', value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    pub fields: Vec<(String, String)>,
+    /// Say no
+    #[arg(long)]
+    pub reject: bool,
+    /// Why
+    #[arg(long)]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 /// What a task can be marked.
@@ -353,6 +375,8 @@ pub enum Runs {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Say yes, or no, to a task that asks
+    Approve(Approve),
     /// What the tasks of a run said
     Logs {
         /// Its id, or the beginning of it
@@ -430,6 +454,14 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Pools {
+    #[command(flatten)]
+    pub remote: Remote,
+    #[command(flatten)]
+    pub listing: Listing,
 }
 
 #[derive(Debug, Subcommand)]

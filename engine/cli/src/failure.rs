@@ -105,6 +105,8 @@ impl From<EngineError> for Failure {
             | EngineError::Needed { .. }
             | EngineError::Params { .. }
             | EngineError::Backfill { .. }
+            | EngineError::NotAwaited { .. }
+            | EngineError::Form { .. }
             | EngineError::Dag { .. } => Self::input(error.to_string()),
             other => Self::service(other.to_string()),
         }

@@ -1,11 +1,13 @@
 //! Flags over `RATCHET_*` variables over `ratchet.toml` over defaults.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::Registry;
+use ratchet_core::spec::MAX_POOL_SLOTS;
 use ratchet_runtime::{Engine, EngineOptions};
 use serde::Deserialize;
 
@@ -24,6 +26,8 @@ struct File {
     jwt_secret: Option<String>,
     slots: Option<usize>,
     retention: Option<RetentionText>,
+    #[serde(default)]
+    pools: BTreeMap<String, u32>,
 }
 
 /// The table `retention` as it is written.
@@ -55,6 +59,8 @@ pub struct Settings {
     pub slots: usize,
     /// What a service removes by itself; none removes nothing.
     pub retention: Option<Retention>,
+    /// What all runs of the metadata share, with its slots.
+    pub pools: BTreeMap<String, u32>,
     /// No progress, no logs.
     pub quiet: bool,
     /// Debug lines too.
@@ -79,6 +85,7 @@ impl Settings {
         if slots == 0 {
             return Err(Failure::input("slots is 0, so that no task could ever run").help("set it to 1 or more"));
         }
+        check_pools(&file.pools)?;
         let home = global
             .home
             .clone()
@@ -99,6 +106,7 @@ impl Settings {
             jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
             slots,
             retention: file.retention.map(read_retention).transpose()?,
+            pools: file.pools,
             quiet: global.quiet,
             verbose: global.verbose > 0,
         })
@@ -168,8 +176,31 @@ fn read_file(path: &Path) -> Result<File, Failure> {
             path.display(),
             error.to_string().trim_end()
         ))
-        .help("its keys are home, store, database_url, jwt_secret, slots and the table retention")
+        .help(
+            "its keys are home, store, database_url, jwt_secret and slots, and the tables [retention] and [pools] (such as gpu = 2)",
+        )
     })
+}
+
+fn check_pools(pools: &BTreeMap<String, u32>) -> Result<(), Failure> {
+    for (name, slots) in pools {
+        let belongs =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '-' | '_');
+        if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.chars().all(belongs) || name.len() > 100
+        {
+            return Err(
+                Failure::input(format!("{FILE_NAME} declares the pool `{name}`, which is not a name"))
+                    .help("a lower-case letter, then lower-case letters, digits, `-` and `_`"),
+            );
+        }
+        if !(1..=MAX_POOL_SLOTS).contains(slots) {
+            return Err(
+                Failure::input(format!("{FILE_NAME} gives the pool `{name}` {slots} slots"))
+                    .help(format!("a pool has from 1 to {MAX_POOL_SLOTS}")),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Who acts, for logs that keep it: the system's user name.

@@ -50,5 +50,5 @@ mod plan;
 mod schema;
 mod yaml;
 
-pub use check::{check, check_with_secrets, load};
+pub use check::{check, check_with_secrets, load, load_again};
 pub use schema::schema;

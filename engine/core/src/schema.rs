@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::plugin::{Isolation, Registry};
-use crate::spec::{Backoff, Catchup, MAX_INSTANCES, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
+use crate::spec::{
+    Backoff, Catchup, MAX_INSTANCES, MAX_POOL_SLOTS, NotifyOn, OnDeadline, OnGap, OnOverlap, OnReject, Overlap,
+    ParamType, TriggerRule,
+};
 
 /// What a template looks like where something else than text is expected.
 const TEMPLATE_PATTERN: &str = r"^\$\{\{[\s\S]*\}\}\s*$";
@@ -29,6 +32,7 @@ pub fn schema(registry: &Registry) -> Value {
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("Ratchet DAG");
     let task = &mut schema["properties"]["tasks"]["additionalProperties"];
+    task["oneOf"] = json!([{ "required": ["uses"] }, { "required": ["approval"] }]);
     task["allOf"] = Value::Array(conditions);
     task["properties"]["uses"]["enum"] = registry.iter().map(|plugin| plugin.name).collect();
     schema["$defs"] = Value::Object(definitions);
@@ -47,6 +51,7 @@ pub(crate) fn dag() -> Value {
             "schedule": schedule(),
             "triggers": triggers(),
             "cooldown": { "type": "string", "x-ratchet-format": "duration", "pattern": DURATION_PATTERN, "default": "0s", "description": "Least time from the begin of a run that triggers started to the begin of the next, such as `6h`. What comes meanwhile starts one run afterwards." },
+            "timeout": { "type": "string", "x-ratchet-format": "interval", "pattern": DURATION_PATTERN, "description": "A run that takes longer is ended and has failed, such as `8h`." },
             "deadline": { "type": "string", "x-ratchet-format": "interval", "pattern": DURATION_PATTERN, "description": "A run that takes longer is late, such as `4h`: it goes on, and `notify` on `late` tells of it." },
             "params": {
                 "type": "object",
@@ -202,14 +207,17 @@ fn task() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["uses"],
         "properties": {
             "uses": { "type": "string", "description": "Name of the plugin." },
             "with": { "type": "object", "description": "The plugin's configuration." },
             "needs": { "type": "array", "items": { "type": "string" }, "description": "Tasks that this one comes after without reading from them." },
             "trigger": of::<TriggerRule>("What the tasks before this one must have come to.", json!("all_success")),
             "when": { "type": ["string", "boolean"], "x-ratchet-format": "condition", "description": "A false value skips the task: `${{ tasks.compare.better }}`." },
+            "approval": approval(),
             "foreach": foreach(),
+            "pool": { "type": "string", "minLength": 1, "description": "Something that all runs share and that has slots, declared in ratchet.toml; an attempt takes one while it runs." },
+            "slots": { "type": "integer", "minimum": 1, "maximum": MAX_POOL_SLOTS, "default": 1, "description": "How many slots of its pool an attempt takes." },
+            "priority": { "type": "integer", "minimum": -1000, "maximum": 1000, "default": 0, "description": "Of tasks that wait for a slot, the one with the highest comes first." },
             "retry": retry(),
             "timeout": timeout(),
             "isolation": of::<Isolation>("Where it runs.", Value::Null),
@@ -225,6 +233,37 @@ fn task() -> Value {
                     "threads": { "type": "integer", "minimum": 1, "maximum": 4096, "description": "Number of threads." },
                 },
             },
+        },
+    })
+}
+
+/// The keys that a task may have.
+pub(crate) fn task_keys() -> impl Iterator<Item = String> {
+    let task = task();
+    let keys: Vec<String> = match &task["properties"] {
+        Value::Object(keys) => keys.keys().cloned().collect(),
+        _ => Vec::new(),
+    };
+    keys.into_iter()
+}
+
+fn approval() -> Value {
+    json!({
+        "type": "object",
+        "description": "Asks a person instead of running a plugin. Its outputs are `approved`, `by`, `reason` and the fields of the form.",
+        "additionalProperties": false,
+        "required": ["message"],
+        "properties": {
+            "message": { "type": "string", "minLength": 1, "x-ratchet-rendered": true, "description": "What is asked." },
+            "fields": {
+                "type": "object",
+                "description": "The form, declared as parameters are.",
+                "propertyNames": { "x-ratchet-format": "parameter-name", "pattern": "^[a-z][a-z0-9_]*$" },
+                "additionalProperties": param(),
+            },
+            "deadline": { "type": "string", "x-ratchet-format": "duration", "pattern": DURATION_PATTERN, "description": "How long the question stands, such as `24h`; else as long as the run." },
+            "on_deadline": of::<OnDeadline>("What happens when nobody has answered by then.", json!("reject")),
+            "on_reject": of::<OnReject>("What a no makes of the task.", json!("fail")),
         },
     })
 }

@@ -72,6 +72,8 @@ pub(crate) fn task_of(id: &str) -> &str {
 pub struct Beginning {
     /// The run that it repeats.
     pub retry_of: Option<String>,
+    /// The task of another run that makes it.
+    pub parent: Option<Parent>,
     /// Left for three seconds to the process that makes it and is about to drive it; otherwise whoever looks first
     /// takes it.
     pub reserved: bool,
@@ -79,6 +81,15 @@ pub struct Beginning {
     pub kept: BTreeMap<String, KeptTask>,
     /// Instances that are not run again if the list of their task gives them again.
     pub kept_instances: Vec<KeptInstance>,
+}
+
+/// A task that makes a run, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Its run.
+    pub run: String,
+    /// Its id, or that of the instance.
+    pub task: String,
 }
 
 /// An instance that succeeded in the run that is repeated.
@@ -159,6 +170,7 @@ pub(crate) fn retry(
     }
     Ok(Beginning {
         retry_of: Some(run.to_owned()),
+        parent: None,
         reserved: repeat.reserved,
         kept,
         kept_instances,

@@ -2,9 +2,12 @@
 //! and only then it has an effect. While one batch is written the next one gathers: a disk that takes five
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
+mod approvals;
 mod batch;
 mod expand;
 mod late;
+mod limit;
+mod pools;
 mod reuse;
 mod secrets;
 mod start;
@@ -18,26 +21,29 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use ratchet_core::plugin::{Plugin, SubDag};
 use ratchet_core::spec::{Dag, TaskSpec};
 use ratchet_core::state::{Event, Run, RunStatus, TaskState, apply};
 use ratchet_core::template::Scope;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 use self::batch::Batch;
 use self::expand::Fans;
+use self::pools::Pools;
 use self::waiting::Waiting;
 use crate::attempt::{Finished, Verdict};
 use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::executor::turned_on;
-use crate::prepare::{Prepared, ports};
+use crate::prepare::{Prepared, Rendered, ports};
 use crate::record::{AttemptOutcome, Failure, RunRecord};
-use crate::store::{AttemptEnd, InstanceRow, Notice, TaskChange, TaskResult, Transition};
+use crate::slots::Slot;
+use crate::store::{AttemptEnd, InstanceRow, Notice, Question, TaskChange, TaskResult, Transition};
 
 /// How long a run stays with a process that gives no sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
@@ -77,6 +83,7 @@ pub(crate) struct Dispatcher {
     looking: JoinSet<reuse::Looked>,
     /// What decides the outputs of tasks that ask for the cache and have to run.
     cache_keys: HashMap<usize, String>,
+    pools: Pools,
     /// When the pause of each waiting task is over.
     retries: BTreeMap<usize, Instant>,
     attempts: JoinSet<Finished>,
@@ -100,6 +107,7 @@ struct Detail {
     pause: Option<Duration>,
     first: Option<RunEvent>,
     instances: Vec<InstanceRow>,
+    question: Option<Question>,
 }
 
 impl Dispatcher {
@@ -114,7 +122,7 @@ impl Dispatcher {
             run: run.id.clone(),
             message,
         };
-        let dag = ratchet_core::load(&run.file_name, &run.dag_text, &engine.options.registry)
+        let dag = ratchet_core::load_again(&run.file_name, &run.dag_text, &engine.options.registry)
             .map_err(|diagnostics| unreadable(diagnostics.to_string()))?;
         let owner = Uuid::now_v7().to_string();
         if !engine.store.lease(&run.id, &owner, Timestamp::now() + LEASE).await? {
@@ -173,6 +181,7 @@ impl Dispatcher {
             fans,
             looking: JoinSet::new(),
             cache_keys: HashMap::new(),
+            pools: Pools::default(),
             retries,
             attempts: JoinSet::new(),
             running: HashMap::new(),
@@ -202,23 +211,24 @@ impl Dispatcher {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cancel = self.cancel.clone();
         let mut late_from = self.late_from();
+        let ends_at = self.ends_at();
         // Kept over the turns of the loop, so that this run does not lose its place in the queue for a slot.
-        let mut slot: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>> = None;
+        let mut slot: Option<(i32, BoxFuture<'static, Option<Slot>>)> = None;
         loop {
             self.prepare()?;
-            while slot.is_none() && self.waiting.has_any(&self.open_gates()) {
-                match Arc::clone(&self.engine.slots).try_acquire_owned() {
-                    Ok(permit) => {
-                        self.start_next(permit)?;
+            while let Some(priority) = self.waiting.highest(&self.open_gates()) {
+                if slot.as_ref().is_some_and(|(asked, _)| *asked >= priority) {
+                    break;
+                }
+                match self.engine.slots.try_take() {
+                    Some(free) => {
+                        self.start_next(free).await?;
                         self.prepare()?;
                     }
-                    Err(_) => {
-                        let slots = Arc::clone(&self.engine.slots);
-                        slot = Some(Box::pin(async move { slots.acquire_owned().await.ok() }));
-                    }
+                    None => slot = Some((priority, Box::pin(Arc::clone(&self.engine.slots).take(priority)))),
                 }
             }
-            if !self.waiting.has_any(&self.open_gates()) {
+            if self.waiting.highest(&self.open_gates()).is_none() {
                 slot = None;
             }
             self.write();
@@ -240,10 +250,10 @@ impl Dispatcher {
                         self.attempt_ended(joined)?;
                     }
                 }
-                permit = async { slot.as_mut()?.await }, if slot.is_some() => {
+                taken = async { slot.as_mut()?.1.as_mut().await }, if slot.is_some() => {
                     slot = None;
-                    if let Some(permit) = permit {
-                        self.start_next(permit)?;
+                    if let Some(taken) = taken {
+                        self.start_next(taken).await?;
                     }
                 }
                 () = until(due), if due.is_some() => {
@@ -255,6 +265,9 @@ impl Dispatcher {
                 () = until(late_from.map(|at| (0, at))), if late_from.is_some() => {
                     late_from = None;
                     self.mark_late().await?;
+                }
+                () = until(ends_at.map(|at| (0, at))), if ends_at.is_some() && !ended && !self.state.is_cancelling() => {
+                    self.time_out()?;
                 }
                 Some(_) = self.telling.join_next() => {}
                 Some(looked) = self.looking.join_next() => self.looked(looked)?,
@@ -270,6 +283,8 @@ impl Dispatcher {
                 _ = look.tick(), if !ended && !self.state.is_cancelling() => {
                     if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() {
                         self.cancel_run()?;
+                    } else {
+                        self.look_for_answers().await?;
                     }
                 }
                 _ = heartbeat.tick() => {
@@ -290,19 +305,33 @@ impl Dispatcher {
                 self.expand(task)?;
                 continue;
             }
+            if self.ask(task)? {
+                continue;
+            }
             let prepared = match self.look_up(task) {
                 Ok(()) => self.prepared(task),
                 Err(failure) => Prepared::Fail(failure),
             };
             match prepared {
                 Prepared::Start(rendered) if self.spec(task).cache => self.look_for_earlier(task, rendered),
-                Prepared::Start(rendered) => self.waiting.push(self.gate(task), task, rendered),
+                Prepared::Start(rendered) => self.queue(task, rendered)?,
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())?;
                 }
                 Prepared::Fail(error) => self.reject(task, error)?,
             }
         }
+        Ok(())
+    }
+
+    /// Puts a task where it waits for its turn. One that runs another DAG needs no slot: its tasks do.
+    fn queue(&mut self, task: usize, rendered: Rendered) -> Result<(), EngineError> {
+        let (gate, spec) = (self.gate(task), self.spec(task));
+        if spec.uses == SubDag::NAME && self.has_room_for(&gate) {
+            return self.start(Waiting::at_once(gate, task, rendered), None);
+        }
+        let priority = spec.priority;
+        self.waiting.push(gate, priority, task, rendered);
         Ok(())
     }
 
@@ -395,11 +424,15 @@ impl Dispatcher {
             run: self.run.id.clone(),
             source,
         })?;
+        let ended = detail.ended_attempt.as_ref().map(|end| (end.position, end.attempt));
+        let freed = ended.filter(|(task, _)| self.gives_back(*task));
         let mut step = Transition {
             at: Timestamp::now(),
+            freed: freed.into_iter().collect(),
             ended_attempts: detail.ended_attempt.take().into_iter().collect(),
             ended: changes.ended,
             instances: std::mem::take(&mut detail.instances),
+            questions: detail.question.take().into_iter().collect(),
             events: detail.first.take().into_iter().collect(),
             ..Transition::default()
         };
@@ -488,6 +521,8 @@ fn subject(event: &Event) -> Option<usize> {
         Event::ConditionFalse { task, .. }
         | Event::Expanded { task, .. }
         | Event::Reused { task, .. }
+        | Event::Awaited { task, .. }
+        | Event::Answered { task, .. }
         | Event::Rejected { task }
         | Event::Started { task }
         | Event::Succeeded { task, .. }
@@ -495,7 +530,7 @@ fn subject(event: &Event) -> Option<usize> {
         | Event::Stopped { task, .. }
         | Event::Lost { task, .. }
         | Event::RetryDue { task } => Some(task),
-        Event::Begin | Event::Cancelled { .. } => None,
+        Event::Begin | Event::Cancelled { .. } | Event::TimedOut { .. } => None,
     }
 }
 

@@ -7,7 +7,7 @@ use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::Registry;
 use ratchet_core::state::RunStatus;
 use tempfile::TempDir;
-use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::beginning::Beginning;
 use crate::cache::digest_of;
@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
+use crate::slots::Slots;
 use crate::store::{Address, AttemptName, SayingKind, Store};
 
 /// What an engine needs to know.
@@ -50,7 +51,7 @@ pub(crate) struct Inner {
     pub options: EngineOptions,
     pub store: Store,
     pub bucket: Bucket,
-    pub slots: Arc<Semaphore>,
+    pub slots: Arc<Slots>,
     pub journal: Journal,
     /// The digest of the program that runs the tasks, once somebody asked for it.
     pub build: OnceCell<String>,
@@ -123,7 +124,7 @@ impl Engine {
         let store = Store::open(&address).await?;
         let bucket = Bucket::open(&options.bucket_url).await?;
         let journal = Journal::start(store.clone());
-        let slots = Arc::new(Semaphore::new(options.slots.max(1)));
+        let slots = Slots::new(options.slots.max(1));
         Ok(Self {
             inner: Arc::new(Inner {
                 options,

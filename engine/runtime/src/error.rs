@@ -151,6 +151,24 @@ pub enum EngineError {
         /// All problems.
         message: String,
     },
+    /// The task does not wait for an answer.
+    #[error("task `{task}` of run {run} does not wait for an answer: {why}")]
+    NotAwaited {
+        /// The run.
+        run: String,
+        /// The task.
+        task: String,
+        /// Where it stands.
+        why: String,
+    },
+    /// The form of an approval is not filled well.
+    #[error("the form of task `{task}` is not filled well: {}", told(problems))]
+    Form {
+        /// The task.
+        task: String,
+        /// Each field with what is wrong.
+        problems: Vec<(String, String)>,
+    },
     /// The run's own DAG text does not load any more.
     #[error("the DAG text of run {run} cannot be read by this version: {message}")]
     Dag {
@@ -183,4 +201,12 @@ pub enum EngineError {
         /// What was refused.
         source: IllegalEvent,
     },
+}
+
+fn told(problems: &[(String, String)]) -> String {
+    let told: Vec<String> = problems
+        .iter()
+        .map(|(field, problem)| format!("`{field}` {problem}"))
+        .collect();
+    told.join("; ")
 }

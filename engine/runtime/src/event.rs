@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use ratchet_core::plugin::{LogLevel, Output};
 use ratchet_core::state::{RunStatus, TaskState};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub enum RunEvent {
         task: String,
         /// How many.
         instances: usize,
+    },
+    /// A person is asked.
+    TaskAwaited {
+        /// Task id.
+        task: String,
+        /// What is asked.
+        message: String,
+        /// Until when the question stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
     },
     /// An attempt starts.
     TaskStarted {

@@ -42,6 +42,7 @@
 //! first argument is [`WORKER_SUBCOMMAND`].
 
 mod announce;
+mod approval;
 mod attempt;
 mod backfill;
 mod beginning;
@@ -58,29 +59,34 @@ mod logs;
 mod masking;
 mod notifier;
 mod operations;
+mod pools;
 mod prepare;
 mod protocol;
 mod record;
 mod retention;
 mod secrets;
 mod seed;
+mod slots;
 mod store;
+mod sub_dag;
 mod trigger;
 mod worker;
 
+pub use approval::{Answer, ApprovalRecord};
 pub use backfill::{Advanced, BackfillDate, BackfillRecord, DatePlan, NewBackfill, RequestKey};
 pub use beginning::{Beginning, KeptInstance, KeptTask, Repeat, until};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
+pub use pools::PoolRecord;
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
-pub use store::{Pause, RunFilter, Store, TaskProgress};
+pub use store::{Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
 pub use trigger::{
     HookError, LookError, Looked, SelfPaused, TriggerEvent, TriggerOutcome, TriggerRecord, TriggerState, Triggered,
 };

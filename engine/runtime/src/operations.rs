@@ -127,9 +127,9 @@ impl Engine {
         Ok(record)
     }
 
-    fn dag_of(&self, record: &RunRecord) -> Result<Dag, EngineError> {
+    pub(crate) fn dag_of(&self, record: &RunRecord) -> Result<Dag, EngineError> {
         let registry = &self.inner.options.registry;
-        ratchet_core::load(&record.file_name, &record.dag_text, registry).map_err(|problems| EngineError::Dag {
+        ratchet_core::load_again(&record.file_name, &record.dag_text, registry).map_err(|problems| EngineError::Dag {
             run: record.id.clone(),
             message: problems.to_string(),
         })

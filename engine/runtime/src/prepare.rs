@@ -72,7 +72,7 @@ fn environment(spec: &TaskSpec, id: &str, scope: &Scope) -> Result<BTreeMap<Stri
     rendered.collect()
 }
 
-fn failure(key: &str, id: &str, error: TemplateError) -> Failure {
+pub(crate) fn failure(key: &str, id: &str, error: TemplateError) -> Failure {
     let TemplateError {
         expression,
         message,

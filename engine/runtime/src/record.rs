@@ -22,6 +22,8 @@ pub enum RunTrigger {
     /// A tick of the past that somebody wanted a run for. Unique together with those of the schedule, unless it repeats
     /// a run.
     Backfill,
+    /// A task of another run: see [`RunRecord::parent_run`].
+    Dag,
     /// What the DAG's triggers found, or a call of its webhook.
     Event,
 }
@@ -33,13 +35,14 @@ impl RunTrigger {
             Self::Manual => "manual",
             Self::Schedule => "schedule",
             Self::Backfill => "backfill",
+            Self::Dag => "dag",
             Self::Event => "event",
         }
     }
 
     /// The trigger of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Manual, Self::Schedule, Self::Backfill, Self::Event]
+        [Self::Manual, Self::Schedule, Self::Backfill, Self::Dag, Self::Event]
             .into_iter()
             .find(|trigger| trigger.name() == name)
     }
@@ -92,6 +95,9 @@ pub struct RunRecord {
     /// The run that it repeats, whose finished tasks it kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<String>,
+    /// The run whose task made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_run: Option<String>,
     /// From when on it is late, by the `deadline` of its DAG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,

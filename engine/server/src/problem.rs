@@ -176,6 +176,7 @@ impl From<EngineError> for Problem {
             | EngineError::Unfinished { .. }
             | EngineError::NothingToDo { .. }
             | EngineError::Backfill { .. }
+            | EngineError::NotAwaited { .. }
             | EngineError::Dag { .. } => Self::conflict(error.to_string()),
             EngineError::Store(error) => error.into(),
             EngineError::Bucket(error) => error.into(),

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 
 /// Does what was asked for and says what came of it.
 pub async fn dispatch(arguments: Arguments) -> ExitCode {
-    let registry = Arc::new(ratchet_tasks::registry());
+    let mut registry = ratchet_tasks::registry();
     // A worker speaks its own protocol on stdout and has its own exit status.
     if let Command::TaskWorker = arguments.command {
         return ratchet_runtime::worker_main(&registry).await;
@@ -17,6 +17,8 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
     let outcome = match Settings::read(&arguments.global) {
         Ok(settings) => {
             let settings = &settings;
+            registry.declare_pools(settings.pools.clone());
+            let registry = Arc::new(registry);
             match arguments.command {
                 Command::Demo(demo) => super::demo::demo(demo, settings, registry).await,
                 Command::Validate(validate) => super::validate::validate(&validate, &registry),
@@ -28,6 +30,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Runs(command) => super::runs::runs(command, settings, registry).await,
                 Command::Datasets(command) => super::datasets::datasets(command, settings).await,
                 Command::Models(command) => super::models::models(command, settings).await,
+                Command::Pools(pools) => super::pools::pools(pools, settings, registry).await,
                 Command::Tasks(command) => super::tasks::tasks(command, &registry),
                 Command::Users(command) => super::users::users(command, settings).await,
                 Command::Keys(command) => super::keys::keys(command, settings).await,

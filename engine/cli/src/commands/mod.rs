@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod about;
+mod approve;
 mod audit;
 mod backfill;
 mod case_run;
@@ -19,6 +20,7 @@ mod operate;
 mod operate_there;
 mod pauses;
 mod plan;
+mod pools;
 mod run;
 mod runs;
 mod schema;

@@ -43,6 +43,7 @@ pub fn show(
             "uses": task.uses,
             "after": task.dependencies,
             "when": task.when,
+            "asks": task.approval.as_ref().map(|approval| &approval.message),
             "foreach": task.foreach.as_ref().map(|list| &list.items),
             "plan": match (kept.map(|kept| kept.state), cached.contains_key(&task.id)) {
                 (None, false) => "run",
@@ -91,6 +92,10 @@ fn text(task: &Value, number: usize) -> String {
     }
     if !word("when").is_empty() {
         lines.push(format!("   when {}", word("when")));
+    }
+    if !word("asks").is_empty() {
+        lines.push(format!("   asks {}", word("asks")));
+        return lines.join("\n");
     }
     if !task["foreach"].is_null() {
         lines.push(format!(

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ratchet_core::plugin::{LogLevel, Registry};
-use ratchet_runtime::{Engine, LogLine, RunRecord, RunStatus, TaskRecord};
+use ratchet_runtime::{ApprovalRecord, Engine, LogLine, RunRecord, RunStatus, TaskRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{operate, operate_there};
+use super::{approve, operate, operate_there};
 use crate::arguments::{Format, Remote, Runs};
 use crate::display::json::RunDocument;
 use crate::display::table::Listing;
@@ -42,6 +42,9 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
                 for (task, fraction, message) in source.progress(&run.id).await? {
                     let percent = fraction.clamp(0.0, 1.0) * 100.0;
                     output::line(&format!("{task}  {percent:.0} %  {message}"));
+                }
+                for line in approve::awaited(&run.id, &source.approvals(&run.id).await?) {
+                    output::line(&line);
                 }
             }
             Ok(())
@@ -82,6 +85,10 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
         } => match &remote.server {
             Some(server) => operate_there::mark(&Client::open(server)?, &run, &task, state).await,
             None => operate::mark(&settings.open_engine(registry).await?, &run, &task, state).await,
+        },
+        Runs::Approve(arguments) => match &arguments.remote.server {
+            Some(server) => approve::there(&Client::open(server)?, &arguments).await,
+            None => approve::here(&settings.open_engine(registry).await?, &arguments).await,
         },
         Runs::Logs {
             run,
@@ -177,6 +184,17 @@ impl Source {
         }
     }
 
+    /// What people were asked.
+    async fn approvals(&self, id: &str) -> Result<Vec<ApprovalRecord>, Failure> {
+        match self {
+            Self::Here(engine) => Ok(engine.store().approvals(id).await?),
+            Self::There(client) => {
+                let answer: ApprovalsThere = client.get(&["api", "v1", "runs", id], &[]).await?;
+                Ok(answer.approvals)
+            }
+        }
+    }
+
     async fn logs(&self, id: &str, task: Option<&str>) -> Result<Vec<LogLine>, Failure> {
         let client = match self {
             Self::Here(engine) => {
@@ -204,6 +222,11 @@ impl Source {
 struct RunsPage {
     runs: Vec<Value>,
     next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ApprovalsThere {
+    approvals: Vec<ApprovalRecord>,
 }
 
 #[derive(Deserialize)]

@@ -42,6 +42,7 @@ fn kind(port: PortKind) -> &'static str {
         PortKind::Model => "model",
         PortKind::Report => "report",
         PortKind::Value => "value",
+        PortKind::Any => "any",
     }
 }
 

@@ -98,6 +98,9 @@ impl Progress {
             }
             _ if self.quiet => None,
             RunEvent::RunStarted { run, dag } => Some(format!("run {run} of {dag}")),
+            RunEvent::TaskAwaited { task, message, .. } => Some(format!(
+                "{task:width$}  asks: {message}\n{task:width$}  `ratchet runs approve RUN {task}` answers, with --reject no"
+            )),
             RunEvent::TaskExpanded { task, instances } => Some(format!("{task:width$}  makes {instances} instances")),
             RunEvent::TaskStarted { .. } if on_terminal => None,
             RunEvent::TaskStarted { task, attempt: 1 } => Some(format!("{task:width$}  started")),

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod approvals;
 mod backfill;
 mod cases;
+mod examples;
 mod gc;
 mod listings;
 mod lists;
 mod operations;
 mod pauses;
+mod pools;
 mod program;
 mod remote;
 mod run;

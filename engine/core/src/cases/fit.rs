@@ -173,8 +173,10 @@ impl<'a> Fit<'a> {
             let help = match kind {
                 PortKind::Table if tables == 1 && given.value.is_none() => continue,
                 PortKind::Table => "a table is given by one of `rows`, `csv` and `from`",
-                PortKind::Value if tables == 0 && given.types.is_empty() && given.value.is_some() => continue,
-                PortKind::Value => "it is given by `value`",
+                PortKind::Value | PortKind::Any if tables == 0 && given.types.is_empty() && given.value.is_some() => {
+                    continue;
+                }
+                PortKind::Value | PortKind::Any => "it is given by `value`",
                 PortKind::Model | PortKind::Report => "only tables and values can be given",
             };
             let message = format!("`tasks.{task}.{port}` is a {}", word(kind));
@@ -217,7 +219,7 @@ impl<'a> Fit<'a> {
             let fitting: &[&str] = match kind {
                 PortKind::Table => &["row_count", "columns", "rows"],
                 PortKind::Report => &["summary"],
-                PortKind::Value => &["value"],
+                PortKind::Value | PortKind::Any => &["value"],
                 PortKind::Model => &[],
             };
             let named = names(expected);

@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::diagnostics::{Code, Finding};
-use crate::plugin::PluginEntry;
-use crate::spec::{Defaults, Notify, NotifyTo, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size};
+use crate::plugin::{Isolation, PluginEntry};
+use crate::spec::{
+    APPROVAL, Approval, Defaults, Notify, NotifyTo, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size,
+};
 use crate::template::whole_expression;
 use crate::yaml::Node;
 
@@ -97,7 +99,15 @@ pub(crate) fn task(
         dependencies: Default::default(),
         trigger: choice(node, "trigger").unwrap_or_default(),
         when: node.get("when").and_then(condition),
+        approval: None,
         foreach: None,
+        pool: None,
+        priority: node
+            .get("priority")
+            .and_then(Node::as_number)
+            .and_then(serde_json::Number::as_i64)
+            .and_then(|priority| i32::try_from(priority).ok())
+            .unwrap_or(0),
         retry: retry(node.get("retry"), &defaults.retry, findings),
         timeout: duration(node, "timeout").unwrap_or(defaults.timeout),
         isolation: choice(node, "isolation").unwrap_or(plugin.isolation),
@@ -129,6 +139,36 @@ fn cache(node: &Node, plugin: &PluginEntry, findings: &mut Vec<Finding>) -> bool
         );
     }
     asked && plugin.cacheable
+}
+
+/// A task that asks a person, without its dependencies.
+pub(crate) fn question(
+    id: &str,
+    node: &Node,
+    approval: Approval,
+    defaults: &Defaults,
+    findings: &mut Vec<Finding>,
+) -> TaskSpec {
+    TaskSpec {
+        id: id.to_owned(),
+        uses: APPROVAL.to_owned(),
+        approval: Some(approval),
+        with: Value::Object(Default::default()),
+        dependencies: Default::default(),
+        trigger: choice(node, "trigger").unwrap_or_default(),
+        when: node.get("when").and_then(condition),
+        foreach: None,
+        pool: None,
+        priority: 0,
+        // A question is asked once, in the engine, and by no attempt.
+        retry: Retry::default(),
+        timeout: defaults.timeout,
+        isolation: Isolation::Inline,
+        resources: Resources::default(),
+        environment: Default::default(),
+        cache: false,
+        notify: notify(node.get("notify"), findings),
+    }
 }
 
 /// The text of the expression; `true` and `false` are expressions, too.
@@ -176,6 +216,6 @@ pub(crate) fn text(node: &Node, key: &str) -> Option<String> {
     node.get(key)?.text_of_scalar().map(str::to_owned)
 }
 
-fn choice<T: DeserializeOwned>(node: &Node, key: &str) -> Option<T> {
+pub(crate) fn choice<T: DeserializeOwned>(node: &Node, key: &str) -> Option<T> {
     serde_json::from_value(Value::String(node.get(key)?.as_text()?.to_owned())).ok()
 }

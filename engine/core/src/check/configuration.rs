@@ -183,7 +183,7 @@ fn placeholder(kind: PortKind) -> Option<Value> {
             "parameters": {}, "report": {}, "inputs": [], "simulated": false,
         })),
         PortKind::Report => Some(json!({ "summary": "placeholder", "file_name": "placeholder", "blob": blob })),
-        PortKind::Value => None,
+        PortKind::Value | PortKind::Any => None,
     }
 }
 

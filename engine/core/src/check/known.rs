@@ -11,6 +11,8 @@ pub(crate) struct Known<'a> {
     pub(crate) tasks: BTreeMap<&'a str, Option<&'a PluginEntry>>,
     /// The tasks with `foreach`: their ports are lists.
     pub(crate) fans: BTreeSet<&'a str>,
+    /// The tasks that ask a person, with their ports.
+    pub(crate) approvals: BTreeMap<&'a str, BTreeSet<&'a str>>,
     pub(crate) params: BTreeMap<&'a str, Option<ParamType>>,
 }
 
@@ -25,7 +27,7 @@ impl<'a> Known<'a> {
         let Reference::Port { task, port } = reference else {
             return None;
         };
-        if self.is_list(reference) {
+        if self.is_list(reference) || self.approvals.contains_key(task.as_str()) {
             return Some(PortKind::Value);
         }
         self.plugin(task)?
@@ -71,6 +73,6 @@ pub(crate) fn word(kind: PortKind) -> &'static str {
         PortKind::Table => "table",
         PortKind::Model => "model",
         PortKind::Report => "report",
-        PortKind::Value => "value",
+        PortKind::Value | PortKind::Any => "value",
     }
 }

@@ -1,6 +1,6 @@
 //! A file, from its text to a checked DAG.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,12 +10,12 @@ use super::known::Known;
 use super::references::{self, Reads};
 use super::shape::{At, Mode, Outcome, Shape};
 use super::words::describe;
-use super::{build, configuration, foreach, params, triggers};
+use super::{approval, build, configuration, foreach, params, pool, triggers};
 use crate::diagnostics::{Code, Diagnostics, Finding, Severity, locate, one_of};
 use crate::plan::{self, Edges};
 use crate::plugin::{PluginEntry, Registry};
 use crate::schema;
-use crate::spec::{Dag, Defaults, Param, TaskSpec, TriggerRule};
+use crate::spec::{APPROVAL_PORTS, Dag, Defaults, Param, TaskSpec, TriggerRule};
 use crate::yaml::{self, Key, Node, NodeValue, Span};
 
 /// Reads and checks a DAG file. Warnings are dropped; [`check`] returns them.
@@ -42,11 +42,46 @@ pub fn check_with_secrets(
     registry: &Registry,
     is_there: &dyn Fn(&str) -> bool,
 ) -> (Option<Dag>, Diagnostics) {
+    let surroundings = Surroundings {
+        secret_is_there: is_there,
+        pools: registry.pools(),
+    };
+    check_in(file_name, text, registry, &surroundings)
+}
+
+/// Reads the text of a run that was begun, by whatever pools there were then.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_again(file_name: &str, text: &str, registry: &Registry) -> Result<Dag, Diagnostics> {
+    let surroundings = Surroundings {
+        secret_is_there: &|_| true,
+        pools: None,
+    };
+    match check_in(file_name, text, registry, &surroundings) {
+        (Some(dag), _) => Ok(dag),
+        (None, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// What stands around the file.
+struct Surroundings<'a> {
+    secret_is_there: &'a dyn Fn(&str) -> bool,
+    pools: Option<&'a BTreeMap<String, u32>>,
+}
+
+fn check_in(
+    file_name: &str,
+    text: &str,
+    registry: &Registry,
+    surroundings: &Surroundings<'_>,
+) -> (Option<Dag>, Diagnostics) {
     // Some editors write a byte order mark; it is no part of the text.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Vec::new();
     let dag = match yaml::parse(text) {
-        Ok(tree) => check_tree(file_name, text, &tree, registry, is_there, &mut findings),
+        Ok(tree) => check_tree(file_name, text, &tree, registry, surroundings, &mut findings),
         Err(finding) => {
             findings.push(finding);
             None
@@ -61,7 +96,7 @@ fn check_tree(
     text: &str,
     tree: &Node,
     registry: &Registry,
-    is_there: &dyn Fn(&str) -> bool,
+    surroundings: &Surroundings<'_>,
     findings: &mut Vec<Finding>,
 ) -> Option<Dag> {
     if !matches!(tree.value, NodeValue::Mapping(_)) {
@@ -89,6 +124,7 @@ fn check_tree(
             .iter()
             .map(|(key, node)| (key.text.as_str(), plugin_of(node, registry)))
             .collect(),
+        approvals: task_entries.iter().filter_map(approval_ports).collect(),
         fans: task_entries
             .iter()
             .filter(|(_, node)| node.get("foreach").is_some())
@@ -108,6 +144,7 @@ fn check_tree(
         registry,
         known: &known,
         params: &params,
+        pools: surroundings.pools,
         defaults: &defaults,
     };
     let notify = build::notify(tree.get("notify"), findings);
@@ -144,7 +181,7 @@ fn check_tree(
         })
         .collect();
     warn_of_unused(declared, &read_params, findings);
-    references::warn_of_secrets(&secrets, is_there, findings);
+    references::warn_of_secrets(&secrets, surroundings.secret_is_there, findings);
 
     let edges: Vec<Edges<'_>> = checked.iter().map(Checked::edges).collect();
     let order = match plan::order(&edges) {
@@ -162,6 +199,7 @@ fn check_tree(
         triggers,
         cooldown: build::duration(tree, "cooldown").unwrap_or_default(),
         deadline: build::duration(tree, "deadline"),
+        timeout: build::duration(tree, "timeout"),
         max_active_runs: tree
             .get("max_active_runs")
             .and_then(Node::as_u64)
@@ -178,6 +216,17 @@ fn check_tree(
         file_name: file_name.to_owned(),
         text: text.to_owned(),
     })
+}
+
+/// The ports of a task that asks a person: those that every approval has, and the fields of its form.
+fn approval_ports<'n>((key, node): &'n (Key, Node)) -> Option<(&'n str, BTreeSet<&'n str>)> {
+    let fields = node
+        .get("approval")?
+        .get("fields")
+        .map(Node::entries)
+        .unwrap_or_default();
+    let fields = fields.iter().map(|(field, _)| field.text.as_str());
+    Some((key.text.as_str(), fields.chain(APPROVAL_PORTS).collect()))
 }
 
 fn plugin_of<'r>(task: &Node, registry: &'r Registry) -> Option<&'r PluginEntry> {
@@ -205,6 +254,8 @@ struct File<'a> {
     registry: &'a Registry,
     known: &'a Known<'a>,
     params: &'a BTreeMap<String, Param>,
+    /// None: whoever runs the DAG knows them.
+    pools: Option<&'a BTreeMap<String, u32>>,
     defaults: &'a Defaults,
 }
 
@@ -231,6 +282,25 @@ impl<'n> Checked<'n> {
     }
 }
 
+/// A task runs a plugin or asks a person.
+fn report_nothing_to_do(key: &Key, node: &Node, findings: &mut Vec<Finding>) {
+    if !matches!(node.value, NodeValue::Mapping(_)) {
+        return;
+    }
+    // A misspelt key is one problem, not an unknown and a missing one.
+    let misspelt = |finding: &Finding| {
+        let meant = finding
+            .help
+            .as_deref()
+            .is_some_and(|help| help.contains("`uses`") || help.contains("`approval`"));
+        meant && finding.code == Code::UnknownKey && node.entries().iter().any(|(key, _)| key.span == finding.span)
+    };
+    if !findings.iter().any(misspelt) {
+        let message = format!("`{}` lacks the key `uses`", key.text);
+        findings.push(Finding::new(Code::MissingKey, key.span, message).with_help("`uses`: Name of the plugin."));
+    }
+}
+
 impl File<'_> {
     fn check_task<'n>(&self, key: &'n Key, node: &'n Node, findings: &mut Vec<Finding>) -> Checked<'n> {
         let mut reads = Reads::default();
@@ -250,9 +320,14 @@ impl File<'_> {
         }
         let foreach = foreach::check(node, self.text, self.known, &mut reads, findings);
         self.check_condition(node, findings);
+        if node.get("approval").is_some() {
+            let asked = approval::check(key, node, self.text, self.known, &mut reads, findings);
+            let spec = asked.map(|asked| build::question(&key.text, node, asked, self.defaults, findings));
+            return self.finish(key, node, needs, reads, spec, findings);
+        }
         let plugin = self.known.plugin(&key.text);
         let Some(plugin) = plugin else {
-            self.report_plugin(node, findings);
+            self.report_plugin(key, node, findings);
             return Checked {
                 id: &key.text,
                 needs,
@@ -307,12 +382,27 @@ impl File<'_> {
         }
         spec.with = configuration::to_json(&with, &outcome.as_text);
         spec.foreach = foreach.map(Arc::new);
+        spec.pool = pool::check(node, self.pools, findings);
+        self.finish(key, node, needs, reads, Some(spec), findings)
+    }
+
+    /// What is said of every task once it is read.
+    fn finish<'n>(
+        &self,
+        key: &'n Key,
+        node: &'n Node,
+        needs: Vec<(&'n str, Span)>,
+        reads: Reads,
+        spec: Option<TaskSpec>,
+        findings: &mut Vec<Finding>,
+    ) -> Checked<'n> {
         let checked = Checked {
             id: &key.text,
             needs,
             reads,
             spec: None,
         };
+        let Some(spec) = spec else { return checked };
         let dependencies = checked.edges().after.len();
         references::warn_of_absence(spec.trigger, dependencies, &checked.reads, findings);
         if let Some((trigger, _)) = node
@@ -353,8 +443,10 @@ impl File<'_> {
         findings.append(&mut outcome.findings);
     }
 
-    fn report_plugin(&self, node: &Node, findings: &mut Vec<Finding>) {
-        let Some(uses) = node.get("uses") else { return };
+    fn report_plugin(&self, key: &Key, node: &Node, findings: &mut Vec<Finding>) {
+        let Some(uses) = node.get("uses") else {
+            return report_nothing_to_do(key, node, findings);
+        };
         let Some(name) = uses.text_of_scalar() else { return };
         if crate::template::has_expression(name) {
             return;

@@ -1,5 +1,6 @@
 //! Tree + schema + graph -> all problems; tree -> [`crate::spec::Dag`].
 
+mod approval;
 mod bounds;
 mod build;
 mod choice;
@@ -9,6 +10,7 @@ mod format;
 mod known;
 mod load;
 mod params;
+mod pool;
 mod reference_types;
 mod references;
 mod shape;
@@ -17,5 +19,5 @@ mod words;
 
 pub(crate) use configuration::to_json;
 pub(crate) use known::word;
-pub use load::{check, check_with_secrets, load};
+pub use load::{check, check_with_secrets, load, load_again};
 pub(crate) use shape::{At, Mode, Outcome, Shape};

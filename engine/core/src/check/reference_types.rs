@@ -82,7 +82,7 @@ impl<'a> Shape<'a> {
                     out.findings
                         .push(list_where_one_is_taken(self.text, node, reference, wanted, at));
                 }
-            } else if found != kind {
+            } else if found != kind && found != PortKind::Any {
                 let text = reference.to_string();
                 let message = format!("`{text}` is a {}, {} takes a {wanted}", word(found), at.name());
                 out.findings.push(
@@ -135,7 +135,9 @@ impl<'a> Shape<'a> {
         else {
             return;
         };
-        if let Some(kind) = known.kind(&reference).filter(|kind| *kind != PortKind::Value)
+        if let Some(kind) = known
+            .kind(&reference)
+            .filter(|kind| !matches!(kind, PortKind::Value | PortKind::Any))
             && !types.contains("object")
         {
             let message = format!("`{reference}` is a {}, {} takes {}", word(kind), at.name(), expected());

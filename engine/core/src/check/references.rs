@@ -104,6 +104,18 @@ fn missing(reference: &Reference, known: &Known<'_>) -> Option<(Code, String, Op
             format!("unknown task `{task}`"),
             one_of(task, known.tasks.keys().copied()),
         )),
+        Reference::Port { task, port } if known.approvals.contains_key(task.as_str()) => {
+            let ports = known.approvals.get(task.as_str())?;
+            if ports.contains(port.as_str()) {
+                return None;
+            }
+            let help = one_of(port, ports.iter().copied());
+            Some((
+                Code::UnknownPort,
+                format!("the approval of task `{task}` has no port `{port}`"),
+                help,
+            ))
+        }
         Reference::Port { task, port } => {
             let plugin = known.plugin(task)?;
             if plugin.outputs.iter().any(|output| output.name == port) {

@@ -73,6 +73,10 @@ pub enum Code {
     SecretNotFound,
     /// A `foreach` that cannot make instances.
     BadForeach = 30,
+    /// A pool that is not declared, or has not so many slots.
+    UnknownPool,
+    /// An approval that cannot be asked so.
+    BadApproval,
     /// A trigger that contradicts itself or could never start a run.
     BadTrigger = 40,
 }
@@ -109,6 +113,8 @@ impl Code {
         Code::NoEffect,
         Code::SecretNotFound,
         Code::BadForeach,
+        Code::UnknownPool,
+        Code::BadApproval,
         Code::BadTrigger,
     ];
 

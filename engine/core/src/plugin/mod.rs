@@ -4,6 +4,7 @@ mod context;
 mod error;
 mod port;
 mod registry;
+mod sub_dag;
 mod task;
 
 pub use context::{LogLevel, MessageSink, Place, RunContext, TaskContext, TaskMessage};
@@ -13,4 +14,5 @@ pub use port::{
     TableColumn,
 };
 pub use registry::{PluginEntry, Registry};
+pub use sub_dag::{SubDag, SubDagConfig};
 pub use task::{ConfigProblem, Isolation, Plugin};

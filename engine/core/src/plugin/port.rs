@@ -17,6 +17,8 @@ pub enum PortKind {
     Report,
     /// Any JSON value.
     Value,
+    /// What it carries is known when it is there: tables, models, reports and values of another DAG, by name.
+    Any,
 }
 
 /// One named output of a plugin.

@@ -92,10 +92,11 @@ fn fingerprint<P: Plugin>(with: Value, place: &Place) -> FingerprintFuture<'_> {
     })
 }
 
-/// All plugins by name. A user's own plugins are added beside the built-in ones.
+/// What a DAG file may name: plugins by `uses`, a user's own beside the built-in ones, and pools by `pool`.
 #[derive(Default)]
 pub struct Registry {
     entries: BTreeMap<&'static str, PluginEntry>,
+    pools: Option<BTreeMap<String, u32>>,
 }
 
 impl Registry {
@@ -116,6 +117,18 @@ impl Registry {
         };
         self.entries.insert(P::NAME, entry);
         self
+    }
+
+    /// Says which pools there are, with their slots. Until then every `pool` of a file is accepted, and no task that
+    /// names one can run.
+    pub fn declare_pools(&mut self, pools: BTreeMap<String, u32>) -> &mut Self {
+        self.pools = Some(pools);
+        self
+    }
+
+    /// The pools with their slots, if they were declared.
+    pub fn pools(&self) -> Option<&BTreeMap<String, u32>> {
+        self.pools.as_ref()
     }
 
     /// The plugin behind a `uses`.

@@ -29,6 +29,8 @@ pub struct Dag {
     pub triggers: Vec<Trigger>,
     /// The least time from the begin of a run that triggers started to the begin of the next.
     pub cooldown: Duration,
+    /// A run that takes longer than this is ended and has failed.
+    pub timeout: Option<Duration>,
     /// A run that takes longer than this is late.
     pub deadline: Option<Duration>,
     /// Parameters by name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Foreach, Notify, Retry, TriggerRule};
+use super::{Approval, Foreach, Notify, PoolUse, Retry, TriggerRule};
 use crate::plugin::Isolation;
 
 /// What an attempt may use.
@@ -23,8 +23,10 @@ pub struct Resources {
 pub struct TaskSpec {
     /// `[a-z][a-z0-9_-]*`, unique in the DAG.
     pub id: String,
-    /// Name of the plugin.
+    /// Name of the plugin; [`APPROVAL`](super::APPROVAL) where a person is asked instead.
     pub uses: String,
+    /// What a person is asked. Nothing else is run then.
+    pub approval: Option<Approval>,
     /// Configuration, its `${{ }}` not yet rendered.
     pub with: Value,
     /// All tasks that it comes after: those of `needs` and those whose ports it reads.
@@ -35,6 +37,10 @@ pub struct TaskSpec {
     pub when: Option<String>,
     /// A list that makes an instance of the task for each of its items.
     pub foreach: Option<Arc<Foreach>>,
+    /// What an attempt takes of a pool.
+    pub pool: Option<PoolUse>,
+    /// Of tasks that wait for a slot, a higher one comes first.
+    pub priority: i32,
     /// After a failure.
     pub retry: Retry,
     /// Limit of one attempt.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::{Changes, Event, IllegalEvent};
+use super::event::{Changes, Event, IllegalEvent, Verdict};
 use super::instances::NewInstance;
 use super::rule::{Decision, decide};
 use super::run::{Run, Task};
@@ -27,6 +27,25 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
         Event::ConditionFalse { task, reason } => {
             expect(run, task, TaskState::Ready)?;
             skip(run, task, SkipCause::Condition, reason, &mut changes);
+        }
+        Event::Awaited { task, message } => {
+            expect(run, task, TaskState::Ready)?.reason = Some(message);
+            set(run, task, TaskState::Awaiting, &mut changes);
+        }
+        Event::Answered { task, verdict, reason } => {
+            let asked = expect(run, task, TaskState::Awaiting)?;
+            match verdict {
+                Verdict::Skipped => skip(run, task, SkipCause::Condition, reason, &mut changes),
+                Verdict::Approved | Verdict::Rejected => {
+                    asked.reason = Some(reason);
+                    let state = if verdict == Verdict::Approved {
+                        TaskState::Succeeded
+                    } else {
+                        TaskState::Failed
+                    };
+                    end(run, task, state, &mut changes);
+                }
+            }
         }
         Event::Expanded { task, instances } => {
             expect(run, task, TaskState::Ready)?;
@@ -65,21 +84,21 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
             }
         }
         Event::Stopped { task, attempt } => {
-            let cancelling = run.cancelling;
+            let (cancelling, timed_out) = (run.cancelling, run.timed_out);
             let stopped = expect_attempt(run, task, attempt)?;
             if !cancelling {
                 return Err(IllegalEvent::NotCancelling {
                     task: stopped.id.clone(),
                 });
             }
-            stopped.reason = Some("the run was cancelled while it was running".to_owned());
+            stopped.reason = Some(ended_because(timed_out));
             end(run, task, TaskState::Cancelled, &mut changes);
         }
         Event::Lost { task, attempt } => {
-            let cancelling = run.cancelling;
+            let (cancelling, timed_out) = (run.cancelling, run.timed_out);
             let lost = expect_attempt(run, task, attempt)?;
             if cancelling {
-                lost.reason = Some("the run was cancelled while it was running".to_owned());
+                lost.reason = Some(ended_because(timed_out));
                 end(run, task, TaskState::Cancelled, &mut changes);
             } else {
                 lost.losses += 1;
@@ -95,12 +114,25 @@ pub fn apply(run: &mut Run, event: Event) -> Result<Changes, IllegalEvent> {
             expect(run, task, TaskState::WaitingRetry)?;
             set(run, task, TaskState::Ready, &mut changes);
         }
+        Event::TimedOut { reason } => {
+            run.timed_out = true;
+            cancel(run, &reason, &mut changes);
+        }
         Event::Cancelled { reason } => cancel(run, &reason, &mut changes),
     }
     if was_open && run.status() != RunStatus::Running {
         changes.ended = Some(run.status());
     }
     Ok(changes)
+}
+
+fn ended_because(timed_out: bool) -> String {
+    let why = if timed_out {
+        "took longer than its timeout"
+    } else {
+        "was cancelled"
+    };
+    format!("the run {why} while it was running")
 }
 
 fn expect(run: &mut Run, place: usize, expected: TaskState) -> Result<&mut Task, IllegalEvent> {
@@ -270,7 +302,7 @@ fn cancel(run: &mut Run, reason: &str, changes: &mut Changes) {
         let task = &mut run.tasks[place];
         if matches!(
             task.state,
-            TaskState::Pending | TaskState::Ready | TaskState::WaitingRetry
+            TaskState::Pending | TaskState::Ready | TaskState::WaitingRetry | TaskState::Awaiting
         ) {
             task.reason = Some(reason.to_owned());
             set(run, place, TaskState::Cancelled, changes);

@@ -23,6 +23,22 @@ pub enum Event {
         /// In the order of the list.
         instances: Vec<NewInstance>,
     },
+    /// A ready task asks a person.
+    Awaited {
+        /// The task.
+        task: usize,
+        /// What is asked.
+        message: String,
+    },
+    /// The question was answered.
+    Answered {
+        /// The task.
+        task: usize,
+        /// What the answer makes of it.
+        verdict: Verdict,
+        /// For people.
+        reason: String,
+    },
     /// A ready task cannot start: its configuration cannot be rendered.
     Rejected {
         /// The task.
@@ -76,11 +92,27 @@ pub enum Event {
         /// The task.
         task: usize,
     },
+    /// The run took longer than its limit: it is ended as by somebody who cancels it, and has failed.
+    TimedOut {
+        /// For people.
+        reason: String,
+    },
     /// Somebody cancels the run.
     Cancelled {
         /// For people.
         reason: String,
     },
+}
+
+/// What an answer makes of the task that asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It succeeds.
+    Approved,
+    /// It fails.
+    Rejected,
+    /// It is skipped.
+    Skipped,
 }
 
 /// What an event changed.

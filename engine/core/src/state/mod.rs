@@ -13,7 +13,7 @@ mod status;
 mod tests;
 
 pub use apply::{MAX_LOSSES, apply};
-pub use event::{Changes, Event, IllegalEvent};
+pub use event::{Changes, Event, IllegalEvent, Verdict};
 pub use instances::NewInstance;
 pub use rule::{Decision, Upstream, decide};
 pub use run::{Run, Snapshot, Task, TaskPlan};

@@ -85,6 +85,8 @@ impl Task {
 pub struct Run {
     pub(super) tasks: Vec<Task>,
     pub(super) cancelling: bool,
+    /// It is being ended because it took too long.
+    pub(super) timed_out: bool,
     /// How many tasks have not ended.
     pub(super) open: usize,
     pub(super) failed: usize,
@@ -144,6 +146,7 @@ impl Run {
             open: tasks.len(),
             tasks,
             cancelling: false,
+            timed_out: false,
             failed: 0,
             cancelled: 0,
         })
@@ -182,9 +185,9 @@ impl Run {
     pub fn status(&self) -> RunStatus {
         if self.open > 0 {
             RunStatus::Running
-        } else if self.cancelled > 0 {
+        } else if self.cancelled > 0 && !self.timed_out {
             RunStatus::Cancelled
-        } else if self.failed > 0 {
+        } else if self.failed > 0 || self.cancelled > 0 {
             RunStatus::Failed
         } else {
             RunStatus::Succeeded

@@ -14,6 +14,8 @@ pub enum TaskState {
     Running,
     /// An attempt failed; the next one waits for its pause.
     WaitingRetry,
+    /// Somebody was asked; the answer is awaited.
+    Awaiting,
     /// Ended well.
     Succeeded,
     /// Ended badly, no attempt is left.
@@ -26,11 +28,12 @@ pub enum TaskState {
 
 impl TaskState {
     /// All states.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Ready,
         Self::Running,
         Self::WaitingRetry,
+        Self::Awaiting,
         Self::Succeeded,
         Self::Failed,
         Self::Skipped,
@@ -49,6 +52,7 @@ impl TaskState {
             Self::Ready => "ready",
             Self::Running => "running",
             Self::WaitingRetry => "waiting_retry",
+            Self::Awaiting => "awaiting",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Skipped => "skipped",
@@ -72,7 +76,7 @@ impl std::fmt::Display for TaskState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipCause {
-    /// Its `when` was false.
+    /// Its `when` was false, its list was empty, or a person said no.
     Condition,
     /// Its trigger rule cannot hold because something before it failed.
     UpstreamFailed,

@@ -608,6 +608,102 @@ fn lists_that_make_instances() {
     assert_eq!(problems(&picked.replace("tasks:\n", many)), [""; 0]);
 }
 
+#[test]
+fn pools() {
+    let text = |lines: &str| task(&format!("uses: extract.file\nwith: {{ from: x }}\n{lines}"));
+    let problems_with = |pools: &[(&str, u32)], text: &str| -> Vec<String> {
+        let mut registry = registry();
+        registry.declare_pools(pools.iter().map(|(name, slots)| ((*name).to_owned(), *slots)).collect());
+        let (_, diagnostics) = ratchet_core::check("f.yaml", text, &registry);
+        let shown = diagnostics.problems.iter().map(|problem| {
+            format!(
+                "{} {} ({})",
+                problem.code,
+                problem.message,
+                problem.help.clone().unwrap_or_default()
+            )
+        });
+        shown.collect()
+    };
+    let declared = [("gpu", 2), ("licence", 1)];
+    assert_eq!(
+        problems_with(&declared, &text("pool: gpus")),
+        ["R0031 unknown pool `gpus` (did you mean `gpu`?)"]
+    );
+    assert_eq!(
+        problems_with(&[], &text("pool: gpu")),
+        ["R0031 unknown pool `gpu` (ratchet.toml declares no pools: write `gpu = 1` under `[pools]` there)"]
+    );
+    assert_eq!(
+        problems_with(&declared, &text("pool: gpu\nslots: 3")),
+        [
+            "R0031 an attempt takes 3 slots of `gpu`, which has 2: it would wait for ever (take fewer, or raise the pool in ratchet.toml)"
+        ]
+    );
+    assert_eq!(
+        problems_with(&declared, &text("slots: 2")),
+        ["R0027 `slots` are slots of a pool, and the task names none (name it with `pool`, or remove `slots`)"]
+    );
+    assert!(problems_with(&declared, &text("pool: gpu\nslots: 2\npriority: -5")).is_empty());
+    assert!(
+        problems(&text("pool: anything")).is_empty(),
+        "nobody said which there are"
+    );
+    expect!(
+        text("priority: 2000"),
+        "R0007 6:15 [2000] `priority` is 2000; it is at most 1000"
+    );
+}
+
+#[test]
+fn approvals() {
+    let ask = |lines: &str| task(&format!("approval:\n  message: Really?\n{lines}"));
+    assert!(
+        problems(&ask(
+            "  fields: { note: { type: string } }\n  deadline: 24h\n  on_reject: skip"
+        ))
+        .is_empty()
+    );
+    expect!(
+        format!("uses: extract.file\n{}", "approval: { message: x }")
+            .replacen("uses", "name: a\ntasks:\n  one: { uses", 1)
+            .replace("\napproval", ", approval")
+            + " }\n",
+        "R0032 3:10 [uses] `one` asks a person: `uses` does nothing there (put what runs into a task behind it, which reads `approved`)"
+    );
+    expect!(
+        ask("  fields: { by: { type: string } }"),
+        "R0032 6:17 [by] the form cannot have a field `by`: every approval has an output of that name (take another name)"
+    );
+    expect!(
+        ask("  fields: { note: { type: string } }\n  deadline: 1h\n  on_deadline: approve"),
+        "R0032 6:17 [note] the field `note` has no default, and the deadline approves without asking for it (give it a default, or let the deadline reject)"
+    );
+    expect!(
+        ask("  on_deadline: reject"),
+        "R0027 6:7 [on_deadline] without a `deadline` nothing happens then (say how long the question stands, such as `deadline: 24h`)"
+    );
+    expect!(
+        ask("  deadline: soon"),
+        "R0019 6:17 [soon] `soon` is not a duration (write number and unit: `500ms`, `5s`, `30m`, `1h30m`, `21d`)"
+    );
+    expect!(
+        ask("").replace("Really?", "'${{ secrets.KEY }}?'"),
+        "R0015 5:21 [secrets.KEY] a question reads no secret: what `KEY` made of it would be shown (ask without it)"
+    );
+    expect!(
+        task("needs: []"),
+        "R0004 3:3 [one] `one` lacks the key `uses` (`uses`: Name of the plugin.)"
+    );
+    let after = "  two:\n    uses: extract.file\n    with: { from: '${{ tasks.one.PORT }}' }\n";
+    let form = ask("  fields: { note: { type: string } }");
+    assert!(problems(&(form.clone() + &after.replace("PORT", "note"))).is_empty());
+    expect!(
+        form + &after.replace("PORT", "notes"),
+        "R0012 9:24 [tasks.one.notes] the approval of task `one` has no port `notes` (did you mean `note`?)"
+    );
+}
+
 /// A DAG with these triggers, a task `clean` and a parameter.
 fn triggered(triggers: &str) -> String {
     format!(

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ratchet_core::spec::TaskSpec;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinError;
 
 use super::Dispatcher;
 use crate::error::{EngineError, StoreError};
 use crate::protocol::AttemptRequest;
+use crate::slots::Slot;
 use crate::store::Transition;
 
 /// Steps in the order of their events, and the effects that wait for them to be on disk.
@@ -30,7 +30,8 @@ pub(super) struct Launch {
     pub task: usize,
     pub spec: TaskSpec,
     pub request: AttemptRequest,
-    pub permit: OwnedSemaphorePermit,
+    /// None for what needs none.
+    pub slot: Option<Slot>,
 }
 
 impl Batch {
@@ -53,6 +54,8 @@ impl Batch {
         self.step.started.extend(step.started);
         self.step.instances.extend(step.instances);
         self.step.ended_attempts.extend(step.ended_attempts);
+        self.step.questions.extend(step.questions);
+        self.step.freed.extend(step.freed);
         self.step.events.extend(step.events);
         self.step.notices.extend(step.notices);
         self.step.ended = step.ended.or(self.step.ended);

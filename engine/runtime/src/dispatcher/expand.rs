@@ -156,6 +156,9 @@ impl Dispatcher {
 
     /// What a ready task or instance does next.
     pub(super) fn prepared(&mut self, task: usize) -> Prepared {
+        if let Some(failure) = self.no_such_slots(task) {
+            return Prepared::Fail(failure);
+        }
         self.scope.each = self.fans.each(task).cloned();
         let spec = self.spec(task);
         let state = &self.state.tasks()[task];
@@ -172,7 +175,10 @@ impl Dispatcher {
             let list = self.spec(task).foreach.as_ref();
             list.is_some_and(|list| list.max_parallel.is_some())
         });
-        Gate { instances_of: limited }
+        Gate {
+            instances_of: limited,
+            pool: self.spec(task).pool.as_ref().map(|pool| pool.name.clone()),
+        }
     }
 
     /// The gates whose tasks may start now.
@@ -181,7 +187,10 @@ impl Dispatcher {
         open.cloned().collect()
     }
 
-    fn has_room_for(&self, gate: &Gate) -> bool {
+    pub(super) fn has_room_for(&self, gate: &Gate) -> bool {
+        if gate.pool.as_ref().is_some_and(|pool| !self.pools.may_have_room(pool)) {
+            return false;
+        }
         let Some(task) = gate.instances_of else { return true };
         let most = self.dag.tasks[task].foreach.as_ref().and_then(|list| list.max_parallel);
         let running = self.fans.running.get(&task).copied().unwrap_or_default();

@@ -66,8 +66,7 @@ impl Dispatcher {
         }
         let Some((run, record)) = earlier? else {
             self.cache_keys.extend(key.map(|key| (task, key)));
-            self.waiting.push(self.gate(task), task, rendered);
-            return Ok(());
+            return self.queue(task, rendered);
         };
         let detail = Detail {
             result: Some(TaskResult {

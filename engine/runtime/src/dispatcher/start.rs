@@ -2,27 +2,37 @@
 
 use std::sync::{Arc, LazyLock};
 
-use ratchet_core::plugin::RunContext;
+use ratchet_core::plugin::{Plugin, RunContext, SubDag};
 use ratchet_core::state::{Event, TaskState};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::batch::Launch;
+use super::waiting::Next;
 use super::{Detail, Dispatcher};
 use crate::attempt::{run_attempt, touches_nothing};
 use crate::error::EngineError;
 use crate::protocol::{AttemptRequest, PROTOCOL};
 use crate::seed::seed;
+use crate::slots::Slot;
+use crate::sub_dag::run_sub_dag;
 
 impl Dispatcher {
-    /// Gives the slot to the task that comes first of those that may start.
-    pub(super) fn start_next(&mut self, permit: OwnedSemaphorePermit) -> Result<(), EngineError> {
-        let open = self.open_gates();
-        let Some((task, rendered)) = self.waiting.take(&open) else {
-            return Ok(());
-        };
-        if self.state.tasks()[task].state != TaskState::Ready {
-            return Ok(());
+    /// Gives the slot to the task that comes first of those that may start; to nobody, if what else they need is not to
+    /// be had.
+    pub(super) async fn start_next(&mut self, slot: Slot) -> Result<(), EngineError> {
+        while let Some(next) = self.waiting.take(&self.open_gates()) {
+            if self.state.tasks()[next.task].state != TaskState::Ready {
+                continue;
+            }
+            if self.claim(&next).await? {
+                return self.start(next, Some(slot));
+            }
+            self.waiting.put_back(next);
         }
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, next: Next, slot: Option<Slot>) -> Result<(), EngineError> {
+        let Next { task, rendered, .. } = next;
         self.step(Event::Started { task }, Detail::default())?;
         let attempt = self.state.tasks()[task].attempts;
         self.started_instance(task);
@@ -48,7 +58,7 @@ impl Dispatcher {
             task,
             spec,
             request,
-            permit,
+            slot,
         };
         // Everything else waits until its start is on disk.
         if at_once {
@@ -75,14 +85,18 @@ impl Dispatcher {
             task,
             spec,
             request,
-            permit,
+            slot,
         } = launch;
         let attempt = request.attempt;
         let (engine, observer, stop) = (Arc::clone(&self.engine), self.observer.clone(), self.stop.subscribe());
         let masker = Arc::clone(&self.secrets.masker);
         let handle = self.attempts.spawn(async move {
-            let _permit = permit;
-            run_attempt(engine, spec, request, masker, observer, stop).await
+            let _slot = slot;
+            if request.uses == SubDag::NAME {
+                run_sub_dag(engine, request, masker, stop).await
+            } else {
+                run_attempt(engine, spec, request, masker, observer, stop).await
+            }
         });
         self.running.insert(handle.id(), (task, attempt));
     }

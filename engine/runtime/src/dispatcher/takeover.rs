@@ -1,5 +1,6 @@
 //! Where a dispatcher begins: at nothing, or at what a process left that is gone.
 
+use ratchet_core::plugin::{Plugin, SubDag};
 use ratchet_core::state::{Event, MAX_LOSSES, RunStatus, TaskState};
 use tokio::time::Instant;
 
@@ -24,7 +25,12 @@ impl Dispatcher {
         if self.state.status() != RunStatus::Running {
             return Ok(());
         }
-        if self.engine.store.cancel_asked_by(&self.run.id).await?.is_some() && !self.state.is_cancelling() {
+        let asked = self.engine.store.cancel_asked_by(&self.run.id).await?.is_some();
+        if !asked && self.ends_at().is_some_and(|end| end <= Instant::now()) {
+            // Also if the one before was about to: what it ended has to count as too long, not as somebody's wish.
+            self.time_out()?;
+        }
+        if asked && !self.state.is_cancelling() {
             let reason = CANCELLED.to_owned();
             let first = first.take();
             self.step(
@@ -73,6 +79,11 @@ impl Dispatcher {
         end_descendants(mark(&self.run.id, &task.id, attempt)).await;
         self.engine
             .remove_temporary_directories(&self.run.id, &task.id, attempt);
+        if self.state.is_cancelling() && self.spec(place).uses == SubDag::NAME {
+            let (store, task) = (&self.engine.store, &self.state.tasks()[place].id);
+            store.ask_to_cancel_within(&self.run.id, task, &self.run.actor).await?;
+        }
+        let task = &self.state.tasks()[place];
         let given_up = task.losses + 1 >= MAX_LOSSES && !self.state.is_cancelling();
         let result = given_up.then(|| TaskResult {
             error: Some(Failure {

@@ -17,8 +17,11 @@ use crate::error::StoreError;
 use crate::event::RunEvent;
 use crate::record::{AttemptOutcome, NewRun, RunTrigger};
 
+mod approvals;
 mod backfills;
 mod driven;
+mod instances;
+mod pools;
 mod recorded;
 mod removed;
 mod triggers;
@@ -60,6 +63,14 @@ cases![
     backfills::a_tick_of_a_backfill_has_one_run_together_with_the_schedule,
     backfills::a_run_is_repeated_by_one_run_of_a_backfill,
     backfills::a_stopped_backfill_starts_nothing_and_a_request_is_one_backfill,
+    approvals::of_many_answers_the_first_stands,
+    approvals::a_person_answers_before_the_deadline_and_the_deadline_after_it,
+    instances::instances_are_rows_behind_their_task_and_come_as_a_whole,
+    instances::instances_are_kept_for_a_retry_and_correct_their_task,
+    pools::slots_are_taken_once_and_come_free_with_the_end_of_the_attempt,
+    pools::slots_of_an_engine_that_is_gone_are_free_when_its_lease_ends,
+    pools::who_waits_with_a_higher_priority_comes_first,
+    pools::many_engines_never_take_more_slots_than_there_are,
     triggers::a_change_is_kept_by_one_of_those_who_saw_it_and_has_one_run,
     triggers::what_is_held_back_waits_passes_or_starts_one_run,
     triggers::a_triggered_run_is_judged_once,

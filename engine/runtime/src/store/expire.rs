@@ -13,7 +13,10 @@ use super::read::{instant, named};
 use crate::error::StoreError;
 
 /// What is removed of a run, in this order: what refers to another table comes first.
-const PARTS: [&str; 9] = [
+const PARTS: &[&str] = &[
+    "DELETE FROM approvals WHERE run_id = $1",
+    "DELETE FROM pool_slots WHERE run_id = $1",
+    "DELETE FROM pool_waiting WHERE run_id = $1",
     "DELETE FROM notices WHERE run_id = $1",
     "DELETE FROM kept_instances WHERE run_id = $1",
     "DELETE FROM said WHERE run_id = $1",
@@ -27,7 +30,7 @@ const PARTS: [&str; 9] = [
 ];
 
 /// Rows that name blobs: outputs of tasks.
-const REFERRING: [&str; 2] = ["SELECT * FROM tasks", "SELECT * FROM kept_instances"];
+const REFERRING: &[&str] = &["SELECT * FROM tasks", "SELECT * FROM kept_instances"];
 
 /// A run that has ended, as far as its age matters.
 #[derive(Clone, Debug)]
@@ -83,7 +86,7 @@ impl Store {
     pub(crate) async fn referenced_digests(&self, without: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
         let failed = query("find the blobs that runs refer to");
         let mut found = BTreeSet::new();
-        for statement in REFERRING {
+        for &statement in REFERRING {
             let mut rows = sqlx::query(statement).fetch(&self.pool);
             while let Some(row) = rows.try_next().await.map_err(&failed)? {
                 let run: String = row.try_get("run_id").map_err(&failed)?;
@@ -113,7 +116,7 @@ impl Store {
         if locked.rows_affected() != 1 {
             return Ok(false);
         }
-        for statement in PARTS.into_iter().chain(["DELETE FROM runs WHERE id = $1"]) {
+        for statement in PARTS.iter().copied().chain(["DELETE FROM runs WHERE id = $1"]) {
             sqlx::query(statement)
                 .bind(run)
                 .execute(&mut *transaction)

@@ -1,6 +1,7 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
 mod address;
+mod approvals;
 mod backfills;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
@@ -12,6 +13,7 @@ mod open;
 mod operate;
 mod page;
 mod pauses;
+mod pools;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod postgres_server;
@@ -22,12 +24,15 @@ mod triggers;
 mod write;
 
 pub(crate) use address::Address;
+pub(crate) use approvals::{Question, Taken};
 pub(crate) use expire::EndedRun;
 pub(crate) use instances::InstanceRow;
 pub(crate) use notices::Notice;
 pub use open::Store;
 pub use page::RunFilter;
 pub use pauses::Pause;
+pub(crate) use pools::Claim;
+pub use pools::{SlotHolder, SlotWaiter};
 pub(crate) use read::StoredTask;
 pub use said::TaskProgress;
 pub(crate) use said::{AttemptName, Saying, SayingKind};

@@ -32,6 +32,21 @@ impl Store {
         Ok(asked.rows_affected() == 1)
     }
 
+    /// The same for the run that a task made, if there is one.
+    pub(crate) async fn ask_to_cancel_within(&self, run: &str, task: &str, actor: &str) -> Result<(), StoreError> {
+        let inner: Option<String> =
+            sqlx::query_scalar("SELECT id FROM runs WHERE parent_run = $1 AND parent_task = $2")
+                .bind(run)
+                .bind(task)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(query("find the run that a task made"))?;
+        if let Some(inner) = inner {
+            self.ask_to_cancel(&inner, actor).await?;
+        }
+        Ok(())
+    }
+
     /// Who asked for the end of the run, if anybody did.
     pub(crate) async fn cancel_asked_by(&self, run: &str) -> Result<Option<String>, StoreError> {
         let asked: Option<Option<String>> = sqlx::query_scalar("SELECT cancel_asked_by FROM runs WHERE id = $1")
@@ -67,7 +82,7 @@ impl Store {
     /// The same without those of backfills, which have a limit of their own.
     pub async fn active_runs(&self, dag: &str) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
-            "SELECT id FROM runs WHERE dag = $1 AND status = 'running' AND started_by <> 'backfill' ORDER BY id",
+            "SELECT id FROM runs WHERE dag = $1 AND status = 'running' AND started_by NOT IN ('backfill', 'dag') ORDER BY id",
         )
         .bind(dag)
         .fetch_all(&self.pool)

@@ -131,7 +131,11 @@ pub(super) fn json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) 
     serde_json::from_str(&text(row, what, column)?).map_err(|error| damaged(what, column, error))
 }
 
-fn optional_json<T: DeserializeOwned>(row: &AnyRow, what: &str, column: &str) -> Result<Option<T>, StoreError> {
+pub(super) fn optional_json<T: DeserializeOwned>(
+    row: &AnyRow,
+    what: &str,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
     let text = optional(row, what, column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(what, column, error)))
         .transpose()
@@ -168,6 +172,7 @@ pub(super) fn run_record(row: &AnyRow) -> Result<RunRecord, StoreError> {
         dag_text: text(row, what, "dag_text")?,
         file_name: text(row, what, "file_name")?,
         retry_of: optional(row, what, "retry_of")?,
+        parent_run: optional(row, what, "parent_run")?,
         due_at: match number(row, what, "due_at")? {
             0 => None,
             due => Some(Timestamp::from_millisecond(due).map_err(|error| damaged(what, "due_at", error))?),

@@ -23,6 +23,11 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         failpoints::after(self.action);
         Ok(())
     }
+
+    /// Takes back what it did.
+    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.inner.rollback().await
+    }
 }
 
 impl Deref for Transaction<'_, Any> {

@@ -9,9 +9,11 @@ use serde::Serialize;
 use sqlx::Any;
 use uuid::Uuid;
 
+use super::approvals::{Question, ask};
 use super::instances::{InstanceRow, insert_instances, keep_instances};
 use super::notices::{Notice, add_notices};
 use super::open::{Store, query};
+use super::pools::{forget_slots, free_slots};
 use super::transaction::Transaction as Sql;
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
@@ -31,6 +33,10 @@ pub(crate) struct Transition {
     /// New rows, which come before all changes.
     pub instances: Vec<InstanceRow>,
     pub ended_attempts: Vec<AttemptEnd>,
+    /// Attempts whose slots of pools come free.
+    pub freed: Vec<(usize, u32)>,
+    /// What people are asked.
+    pub questions: Vec<Question>,
     pub events: Vec<RunEvent>,
     /// What somebody has to be told of it.
     pub notices: Vec<Notice>,
@@ -122,6 +128,7 @@ impl Store {
     pub(crate) async fn release(&self, run: &str, owner: &str) -> Result<(), StoreError> {
         let failed = query("release a run");
         let mut transaction = self.begin("release a run").await?;
+        forget_slots(&mut transaction, run, owner).await?;
         sqlx::query("UPDATE runs SET owner = NULL, lease_until = 0 WHERE id = $1 AND owner = $2")
             .bind(run)
             .bind(owner)
@@ -186,6 +193,8 @@ impl Store {
                 return Err(lost());
             }
         }
+        ask(&mut transaction, run, &at, &step.questions).await?;
+        free_slots(&mut transaction, run, &step.freed).await?;
         add_events(&mut transaction, run, &at, &step.events).await?;
         add_notices(&mut transaction, run, &step.notices).await?;
         transaction.commit().await.map_err(&failed)
@@ -209,8 +218,9 @@ pub(super) async fn insert_run(
     let due = deadline.and_then(|deadline| now.checked_add(deadline).ok());
     let created: Option<String> = sqlx::query_scalar(
         "INSERT INTO runs (id, dag, status, started_by, actor, params, logical_date, interval_start, created_at, \
-         dag_text, file_name, retry_of, version, lease_until, due_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14) ON CONFLICT DO NOTHING RETURNING id",
+         dag_text, file_name, retry_of, version, lease_until, due_at, parent_run, parent_task) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15, $16) \
+         ON CONFLICT DO NOTHING RETURNING id",
     )
     .bind(&id)
     .bind(&new.dag.name)
@@ -230,18 +240,27 @@ pub(super) async fn insert_run(
         0
     })
     .bind(due.map_or(0, Timestamp::as_millisecond))
+    .bind(beginning.parent.as_ref().map(|parent| &parent.run))
+    .bind(beginning.parent.as_ref().map(|parent| &parent.task))
     .fetch_optional(&mut **transaction)
     .await
     .map_err(&failed)?;
     if created.is_none() {
-        let there: String = match &beginning.retry_of {
-            Some(repeated) => {
+        let there: String = match (&beginning.parent, &beginning.retry_of) {
+            (Some(parent), _) => {
+                sqlx::query_scalar("SELECT id FROM runs WHERE parent_run = $1 AND parent_task = $2")
+                    .bind(&parent.run)
+                    .bind(&parent.task)
+                    .fetch_one(&mut **transaction)
+                    .await
+            }
+            (None, Some(repeated)) => {
                 sqlx::query_scalar("SELECT id FROM runs WHERE retry_of = $1 AND started_by = 'backfill'")
                     .bind(repeated)
                     .fetch_one(&mut **transaction)
                     .await
             }
-            None => {
+            (None, None) => {
                 sqlx::query_scalar(
                     "SELECT id FROM runs WHERE dag = $1 AND logical_date = $2 \
                      AND started_by IN ('schedule', 'backfill') AND retry_of IS NULL",

@@ -56,3 +56,28 @@ async fn a_run_within_its_deadline_gets_no_mark() {
     assert_eq!((ended.run.status, ended.run.late_at), (RunStatus::Succeeded, None));
     assert!(heard.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_run_over_its_timeout_is_ended_and_has_failed_also_by_the_next_engine() {
+    let fixture = Fixture::new().await;
+    let text = "name: endless\ntimeout: 2s\ntasks:\n  a: { uses: test.sleep, with: { seconds: 600 } }\n  b: { uses: test.echo, needs: [a], with: { value: 1 } }\n";
+    let started = std::time::Instant::now();
+    let ended = fixture.run(text).await;
+    assert!(started.elapsed() > Duration::from_secs(2));
+    assert_eq!(ended.run.status, RunStatus::Failed);
+    assert_eq!(
+        ended.task("a").reason.as_deref(),
+        Some("the run took longer than its timeout while it was running")
+    );
+    assert!(
+        ended.task("b").reason.as_deref().unwrap().contains("timeout (2s)"),
+        "{:?}",
+        ended.tasks
+    );
+    // Nobody drove this one in time.
+    let late = fixture.create(text).await;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let (_stay, cancel) = watch::channel(false);
+    let ended = fixture.execute(&late, cancel).await;
+    assert_eq!((ended.run.status, ended.task("a").attempts), (RunStatus::Failed, 0));
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod approvals;
 mod batches;
 mod cache;
 mod clock_changes;
@@ -15,8 +16,10 @@ mod lists;
 mod notifications;
 mod operations;
 mod plugins;
+mod pools;
 mod processes;
 mod recovery;
 mod retention;
 mod secrets;
+mod sub_dags;
 mod triggers;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
+    registry.declare_pools([("gpu".to_owned(), 2)].into());
     registry
         .add::<Echo>()
         .add::<Quiet>()
@@ -33,7 +34,8 @@ pub fn registry() -> Registry {
         .add::<Hog>()
         .add::<Talk>()
         .add::<Leak>()
-        .add::<Counted>();
+        .add::<Counted>()
+        .add::<ratchet_core::plugin::SubDag>();
     registry
 }
 

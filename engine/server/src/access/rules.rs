@@ -45,6 +45,8 @@ pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/runs/{id}/retry", From(Operator)),
     ("POST", "/api/v1/runs/{id}/clear", From(Operator)),
     ("POST", "/api/v1/runs/{id}/tasks/{task}/mark", From(Operator)),
+    ("POST", "/api/v1/runs/{id}/tasks/{task}/approve", From(Operator)),
+    ("GET", "/api/v1/pools", From(User)),
     ("GET", "/api/v1/datasets", From(User)),
     ("GET", "/api/v1/datasets/{name}", From(User)),
     ("GET", "/api/v1/datasets/{name}/versions/{version}", From(User)),

@@ -1,5 +1,6 @@
 //! What is answered, a file for each resource.
 
+mod approvals;
 mod artifacts;
 mod backfills;
 mod body;
@@ -15,6 +16,7 @@ mod operations;
 mod page;
 mod pauses;
 mod people;
+mod pools;
 mod promotions;
 mod query;
 mod router;

@@ -33,6 +33,8 @@ use crate::access::{Access, RULES};
         super::runs::show,
         super::runs::tasks,
         super::runs::attempts,
+        super::pools::list,
+        super::approvals::approve,
         super::logs::lines,
         super::logs::text,
         super::artifacts::list,

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    artifacts, backfills, dags, datasets, events, hooks, logs, models, openapi, operations, page, pauses, people,
-    promotions, runs, token, trigger,
+    approvals, artifacts, backfills, dags, datasets, events, hooks, logs, models, openapi, operations, page, pauses,
+    people, pools, promotions, runs, token, trigger,
 };
 use crate::access::guard;
 use crate::problem::Problem;
@@ -60,6 +60,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/runs/{id}/retry", post(operations::retry))
         .route("/api/v1/runs/{id}/clear", post(operations::clear))
         .route("/api/v1/runs/{id}/tasks/{task}/mark", post(operations::mark))
+        .route("/api/v1/runs/{id}/tasks/{task}/approve", post(approvals::approve))
+        .route("/api/v1/pools", get(pools::list))
         .route("/api/v1/datasets", get(datasets::list))
         .route("/api/v1/datasets/{name}", get(datasets::show))
         .route("/api/v1/datasets/{name}/versions/{version}", get(datasets::version))

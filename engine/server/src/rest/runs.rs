@@ -86,7 +86,7 @@ pub(super) async fn list(
     Ok(Json(json!({ "runs": runs, "next": next })))
 }
 
-/// One run with its tasks, how far its attempts under way got, and the text of its DAG.
+/// One run with its tasks, how far its attempts under way got, what people were asked, and the text of its DAG.
 #[utoipa::path(
     get, path = "/api/v1/runs/{id}", tag = "runs",
     params(("id" = String, Path, description = "Id of the run, or its beginning or end")),
@@ -107,6 +107,7 @@ pub(super) async fn show(
     document["tasks"] = json!(tasks);
     let progress = state.engine.store().progress(&run.id).await?;
     document["progress"] = progress.iter().map(how_far).collect();
+    document["approvals"] = json!(state.engine.store().approvals(&run.id).await?);
     Ok(Json(document))
 }
 

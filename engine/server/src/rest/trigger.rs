@@ -119,14 +119,19 @@ fn read(dag: Arc<Dag>, headers: &HeaderMap, bytes: Arrived) -> Result<Wanted, Pr
 
 /// Parameters as the texts of a command line, which is how they are checked.
 pub(super) fn texts(body: &mut Body) -> BTreeMap<String, String> {
-    let object: Map<String, Value> = body.object("params");
+    texts_of(body, "params")
+}
+
+/// The same of another field.
+pub(super) fn texts_of(body: &mut Body, field: &str) -> BTreeMap<String, String> {
+    let object: Map<String, Value> = body.object(field);
     let mut texts = BTreeMap::new();
     for (name, value) in object {
         match value {
             Value::String(text) => drop(texts.insert(name, text)),
             Value::Number(number) => drop(texts.insert(name, number.to_string())),
             Value::Bool(yes) => drop(texts.insert(name, yes.to_string())),
-            _ => body.fault(&format!("params/{name}"), "is no text, number, true or false"),
+            _ => body.fault(&format!("{field}/{name}"), "is no text, number, true or false"),
         }
     }
     texts

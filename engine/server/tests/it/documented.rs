@@ -112,6 +112,8 @@ async fn started(home: &Path) -> Service {
     std::fs::write(home.join("dags/timed.yaml"), timed).unwrap();
     let long = "name: long\ntasks:\n  only: { uses: test.linger }\n";
     std::fs::write(home.join("dags/long.yaml"), long).unwrap();
+    let asks = "name: asks\ntasks:\n  only: { approval: { message: Really? } }\n";
+    std::fs::write(home.join("dags/asks.yaml"), asks).unwrap();
     for (name, default) in [("hooked", " | default('let me in')"), ("silent", "")] {
         let text = format!(
             "name: {name}\nparams: {{ city: {{ type: string, default: York }} }}\n\
@@ -226,6 +228,8 @@ async fn reading_runs(met: &mut Met<'_>, runs: &[String]) {
             met.meet(*status, "GET", pattern, &path, by(Role::User)).await;
         }
     }
+    let pools = "/api/v1/pools";
+    met.meet(200, "GET", pools, pools, by(Role::User)).await;
     let list = "/api/v1/runs";
     met.meet(200, "GET", list, list, by(Role::User)).await;
     met.meet(400, "GET", list, "/api/v1/runs?limit=0", by(Role::User)).await;
@@ -367,6 +371,20 @@ async fn operations(met: &mut Met<'_>, runs: &[String]) {
     let other = format!("/api/v1/runs/{}/tasks/other/mark", runs[0]);
     let body = json_by(Role::Operator, &json!({ "state": "failed" }));
     met.meet(404, "POST", mark, &other, body).await;
+    let asking = met
+        .meet(202, "POST", trigger, "/api/v1/dags/asks/runs", by(Role::Operator))
+        .await;
+    let asking = asking["id"].as_str().unwrap();
+    met.service
+        .wait_for(&format!("/api/v1/runs/{asking}"), |run| run["approvals"] != json!([]))
+        .await;
+    let approve = "/api/v1/runs/{id}/tasks/{task}/approve";
+    let path = |id: &str| approve.replace("{id}", id).replace("{task}", "only");
+    met.bodies(approve, &path(asking), Role::Operator).await;
+    for (status, id) in [(200, asking), (409, asking), (400, several), (404, "ffffffff")] {
+        let yes = json_by(Role::Operator, &json!({ "approved": true }));
+        met.meet(status, "POST", approve, &path(id), yes).await;
+    }
     let cancel = "/api/v1/runs/{id}/cancel";
     for (status, id) in [(202, long), (400, several), (404, "ffffffff"), (409, &runs[0])] {
         met.meet(status, "POST", cancel, &cancel.replace("{id}", id), by(Role::Operator))

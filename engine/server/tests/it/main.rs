@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod answers;
+mod approvals;
 mod backfills;
 mod bucket;
 mod documented;

@@ -129,6 +129,13 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/runs/ffffffff/tasks/only/mark",
         Some(Role::Operator),
     ),
+    (
+        "POST",
+        "/api/v1/runs/{id}/tasks/{task}/approve",
+        "/api/v1/runs/ffffffff/tasks/only/approve",
+        Some(Role::Operator),
+    ),
+    ("GET", "/api/v1/pools", "/api/v1/pools", Some(Role::User)),
     ("GET", "/api/v1/datasets", "/api/v1/datasets", Some(Role::User)),
     (
         "GET",

@@ -40,6 +40,8 @@ struct World {
 struct Graph {
     plans: Vec<TaskPlan>,
     fan: Option<usize>,
+    /// Which of its tasks asks a person.
+    asks: Option<usize>,
 }
 
 /// How many items a list may have in the exploration.
@@ -187,6 +189,14 @@ fn next(graph: &Graph, world: &World) -> Vec<World> {
                     "a finished task is ready again: {world:?}"
                 );
                 let reason = String::new();
+                if graph.asks == Some(place) {
+                    let message = String::new();
+                    let asked = take(graph, world, Event::Awaited { task: place, message });
+                    following.extend(crash(graph, &asked));
+                    following.push(asked);
+                    following.push(take(graph, world, Event::Rejected { task: place }));
+                    continue;
+                }
                 if graph.fan == Some(place) {
                     for items in ITEMS {
                         let expanded = take(graph, world, expansion(place, items));
@@ -210,6 +220,17 @@ fn next(graph: &Graph, world: &World) -> Vec<World> {
                 }
             }
             TaskState::WaitingRetry => following.push(take(graph, world, Event::RetryDue { task: place })),
+            TaskState::Awaiting => {
+                for verdict in VERDICTS {
+                    let answered = take(graph, world, answer(place, verdict));
+                    // The second of two answers, or one that comes when the deadline was first.
+                    let mut run = run_of(graph, &answered);
+                    let before = run.clone();
+                    assert!(apply(&mut run, answer(place, verdict)).is_err(), "{answered:?}");
+                    assert_eq!(run, before, "a refused event changes nothing");
+                    following.push(answered);
+                }
+            }
             _ => {}
         }
     }
@@ -258,6 +279,16 @@ fn next(graph: &Graph, world: &World) -> Vec<World> {
     following
 }
 
+const VERDICTS: [Verdict; 3] = [Verdict::Approved, Verdict::Rejected, Verdict::Skipped];
+
+fn answer(task: usize, verdict: Verdict) -> Event {
+    Event::Answered {
+        task,
+        verdict,
+        reason: String::new(),
+    }
+}
+
 fn expansion(task: usize, items: usize) -> Event {
     let made = (0..items).map(|item| NewInstance {
         id: format!("[{item}]"),
@@ -277,6 +308,7 @@ fn assert_too_late(graph: &Graph, before: &World, cancelled: &World) {
         let late = match old.state {
             TaskState::Ready => vec![Event::Started { task }, expansion(task, 2)],
             TaskState::WaitingRetry => vec![Event::RetryDue { task }],
+            TaskState::Awaiting => VERDICTS.map(|verdict| answer(task, verdict)).to_vec(),
             _ => continue,
         };
         for event in late {
@@ -406,7 +438,11 @@ fn every_way_of_three_tasks_and_two_workers_with_a_kill_at_each_step() {
                         plan("c", third, last, 1),
                     ];
                     graphs += 1;
-                    states += explore(&Graph { plans, fan: None });
+                    states += explore(&Graph {
+                        plans,
+                        fan: None,
+                        asks: None,
+                    });
                 }
             }
         }
@@ -432,7 +468,11 @@ fn every_way_of_a_task_with_a_list_and_two_workers_with_a_kill_at_each_step() {
                 plan("b", &["a"], rule, 1 + u32::from(fan == 1)),
             ];
             graphs += 1;
-            states += explore(&Graph { plans, fan: Some(fan) });
+            states += explore(&Graph {
+                plans,
+                fan: Some(fan),
+                asks: None,
+            });
         }
         let plans = vec![
             plan("a", &[], TriggerRule::AllSuccess, 1),
@@ -440,8 +480,41 @@ fn every_way_of_a_task_with_a_list_and_two_workers_with_a_kill_at_each_step() {
             plan("c", &["b"], rule, 1),
         ];
         graphs += 1;
-        states += explore(&Graph { plans, fan: Some(1) });
+        states += explore(&Graph {
+            plans,
+            fan: Some(1),
+            asks: None,
+        });
     }
     println!("{graphs} runs with a list, {states} states");
     assert!(states > 10_000, "only {states} states: the exploration lost its way");
+}
+
+/// A task that asks a person: every answer, with a kill and a cancellation at each step.
+#[test]
+fn every_way_of_a_task_that_asks_with_a_kill_at_each_step() {
+    let rules = [
+        TriggerRule::AllSuccess,
+        TriggerRule::OneFailed,
+        TriggerRule::NoneFailed,
+        TriggerRule::AllDone,
+    ];
+    let (mut graphs, mut states) = (0, 0);
+    for rule in rules {
+        for asks in [0, 1] {
+            let plans = vec![
+                plan("a", &[], TriggerRule::AllSuccess, 1 + u32::from(asks == 1)),
+                plan("b", &["a"], rule, 1 + u32::from(asks == 0)),
+                plan("c", &[], TriggerRule::AllSuccess, 1),
+            ];
+            graphs += 1;
+            states += explore(&Graph {
+                plans,
+                fan: None,
+                asks: Some(asks),
+            });
+        }
+    }
+    println!("{graphs} runs with a question, {states} states");
+    assert!(states > 1_000, "only {states} states: the exploration lost its way");
 }
