@@ -198,7 +198,7 @@ impl Engine {
             });
         };
         let registry = &self.inner.options.registry;
-        let dag = ratchet_core::load(&file_name, &text, registry).map_err(|problems| EngineError::Backfill {
+        let dag = ratchet_core::load_again(&file_name, &text, registry).map_err(|problems| EngineError::Backfill {
             dag: record.dag.clone(),
             message: format!(
                 "its DAG text cannot be read by this version ({problems}); stop it with `ratchet backfill --stop {id}`"

@@ -225,7 +225,7 @@ impl Store {
             }
         }
         let active: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM runs WHERE dag = $1 AND status = 'running' AND started_by <> 'backfill'",
+            "SELECT COUNT(*) FROM runs WHERE dag = $1 AND status = 'running' AND started_by NOT IN ('backfill', 'dag')",
         )
         .bind(dag)
         .fetch_one(&mut *transaction)
