@@ -17,7 +17,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve predictions until SIGTERM or SIGINT
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Print the OpenAPI document of the routes that do not depend on a model
     Openapi,
 }
@@ -45,6 +45,28 @@ pub struct Serve {
     /// Model that answers POST /predict [default: the only one that was promoted]
     #[arg(long, value_name = "MODEL", env = "RATCHET_DEFAULT_MODEL")]
     pub default_model: Option<String>,
+    /// Let everybody register with POST /register, as a user
+    #[arg(long, env = "RATCHET_REGISTRATION")]
+    pub registration: bool,
+    /// Requests a second that one user or key may send, twice as many at once [default: any number]
+    #[arg(long, value_name = "REQUESTS", env = "RATCHET_RATE_LIMIT", value_parser = rate)]
+    pub rate_limit: Option<f64>,
+    /// Origins whose pages may ask, separated by commas, such as https://example.org [default: none]
+    #[arg(long, value_name = "ORIGINS", env = "RATCHET_CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+    /// Certificate for HTTPS, in PEM, with those between it and an authority
+    #[arg(long, value_name = "FILE", env = "RATCHET_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", env = "RATCHET_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("give a number of requests a second above 0".to_owned()),
+    }
 }
 
 #[cfg(test)]

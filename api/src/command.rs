@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::options::AccessOptions;
 use crate::arguments::{Arguments, Command, Serve};
+use crate::connection::TlsFiles;
 use crate::service::{Options, Service, StartError};
 use crate::{openapi, telemetry};
 
@@ -14,7 +16,7 @@ use crate::{openapi, telemetry};
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Openapi => print_openapi(),
-        Command::Serve(arguments) => serve(arguments),
+        Command::Serve(arguments) => serve(*arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,6 +47,12 @@ fn serve(arguments: Serve) -> Result<(), StartError> {
         memory_limit: arguments.memory_limit,
         administrator,
         default_model: arguments.default_model,
+        access: AccessOptions {
+            registration: arguments.registration,
+            requests_per_second: arguments.rate_limit,
+            origins: arguments.cors_origins,
+        },
+        tls: (arguments.tls_cert.zip(arguments.tls_key)).map(|(certificate, key)| TlsFiles { certificate, key }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

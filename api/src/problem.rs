@@ -46,7 +46,12 @@ pub struct FieldError {
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Problem {
         Problem {
             kind,
             title,
@@ -57,7 +62,7 @@ impl Problem {
         }
     }
 
-    fn with_header(mut self, name: HeaderName, value: &str) -> Problem {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Problem {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.header = Some(Box::new((name, value)));
         }
@@ -229,6 +234,16 @@ impl Problem {
             detail,
         );
         Problem { errors, ..problem }
+    }
+
+    /// 422: the query or the path holds something that is not understood.
+    pub fn bad_parameter(message: &str) -> Problem {
+        let fault = FieldError {
+            pointer: String::new(),
+            code: "bad_parameter",
+            message: message.to_owned(),
+        };
+        Problem::invalid_fields(vec![fault], 1)
     }
 
     /// 422: contributions are wanted, and the bundle cannot tell them.

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use super::encode::{JSON_LENGTH, encode};
 use super::refusal::Refusal;
 use super::request::InferRequest;
-use crate::access::bearer;
 use crate::models::registry::{ALIAS, Served};
 use crate::predict::answer::{Answered, Answering};
 use crate::predict::{body, columns, query};
@@ -54,13 +53,11 @@ pub fn served(application: &Application, model: &str, version: Option<&str>) -> 
     responses(
         (status = 200, description = "Output tensors", body = Object),
         (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 401, description = "No valid token", body = Refusal),
         (status = 404, description = "No such model or version", body = Refusal),
         (status = 503, description = "The model is not loaded", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
         (status = 422, description = "The model cannot be explained", body = Refusal),
     ),
-    security(("bearer" = []), ("password" = [])),
 )]
 pub async fn infer(
     State(application): State<Arc<Application>>,
@@ -81,13 +78,11 @@ pub async fn infer(
     responses(
         (status = 200, description = "Output tensors", body = Object),
         (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 401, description = "No valid token", body = Refusal),
         (status = 404, description = "No such model or version", body = Refusal),
         (status = 503, description = "The model is not loaded", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
         (status = 422, description = "The model cannot be explained", body = Refusal),
     ),
-    security(("bearer" = []), ("password" = [])),
 )]
 pub async fn infer_version(
     State(application): State<Arc<Application>>,
@@ -104,7 +99,6 @@ async fn answer(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (parts, content) = request.into_parts();
-    bearer::caller(&parts.headers, &application.identity).await?;
     let served = served(application, model, version)?;
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Refusal::bad(

@@ -16,7 +16,7 @@ use super::answer::Answering;
 use super::body::{self, Sent};
 use super::format::Format;
 use super::{query, stream};
-use crate::access::bearer;
+use crate::access::caller;
 use crate::models::registry::{ALIAS, Served, Target};
 use crate::problem::Problem;
 use crate::service::Application;
@@ -55,7 +55,7 @@ fn names_a_model(path: &str) -> bool {
 
 async fn predict(application: &Arc<Application>, served: Arc<Served>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    bearer::caller(&parts.headers, &application.identity).await?;
+    caller::of_prediction(application, &parts.headers, &parts.extensions).await?;
     let format = Format::of(&parts.headers).ok_or_else(Problem::unsupported_media_type)?;
     let answering = Answering::new(served, query::wants_explanation(parts.uri.query())?)?;
     if format != Format::Json {

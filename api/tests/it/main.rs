@@ -2,12 +2,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod bundles;
+mod connections;
 mod documents;
 mod explain;
 mod keys;
 mod loading;
 mod open_inference;
+mod people;
 mod predictions;
+mod refresh;
+mod roles;
 mod server;
 mod start;
 mod streams;
