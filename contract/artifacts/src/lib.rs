@@ -8,6 +8,7 @@
 //! datasets/<name>/<version>.json    what a table is and where it comes from          datasets
 //! models/<name>/<version>.json      a model version's passport                       models
 //! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
+//! monitoring/<model>/<date>/*.json  what serving saw of a model, window by window      monitoring
 //! ```
 //!
 //! # One primitive
@@ -55,6 +56,7 @@ pub mod faults;
 mod location;
 mod manifest;
 pub mod models;
+pub mod monitoring;
 mod names;
 mod promotion_entry;
 mod promotion_error;

@@ -4,6 +4,7 @@
 
 mod content;
 mod faults;
+mod monitoring;
 mod promotions;
 mod races;
 mod s3;
