@@ -34,7 +34,7 @@ test: test-tools
 # The promises of the metadata store again, on a Postgres server that the tests start themselves.
 test-postgres: test-tools
 	@if programs=$$(tests/find_postgres.sh $(TEST_TOOLS)/bin); then \
-		RATCHET_TEST_POSTGRES=$$programs $(CARGO) test -p ratchet-runtime --lib -- --ignored postgres; \
+		RATCHET_TEST_POSTGRES=$$programs $(CARGO) test --workspace --exclude ratchet-tests --lib -- --ignored postgres; \
 	else \
 		echo "SKIPPED: the tests on Postgres; install a server (Debian: apt install postgresql) or set RATCHET_TEST_POSTGRES to the directory of its initdb"; \
 	fi

@@ -49,5 +49,5 @@ mod plan;
 mod schema;
 mod yaml;
 
-pub use check::{check, load};
+pub use check::{check, check_with_secrets, load};
 pub use schema::schema;

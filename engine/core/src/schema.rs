@@ -1,13 +1,14 @@
 //! The JSON Schema of a DAG file: one source for the checks and for editors.
 //!
-//! Two keywords are our own. `x-ratchet-kind` marks a value that only a port of that kind fills; `x-ratchet-format`
-//! names a notation of text that a pattern alone does not check (`duration`, `cron`, ...; see `check/format.rs`).
+//! Three keywords are our own. `x-ratchet-kind` marks a value that only a port of that kind fills; `x-ratchet-format`
+//! names a notation of text that a pattern alone does not check (`duration`, `cron`, ...; see `check/format.rs`);
+//! `x-ratchet-rendered` marks a text outside of `with` in which `${{ }}` is rendered.
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::plugin::{Isolation, Registry};
-use crate::spec::{Backoff, Catchup, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
+use crate::spec::{Backoff, Catchup, NotifyOn, OnGap, OnOverlap, Overlap, ParamType, TriggerRule};
 
 /// What a template looks like where something else than text is expected.
 const TEMPLATE_PATTERN: &str = r"^\$\{\{[\s\S]*\}\}\s*$";
@@ -34,7 +35,7 @@ pub fn schema(registry: &Registry) -> Value {
     schema
 }
 
-/// The schema of everything but `with`. No templates: they are rendered only there and in `when`.
+/// The schema of everything but `with`. No templates but where a text says `x-ratchet-rendered`, and in `when`.
 pub(crate) fn dag() -> Value {
     json!({
         "type": "object",
@@ -54,9 +55,10 @@ pub(crate) fn dag() -> Value {
                 "type": "object",
                 "description": "What tasks inherit.",
                 "additionalProperties": false,
-                "properties": { "timeout": timeout(), "retry": retry() },
+                "properties": { "timeout": timeout(), "retry": retry(), "environment": environment() },
             },
             "max_active_runs": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 1, "description": "How many runs may be active at once." },
+            "notify": notify(),
             "tasks": {
                 "type": "object",
                 "minProperties": 1,
@@ -123,6 +125,31 @@ fn retry() -> Value {
     })
 }
 
+fn environment() -> Value {
+    json!({
+        "type": "object",
+        "description": "Variables of the task's process and of the programs that it starts.",
+        "propertyNames": { "x-ratchet-format": "variable-name", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+        "additionalProperties": { "type": "string", "x-ratchet-rendered": true },
+    })
+}
+
+fn notify() -> Value {
+    json!({
+        "type": "array",
+        "description": "Who is told how a run ended.",
+        "items": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["on", "webhook"],
+            "properties": {
+                "on": { "type": "array", "minItems": 1, "uniqueItems": true, "items": of::<NotifyOn>("What is told.", Value::Null), "description": "What is told: failure, success, promotion." },
+                "webhook": { "type": "string", "x-ratchet-format": "webhook", "x-ratchet-rendered": true, "description": "Address that takes a POST in Slack's format, such as `${{ secrets.SLACK }}`." },
+            },
+        },
+    })
+}
+
 fn task() -> Value {
     json!({
         "type": "object",
@@ -137,6 +164,7 @@ fn task() -> Value {
             "retry": retry(),
             "timeout": timeout(),
             "isolation": of::<Isolation>("Where it runs.", Value::Null),
+            "environment": environment(),
             "resources": {
                 "type": "object",
                 "description": "What an attempt may use.",

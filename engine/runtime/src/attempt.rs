@@ -16,6 +16,7 @@ use crate::engine::Inner;
 use crate::event::RunEvent;
 use crate::executor::{Ending, Execution, execute};
 use crate::logs::{Recorder, attempt_directory, log_path, metrics_path};
+use crate::masking::Masker;
 use crate::protocol::AttemptRequest;
 use crate::record::{AttemptOutcome, Failure};
 use crate::store::AttemptName;
@@ -74,7 +75,7 @@ pub(crate) fn touches_nothing(engine: &Inner, spec: &TaskSpec) -> bool {
         .registry
         .get(&spec.uses)
         .is_some_and(|plugin| plugin.pure);
-    pure && spec.isolation == Isolation::Inline && spec.resources.memory_bytes.is_none()
+    pure && spec.isolation == Isolation::Inline && spec.resources.memory_bytes.is_none() && spec.environment.is_empty()
 }
 
 /// Runs an attempt, registers what it returned and writes its log and documents into the bucket.
@@ -82,6 +83,7 @@ pub(crate) async fn run_attempt(
     engine: Arc<Inner>,
     spec: TaskSpec,
     mut request: AttemptRequest,
+    masker: Arc<Masker>,
     observer: mpsc::UnboundedSender<RunEvent>,
     stop: watch::Receiver<bool>,
 ) -> Finished {
@@ -91,7 +93,12 @@ pub(crate) async fn run_attempt(
         task: request.task.clone(),
         attempt: request.attempt,
     };
-    let log = Arc::new(Recorder::new(name, engine.journal.clone(), observer));
+    let log = Arc::new(Recorder::new(
+        name,
+        engine.journal.clone(),
+        observer,
+        Arc::clone(&masker),
+    ));
     let directory = if touches_nothing(&engine, &spec) {
         Ok(None)
     } else {
@@ -125,7 +132,8 @@ pub(crate) async fn run_attempt(
                 log: &log,
                 stop,
             };
-            let ending = execute(request.clone(), execution).await;
+            // From here on no secret is left in it: what follows keeps it, registers it and tells it.
+            let ending = execute(request.clone(), execution).await.masked(&masker);
             judge(&engine, &request, &log, ending).await
         }
     };

@@ -149,7 +149,7 @@ pub(crate) fn known<'a>(dag: &'a Dag, place: &str, id: &str) -> Result<&'a TaskS
     })
 }
 
-/// True if the task's configuration or condition reads one of the parameters. Every expression was checked when the
+/// True if the task's configuration, condition or environment reads one of the parameters. Every expression was checked when the
 /// DAG was loaded; one that cannot be read counts as reading all.
 fn reads(task: &TaskSpec, params: &BTreeSet<String>) -> bool {
     if params.is_empty() {
@@ -159,8 +159,10 @@ fn reads(task: &TaskSpec, params: &BTreeSet<String>) -> bool {
         .when
         .as_ref()
         .map(|when| Value::String(format!("${{{{ {when} }}}}")));
+    let environment: Vec<Value> = task.environment.values().cloned().map(Value::String).collect();
     std::iter::once(&task.with)
         .chain(&when)
+        .chain(&environment)
         .any(|value| match references(value) {
             Ok(found) => found
                 .iter()

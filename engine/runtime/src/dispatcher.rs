@@ -3,6 +3,7 @@
 //! milliseconds for a commit then costs five milliseconds for many events, not for each.
 
 mod batch;
+mod secrets;
 mod start;
 mod takeover;
 
@@ -28,7 +29,7 @@ use crate::engine::Inner;
 use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::executor::turned_on;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, Rendered, prepare};
 use crate::record::{AttemptOutcome, RunRecord};
 use crate::store::{AttemptEnd, TaskChange, TaskResult, Transition};
 
@@ -52,6 +53,8 @@ pub(crate) struct Dispatcher {
     state: Run,
     /// What expressions see.
     scope: Scope,
+    /// What must not be told.
+    secrets: secrets::RunSecrets,
     /// Who we are, for the lease.
     owner: String,
     observer: mpsc::UnboundedSender<RunEvent>,
@@ -61,7 +64,7 @@ pub(crate) struct Dispatcher {
     /// Ready tasks that nobody looked at yet.
     ready: VecDeque<usize>,
     /// Ready tasks with their rendered configuration, waiting for a slot.
-    queue: VecDeque<(usize, Value)>,
+    queue: VecDeque<(usize, Rendered)>,
     /// When the pause of each waiting task is over.
     retries: BTreeMap<usize, Instant>,
     attempts: JoinSet<Finished>,
@@ -109,6 +112,7 @@ impl Dispatcher {
                 "interval_start": run.interval_start.to_string(),
                 "interval_end": run.logical_date.to_string(),
             }),
+            secrets: BTreeMap::new(),
         };
         let stored = engine.store.stored_tasks(&run.id).await?;
         let now = Timestamp::now();
@@ -137,6 +141,7 @@ impl Dispatcher {
             dag,
             state,
             scope,
+            secrets: secrets::RunSecrets::default(),
             owner,
             observer,
             cancel,
@@ -159,6 +164,9 @@ impl Dispatcher {
         self.writing.shutdown().await;
         self.engine.journal.flush().await;
         let released = self.engine.store.release(&self.run.id, &self.owner).await;
+        if driven.is_ok() {
+            self.notify().await;
+        }
         driven.and(released.map_err(EngineError::from))
     }
 
@@ -242,14 +250,18 @@ impl Dispatcher {
                 continue;
             }
             let never_started = self.state.tasks()[task].attempts == 0;
-            match prepare(&self.dag.tasks[task], never_started, &self.scope) {
-                Prepared::Start(with) => self.queue.push_back((task, with)),
+            let prepared = match self.look_up(task) {
+                Ok(()) => prepare(&self.dag.tasks[task], never_started, &self.scope),
+                Err(failure) => Prepared::Fail(failure),
+            };
+            match prepared {
+                Prepared::Start(rendered) => self.queue.push_back((task, rendered)),
                 Prepared::Skip(reason) => {
                     self.step(Event::ConditionFalse { task, reason }, Detail::default())?;
                 }
                 Prepared::Fail(error) => {
                     let result = Some(TaskResult {
-                        error: Some(error),
+                        error: Some(self.secrets.masker.failure(error)),
                         ..TaskResult::default()
                     });
                     self.step(

@@ -25,6 +25,11 @@
 //! kept on the run, so that whoever drives it next finds it. A retry is a new run that begins with what the old one
 //! finished ([`Engine::retry`]).
 //!
+//! # Secrets
+//!
+//! The store keeps `${{ secrets.NAME }}` as it is written. [`Secrets`] looks the value up when a task is started, and what
+//! the attempt says or returns passes a masker before it is kept or told.
+//!
 //! # A user's own binary
 //!
 //! The program named by [`EngineOptions::worker`] calls [`worker_main`] with the same registry as the engine when its
@@ -41,10 +46,13 @@ mod event;
 mod executor;
 mod journal;
 mod logs;
+mod masking;
+mod notifier;
 mod operations;
 mod prepare;
 mod protocol;
 mod record;
+mod secrets;
 mod seed;
 mod store;
 mod worker;
@@ -57,6 +65,7 @@ pub use logs::{LogLine, LogStream};
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, NewRun, PromotionOutcome, RunRecord, RunTrigger, TaskRecord,
 };
+pub use secrets::{SecretError, Secrets};
 pub use store::{RunFilter, Store, TaskProgress};
 pub use worker::{WORKER_SUBCOMMAND, worker_main};
 

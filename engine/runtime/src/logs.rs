@@ -1,6 +1,6 @@
 //! The log of an attempt: `runs/<run>/<task>/<attempt>/log.ndjson`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::event::RunEvent;
 use crate::journal::Journal;
+use crate::masking::Masker;
 use crate::store::{AttemptName, Saying, SayingKind};
 
 /// At most so many bytes of messages are kept of one attempt; the rest is counted.
@@ -70,6 +71,7 @@ pub(crate) struct Recorder {
     name: AttemptName,
     journal: Journal,
     observer: mpsc::UnboundedSender<RunEvent>,
+    masker: Arc<Masker>,
     kept: Mutex<Kept>,
 }
 
@@ -85,11 +87,17 @@ struct Kept {
 }
 
 impl Recorder {
-    pub(crate) fn new(name: AttemptName, journal: Journal, observer: mpsc::UnboundedSender<RunEvent>) -> Self {
+    pub(crate) fn new(
+        name: AttemptName,
+        journal: Journal,
+        observer: mpsc::UnboundedSender<RunEvent>,
+        masker: Arc<Masker>,
+    ) -> Self {
         Self {
             name,
             journal,
             observer,
+            masker,
             kept: Mutex::default(),
         }
     }
@@ -97,7 +105,7 @@ impl Recorder {
     /// What the task says.
     pub(crate) fn message(&self, message: TaskMessage) {
         let task = self.name.task.clone();
-        let event = match message {
+        let event = match self.masker.message(message) {
             TaskMessage::Log { level, message } => return self.line(level, LogStream::Task, message),
             TaskMessage::Progress { fraction, ref message } => {
                 let event = RunEvent::TaskProgress {
@@ -176,19 +184,24 @@ impl Recorder {
         }
     }
 
+    /// Where a piece of a printed line may be cut, so that no secret is cut.
+    pub(crate) fn safe_cut(&self, piece: &[u8]) -> usize {
+        self.masker.safe_cut(piece)
+    }
+
     /// What the process printed.
     pub(crate) fn output(&self, line: &str) {
-        self.line(LogLevel::Info, LogStream::Output, line.to_owned());
+        self.line(LogLevel::Info, LogStream::Output, self.masker.text(line.to_owned()));
     }
 
     /// What the engine has to say about the attempt.
     pub(crate) fn engine(&self, level: LogLevel, message: impl Into<String>) {
-        self.line(level, LogStream::Engine, message.into());
+        self.line(level, LogStream::Engine, self.masker.text(message.into()));
     }
 
     /// The same, for what observers are told by an event of its own.
     pub(crate) fn keep(&self, level: LogLevel, message: impl Into<String>) {
-        self.kept(level, LogStream::Engine, message.into());
+        self.kept(level, LogStream::Engine, self.masker.text(message.into()));
     }
 
     fn line(&self, level: LogLevel, stream: LogStream, message: String) {
@@ -276,7 +289,7 @@ mod tests {
             task: "train".to_owned(),
             attempt,
         };
-        Recorder::new(name, Journal::silent(), observer)
+        Recorder::new(name, Journal::silent(), observer, Arc::default())
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a ready task does next: its condition and its configuration are evaluated with what the tasks before it left.
 
+use std::collections::BTreeMap;
+
 use ratchet_core::spec::TaskSpec;
 use ratchet_core::template::{self, Scope, TemplateError, is_true};
 use serde_json::Value;
@@ -13,8 +15,15 @@ pub(crate) enum Prepared {
     Skip(String),
     /// Its condition or its configuration cannot be evaluated.
     Fail(Failure),
-    /// It starts with this configuration.
-    Start(Value),
+    /// It starts with this.
+    Start(Rendered),
+}
+
+/// What an attempt is given, secrets included: never kept and never told.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rendered {
+    pub with: Value,
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Evaluates `when`, if the task was never started, and `with`. A later attempt does not ask the condition again: what
@@ -27,10 +36,33 @@ pub(crate) fn prepare(spec: &TaskSpec, never_started: bool, scope: &Scope) -> Pr
             Err(error) => return Prepared::Fail(failure("when", spec, error)),
         }
     }
-    match template::render(&spec.with, scope) {
-        Ok(with) => Prepared::Start(with),
-        Err(error) => Prepared::Fail(failure("with", spec, error)),
+    let with = match template::render(&spec.with, scope) {
+        Ok(with) => with,
+        Err(error) => return Prepared::Fail(failure("with", spec, error)),
+    };
+    match environment(spec, scope) {
+        Ok(environment) => Prepared::Start(Rendered { with, environment }),
+        Err(failure) => Prepared::Fail(failure),
     }
+}
+
+fn environment(spec: &TaskSpec, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
+    let rendered = spec.environment.iter().map(|(name, text)| {
+        let value = template::render(&Value::String(text.clone()), scope)
+            .map_err(|error| failure("environment", spec, error))?;
+        let value = match value {
+            Value::String(text) => text,
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                return Err(Failure {
+                    message: format!("the variable `{name}` of task `{}` is no text", spec.id),
+                    help: Some("a variable takes text, a number, `true` or `false`: write `| default('')`, or one field of the value".to_owned()),
+                });
+            }
+        };
+        Ok((name.clone(), value))
+    });
+    rendered.collect()
 }
 
 fn failure(key: &str, spec: &TaskSpec, error: TemplateError) -> Failure {

@@ -3,6 +3,7 @@
 //! The engine writes one [`AttemptRequest`] and then keeps the pipe open; the only later lines are [`Order`]s. The
 //! process answers with any number of [`Said::Message`] and one last [`Said::Succeeded`] or [`Said::Failed`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ratchet_core::plugin::{Outputs, RunContext, TaskError, TaskMessage};
@@ -22,6 +23,9 @@ pub(crate) struct AttemptRequest {
     pub uses: String,
     /// Rendered.
     pub with: Value,
+    /// Rendered; set on the process and not written to it.
+    #[serde(skip)]
+    pub environment: BTreeMap<String, String>,
     pub run: RunContext,
     pub task: String,
     pub attempt: u32,

@@ -13,7 +13,7 @@ use crate::arguments::Format;
 use crate::display::output;
 use crate::failure::Failure;
 
-/// Prints the plan. What only the run can know (what tasks return, the run's id) stays as it is written.
+/// Prints the plan. What only the run can know (what tasks return, the run's id) and secrets stay as they are written.
 pub fn show(
     dag: &Dag,
     params: BTreeMap<String, Value>,
@@ -31,6 +31,7 @@ pub fn show(
             "interval_start": interval_start.to_string(),
             "interval_end": logical_date.to_string(),
         }),
+        secrets: BTreeMap::new(),
     };
     let mut tasks = Vec::new();
     for task in &dag.tasks {
@@ -109,7 +110,7 @@ fn rendered(value: &Value, scope: &Scope) -> Result<Value, String> {
         Value::String(_) => {
             let found = references(value).map_err(|error| error.to_string())?;
             let later = |reference: &Reference| match reference {
-                Reference::Port { .. } => true,
+                Reference::Port { .. } | Reference::Secret(_) => true,
                 Reference::Run(field) => field == "id",
                 Reference::Param(_) => false,
             };

@@ -1,6 +1,7 @@
 //! `ratchet validate FILE...`.
 
 use ratchet_core::plugin::Registry;
+use ratchet_runtime::Secrets;
 use serde_json::{Value, json};
 
 use super::files;
@@ -12,10 +13,13 @@ use crate::failure::{Failure, Status};
 pub fn validate(validate: &Validate, registry: &Registry) -> Result<(), Failure> {
     let mut documents: Vec<Value> = Vec::new();
     let mut valid = true;
+    let secrets = Secrets::from_environment();
+    // A place that cannot be read may hold it.
+    let is_there = |name: &str| !matches!(secrets.get(name), Ok(None));
     for file in files::expand(&validate.files)? {
         let text = files::read(&file)?;
         let name = file.to_string_lossy().into_owned();
-        let (dag, diagnostics) = ratchet_core::check(&name, &text, registry);
+        let (dag, diagnostics) = ratchet_core::check_with_secrets(&name, &text, registry, &is_there);
         if validate.listing.format == Format::Text {
             if !diagnostics.problems.is_empty() {
                 files::print_problems(&diagnostics);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::program::{directory_with, ratchet};
+use crate::program::{called, command, directory_with, ratchet};
 
 const GOOD: &str = "name: good\ntasks:\n  a: { uses: core.noop }\n  b: { uses: core.noop, needs: [a] }\n";
 const BAD: &str = "name: bad\ntasks:\n  a: { uses: core.nop }\n  b: { uses: core.noop, needs: [c] }\n";
@@ -97,4 +97,23 @@ fn a_dag_is_listed_and_drawn() {
         let drawn = ratchet(directory.path(), &["dags", "graph", "good.yaml", "--format", format]);
         assert!(drawn.done().stdout.contains('b'), "{format}: {drawn:?}");
     }
+}
+
+#[test]
+fn secrets_that_are_nowhere_are_warned_of_and_never_shown_by_a_dry_run() {
+    let text = "name: good\ntasks:\n  a: { uses: core.exec, with: { command: [echo, '${{ secrets.THERE }}', '${{ secrets.GONE }}'] } }\n";
+    let directory = directory_with("good.yaml", text);
+    let mut validate = command(directory.path(), &["validate", "good.yaml"]);
+    let validated = called(validate.env("RATCHET_SECRET_THERE", "hunter2"));
+    assert_eq!(validated.done().stdout, "good.yaml: good is valid, 1 tasks\n");
+    assert!(
+        validated.stderr.contains("R0028") && validated.stderr.contains("RATCHET_SECRET_GONE"),
+        "{validated:?}"
+    );
+    assert!(!validated.stderr.contains("RATCHET_SECRET_THERE"), "{validated:?}");
+
+    let mut plan = command(directory.path(), &["run", "good.yaml", "--dry-run"]);
+    let planned = called(plan.env("RATCHET_SECRET_THERE", "hunter2"));
+    assert!(planned.done().stdout.contains("${{ secrets.THERE }}"), "{planned:?}");
+    assert!(!planned.stdout.contains("hunter2"), "{planned:?}");
 }

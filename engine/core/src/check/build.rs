@@ -1,5 +1,6 @@
 //! Tree -> spec. Reads what fits and leaves the rest: what does not fit was reported, and nothing is built then.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use crate::diagnostics::{Code, Finding};
 use crate::plugin::PluginEntry;
-use crate::spec::{Defaults, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size};
+use crate::spec::{Defaults, Notify, Resources, Retry, Schedule, TaskSpec, parse_duration, parse_size};
 use crate::template::whole_expression;
 use crate::yaml::Node;
 
@@ -20,7 +21,28 @@ pub(crate) fn defaults(node: Option<&Node>, findings: &mut Vec<Finding>) -> Defa
             .and_then(|node| duration(node, "timeout"))
             .unwrap_or(DEFAULT_TIMEOUT),
         retry: retry(node.and_then(|node| node.get("retry")), &Retry::default(), findings),
+        environment: node.map(environment).unwrap_or_default(),
     }
+}
+
+/// The variables as they are written: `1.10` stays `1.10`.
+fn environment(node: &Node) -> BTreeMap<String, String> {
+    let entries = node.get("environment").map(Node::entries).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|(key, value)| Some((key.text.clone(), value.text_of_scalar()?.to_owned())))
+        .collect()
+}
+
+pub(crate) fn notify(node: &Node) -> Option<Notify> {
+    let on = node.get("on")?.items().iter().map(|item| {
+        let text = item.as_text()?.to_owned();
+        serde_json::from_value(Value::String(text)).ok()
+    });
+    Some(Notify {
+        on: on.collect::<Option<_>>()?,
+        webhook: text(node, "webhook")?,
+    })
 }
 
 pub(crate) fn schedule(node: &Node) -> Schedule {
@@ -56,6 +78,11 @@ pub(crate) fn task(
         resources: Resources {
             memory_bytes: resources.and_then(|node| parse_size(node.get("memory")?.text_of_scalar()?).ok()),
             threads: resources.and_then(|node| usize::try_from(node.get("threads")?.as_u64()?).ok()),
+        },
+        environment: {
+            let mut variables = defaults.environment.clone();
+            variables.extend(environment(node));
+            variables
         },
     }
 }

@@ -165,8 +165,8 @@ fn scope(text: &str, known: &Known<'_>, params: &BTreeMap<String, Param>) -> Opt
                     .or_default()
                     .insert(port.clone(), placeholder);
             }
-            // Ids and instants are of a run.
-            Reference::Run(_) => return None,
+            // Ids and instants are of a run; a secret is looked up when a task starts.
+            Reference::Run(_) | Reference::Secret(_) => return None,
         }
     }
     Some(scope)

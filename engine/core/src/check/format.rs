@@ -42,6 +42,8 @@ pub(crate) fn check(format: &str, text: &str) -> Result<(), FormatProblem> {
             problem(Code::BadSize, message).help("write number and unit: `512MiB`, `4GiB`, `1.5GB`")
         }),
         "condition" => condition(text),
+        "variable-name" => variable_name(text),
+        "webhook" => webhook(text),
         _ => Ok(()),
     }
 }
@@ -125,6 +127,37 @@ fn condition(text: &str) -> Result<(), FormatProblem> {
         "write one `${{ ... }}` and nothing around it".to_owned()
     };
     Err(problem(Code::BadExpression, message).help(help))
+}
+
+/// Variables by which the engine speaks to a worker and to its programs.
+const OWN_VARIABLES: [&str; 4] = ["RATCHET_ATTEMPT", "RATCHET_OUTPUT", "RATCHET_RUN", "RATCHET_TASK"];
+
+fn variable_name(text: &str) -> Result<(), FormatProblem> {
+    let starts_well = text.starts_with(|character: char| character.is_ascii_alphabetic() || character == '_');
+    if !starts_well || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let message = format!(
+            "`{}` is not the name of a variable",
+            text.chars().take(120).collect::<String>()
+        );
+        return Err(problem(Code::BadName, message).help("a letter or `_`, then letters, digits and `_`"));
+    }
+    if OWN_VARIABLES.contains(&text) || text.starts_with("RATCHET_SECRET") {
+        return Err(
+            problem(Code::BadName, format!("the variable `{text}` belongs to the engine")).help("take another name"),
+        );
+    }
+    Ok(())
+}
+
+fn webhook(text: &str) -> Result<(), FormatProblem> {
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Ok(());
+    }
+    Err(problem(
+        Code::OutOfBounds,
+        "the webhook begins with neither https:// nor http://",
+    )
+    .help("write the whole address, or keep it as a secret: `${{ secrets.NAME }}`"))
 }
 
 /// The place of a fragment inside a scalar's place, if the scalar's source holds it; else the scalar.

@@ -31,11 +31,21 @@ pub fn load(file_name: &str, text: &str, registry: &Registry) -> Result<Dag, Dia
 
 /// Reads and checks a DAG file: the DAG, unless there are errors, and all problems, warnings included.
 pub fn check(file_name: &str, text: &str, registry: &Registry) -> (Option<Dag>, Diagnostics) {
+    check_with_secrets(file_name, text, registry, &|_| true)
+}
+
+/// The same, with a warning for each secret that `is_there` does not know.
+pub fn check_with_secrets(
+    file_name: &str,
+    text: &str,
+    registry: &Registry,
+    is_there: &dyn Fn(&str) -> bool,
+) -> (Option<Dag>, Diagnostics) {
     // Some editors write a byte order mark; it is no part of the text.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Vec::new();
     let dag = match yaml::parse(text) {
-        Ok(tree) => check_tree(file_name, text, &tree, registry, &mut findings),
+        Ok(tree) => check_tree(file_name, text, &tree, registry, is_there, &mut findings),
         Err(finding) => {
             findings.push(finding);
             None
@@ -50,6 +60,7 @@ fn check_tree(
     text: &str,
     tree: &Node,
     registry: &Registry,
+    is_there: &dyn Fn(&str) -> bool,
     findings: &mut Vec<Finding>,
 ) -> Option<Dag> {
     if !matches!(tree.value, NodeValue::Mapping(_)) {
@@ -93,16 +104,26 @@ fn check_tree(
         params: &params,
         defaults: &defaults,
     };
-    let mut read_params = Vec::new();
+    let mut shared = Reads::default();
+    let variables = tree.get("defaults").and_then(|defaults| defaults.get("environment"));
+    for (name, node) in [("environment", variables), ("notify", tree.get("notify"))] {
+        if let Some(node) = node {
+            references::check_without_tasks(node, name, text, &known, &mut shared, findings);
+        }
+    }
+    let mut read_params: Vec<String> = shared.params.into_iter().collect();
+    let mut secrets = shared.secrets;
     let checked: Vec<Checked<'_>> = task_entries
         .iter()
         .map(|(key, node)| {
             let checked = file.check_task(key, node, findings);
             read_params.extend(checked.reads.params.iter().cloned());
+            secrets.extend(checked.reads.secrets.iter().cloned());
             checked
         })
         .collect();
     warn_of_unused(declared, &read_params, findings);
+    references::warn_of_secrets(&secrets, is_there, findings);
 
     let edges: Vec<Edges<'_>> = checked.iter().map(Checked::edges).collect();
     let order = match plan::order(&edges) {
@@ -122,6 +143,14 @@ fn check_tree(
             .and_then(Node::as_u64)
             .and_then(|runs| u32::try_from(runs).ok())
             .unwrap_or(1),
+        notify: tree
+            .get("notify")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .map(build::notify)
+            .collect::<Option<_>>()?,
+        secrets: secrets.into_iter().map(|(name, _)| name).collect(),
         tasks: order
             .into_iter()
             .map(|at| specs.get_mut(at).and_then(Option::take))
@@ -189,7 +218,11 @@ impl File<'_> {
         let mut reads = Reads::default();
         let needs = references::needs(node.get("needs"), self.known, findings);
         let before = findings.len();
-        for place in ["with", "when"] {
+        if let Some(when) = node.get("when") {
+            references::check(when, self.text, self.known, &mut reads, findings);
+            references::refuse_secrets(&reads, findings);
+        }
+        for place in ["with", "environment"] {
             if let Some(node) = node.get(place) {
                 references::check(node, self.text, self.known, &mut reads, findings);
             }

@@ -13,4 +13,4 @@ mod references;
 mod shape;
 mod words;
 
-pub use load::{check, load};
+pub use load::{check, check_with_secrets, load};

@@ -11,7 +11,7 @@ use super::words::{describe, word_for_type};
 use crate::diagnostics::{Code, Finding, list};
 use crate::plugin::PortKind;
 use crate::spec::ParamType;
-use crate::template::{Expression, whole_expression};
+use crate::template::{Expression, Reference, whole_expression};
 use crate::yaml::Node;
 
 impl<'a> Shape<'a> {
@@ -134,6 +134,11 @@ impl<'a> Shape<'a> {
         {
             let message = format!("`{reference}` is a {}, {} takes {}", word(kind), at.name(), expected());
             out.findings.push(Finding::new(Code::KindMismatch, node.span, message));
+        }
+        if matches!(reference, Reference::Secret(_)) && !types.contains("string") {
+            let message = format!("`{reference}` is text, {} takes {}", at.name(), expected());
+            out.findings
+                .push(Finding::new(Code::WrongType, node.span, message).with_help("convert it: `| int`, `| float`"));
         }
         let Some(kind) = known.param(&reference) else { return };
         let (fits, found) = match kind {

@@ -6,7 +6,7 @@ use super::format::part_of;
 use super::known::Known;
 use crate::diagnostics::{Code, Finding, list, one_of};
 use crate::spec::TriggerRule;
-use crate::template::{Expression, Piece, Reference, has_expression, pieces};
+use crate::template::{Expression, Piece, Reference, has_expression, pieces, secret_places};
 use crate::yaml::{Node, NodeValue, Span};
 
 /// What the expressions of one task read, each with the place where it stands first.
@@ -16,6 +16,8 @@ pub(crate) struct Reads {
     pub(crate) tasks: BTreeMap<String, Span>,
     /// Parameters.
     pub(crate) params: BTreeSet<String>,
+    /// Secrets, each with every place.
+    pub(crate) secrets: Vec<(String, Span)>,
     /// References to ports without a `default()` beside them.
     pub(crate) without_default: Vec<(Reference, Span)>,
 }
@@ -76,6 +78,7 @@ fn check_text(node: &Node, value: &str, text: &str, known: &Known<'_>, reads: &m
                         reads.without_default.push((reference.clone(), place));
                     }
                 }
+                Reference::Secret(name) => reads.secrets.push((name.clone(), place)),
                 Reference::Run(_) => {}
             }
         }
@@ -116,7 +119,7 @@ fn missing(reference: &Reference, known: &Known<'_>) -> Option<(Code, String, Op
                 Some(help),
             ))
         }
-        Reference::Param(_) | Reference::Run(_) => None,
+        Reference::Param(_) | Reference::Run(_) | Reference::Secret(_) => None,
     }
 }
 
@@ -139,6 +142,55 @@ pub(crate) fn warn_of_absence(trigger: TriggerRule, dependencies: usize, reads: 
         findings.push(
             Finding::new(Code::MayBeAbsent, *place, message)
                 .with_help(format!("say what it is then: `{reference} | default(none)`")),
+        );
+    }
+}
+
+/// What is read where no task has run yet, or all have: parameters, the run and secrets, but no task.
+pub(crate) fn check_without_tasks(
+    node: &Node,
+    name: &str,
+    text: &str,
+    known: &Known<'_>,
+    reads: &mut Reads,
+    findings: &mut Vec<Finding>,
+) {
+    let mut own = Reads::default();
+    check(node, text, known, &mut own, findings);
+    for (task, place) in &own.tasks {
+        findings.push(
+            Finding::new(
+                Code::BadExpression,
+                *place,
+                format!("`{name}` belongs to no task: it cannot read what `{task}` makes"),
+            )
+            .with_help("it reads `params.<name>`, `run.<field>` and `secrets.<name>`"),
+        );
+    }
+    reads.params.append(&mut own.params);
+    reads.secrets.append(&mut own.secrets);
+}
+
+/// `when` is shown as it is and as it came out, so it reads no secret.
+pub(crate) fn refuse_secrets(reads: &Reads, findings: &mut Vec<Finding>) {
+    for (name, place) in &reads.secrets {
+        findings.push(
+            Finding::new(
+                Code::BadExpression,
+                *place,
+                format!("a condition reads no secret: what `{name}` made of it would be shown"),
+            )
+            .with_help("read the secret in `with` or `environment` of a task, and that task's port here"),
+        );
+    }
+}
+
+/// Secrets that are in none of their places.
+pub(crate) fn warn_of_secrets(reads: &[(String, Span)], is_there: &dyn Fn(&str) -> bool, findings: &mut Vec<Finding>) {
+    for (name, place) in reads.iter().filter(|(name, _)| !is_there(name)) {
+        findings.push(
+            Finding::new(Code::SecretNotFound, *place, format!("the secret `{name}` is nowhere"))
+                .with_help(secret_places(name)),
         );
     }
 }

@@ -147,12 +147,14 @@ impl<'a> Shape<'a> {
                 }
                 return self.check_template(node, text, schema, known, at, out);
             }
+            // What it reads is checked where all expressions are.
+            (Mode::Plain, Some(text)) if has_expression(text) && is_rendered(keywords) => return,
             (Mode::Plain, Some(text)) if has_expression(text) && !at.is_description() && !is_condition(keywords) => {
                 let message = format!("{} is not rendered: no expression works here", at.name());
-                out.findings.push(
-                    Finding::new(Code::BadExpression, node.span, message)
-                        .with_help("`${{ }}` is rendered in `with` and in `when`; write the value itself"),
-                );
+                out.findings
+                    .push(Finding::new(Code::BadExpression, node.span, message).with_help(
+                        "`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself",
+                    ));
                 return;
             }
             _ => {}
@@ -447,6 +449,10 @@ fn is_of_type(node: &Node, kind: &str) -> bool {
         },
         _ => false,
     }
+}
+
+fn is_rendered(keywords: &Map<String, Value>) -> bool {
+    keywords.get("x-ratchet-rendered") == Some(&Value::Bool(true))
 }
 
 fn is_condition(keywords: &Map<String, Value>) -> bool {

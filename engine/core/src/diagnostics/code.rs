@@ -69,11 +69,13 @@ pub enum Code {
     MayBeAbsent,
     /// A setting that changes nothing here.
     NoEffect,
+    /// A secret that is in none of its places.
+    SecretNotFound,
 }
 
 impl Code {
     /// All kinds, by number.
-    pub const ALL: [Code; 27] = [
+    pub const ALL: [Code; 28] = [
         Code::Syntax,
         Code::DuplicateKey,
         Code::UnknownKey,
@@ -101,12 +103,13 @@ impl Code {
         Code::UnusedParameter,
         Code::MayBeAbsent,
         Code::NoEffect,
+        Code::SecretNotFound,
     ];
 
     /// Error or warning: a kind is always the one or the other.
     pub fn severity(self) -> Severity {
         match self {
-            Code::UnusedParameter | Code::MayBeAbsent | Code::NoEffect => Severity::Warning,
+            Code::UnusedParameter | Code::MayBeAbsent | Code::NoEffect | Code::SecretNotFound => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -133,7 +136,7 @@ mod tests {
     #[test]
     fn numbers_run_from_one_without_a_gap() {
         let numbers: Vec<u16> = Code::ALL.iter().map(|code| *code as u16).collect();
-        assert_eq!(numbers, (1..=27).collect::<Vec<u16>>());
+        assert_eq!(numbers, (1..=28).collect::<Vec<u16>>());
         assert_eq!(Code::WrongType.to_string(), "R0005");
     }
 

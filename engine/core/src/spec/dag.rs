@@ -1,9 +1,9 @@
 //! A checked DAG.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Param, Retry, Schedule, TaskSpec};
+use super::{Notify, Param, Retry, Schedule, TaskSpec};
 
 /// What tasks inherit.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Defaults {
     pub timeout: Duration,
     /// What happens after a failure that a retry can help.
     pub retry: Retry,
+    /// Variables of each worker's environment, their `${{ }}` not yet rendered.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// A DAG file that passed every check. Made by [`crate::load`].
@@ -29,6 +31,10 @@ pub struct Dag {
     pub defaults: Defaults,
     /// How many runs may be active at once.
     pub max_active_runs: u32,
+    /// Who is told how a run ended.
+    pub notify: Vec<Notify>,
+    /// Every secret that the file reads, by name.
+    pub secrets: BTreeSet<String>,
     /// Tasks, each after all that it depends on; ties in file order.
     pub tasks: Vec<TaskSpec>,
     /// The file's name as it was given.

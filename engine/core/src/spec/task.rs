@@ -1,6 +1,6 @@
 //! One task of a DAG.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -40,4 +40,7 @@ pub struct TaskSpec {
     pub isolation: Isolation,
     /// What it may use.
     pub resources: Resources,
+    /// Variables of its worker's environment, their `${{ }}` not yet rendered. A task with some gets a process of its
+    /// own, whatever its isolation.
+    pub environment: BTreeMap<String, String>,
 }

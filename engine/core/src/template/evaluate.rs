@@ -57,6 +57,7 @@ fn lookup<'a>(reference: &Reference, scope: &'a Scope) -> Option<&'a Value> {
         Reference::Param(name) => scope.params.get(name),
         Reference::Port { task, port } => scope.tasks.get(task)?.get(port),
         Reference::Run(field) => scope.run.get(field),
+        Reference::Secret(name) => scope.secrets.get(name),
     }
 }
 
@@ -64,12 +65,14 @@ fn lookup<'a>(reference: &Reference, scope: &'a Scope) -> Option<&'a Value> {
 fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
     let mut params = BTreeMap::new();
     let mut run = BTreeMap::new();
+    let mut secrets = BTreeMap::new();
     let mut tasks: BTreeMap<&str, BTreeMap<&str, &Value>> = BTreeMap::new();
     for reference in &expression.references {
         let value = lookup(reference, scope);
         match reference {
             Reference::Param(name) => params.extend(value.map(|value| (name.as_str(), value))),
             Reference::Run(field) => run.extend(value.map(|value| (field.as_str(), value))),
+            Reference::Secret(name) => secrets.extend(value.map(|value| (name.as_str(), value))),
             // A task that left nothing still has to be there: `default()` looks at its port.
             Reference::Port { task, port } => {
                 tasks
@@ -79,7 +82,15 @@ fn context(expression: &Expression<'_>, scope: &Scope) -> minijinja::Value {
             }
         }
     }
-    minijinja::context! { params => params, run => run, tasks => tasks }
+    minijinja::context! { params => params, run => run, secrets => secrets, tasks => tasks }
+}
+
+/// Where a secret of that name may stand, as a remedy.
+pub fn secret_places(name: &str) -> String {
+    format!(
+        "set the environment variable RATCHET_SECRET_{name}, write a line `{name}=...` into the file that \
+         RATCHET_SECRETS_FILE names, or a file `{name}` into the directory that RATCHET_SECRETS_DIRECTORY names"
+    )
 }
 
 /// What to say about a value that is not there.
@@ -98,6 +109,9 @@ fn absent(expression: &Expression<'_>, scope: &Scope) -> TemplateError {
         Some(Reference::Param(name)) => TemplateError::new(source, format!("parameter `{name}` has no value"))
             .with_help(format!("give it with `-p {name}=...` or declare a default")),
         Some(Reference::Run(field)) => TemplateError::new(source, format!("this run has no `{field}`")),
+        Some(Reference::Secret(name)) => {
+            TemplateError::new(source, format!("the secret `{name}` is nowhere")).with_help(secret_places(name))
+        }
         None => TemplateError::new(source, "it reads something that is not there")
             .with_help("look at the names behind the reference, or catch their absence with `default()`"),
     }

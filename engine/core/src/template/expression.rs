@@ -15,7 +15,7 @@ pub const RUN_FIELDS: [&str; 4] = ["id", "logical_date", "interval_start", "inte
 /// Longest expression. A chain of operators is a tree as deep as it is long, and what walks over it is recursive.
 const MOST_BYTES: usize = 2_000;
 
-const ROOTS: [&str; 3] = ["params", "tasks", "run"];
+const ROOTS: [&str; 4] = ["params", "tasks", "run", "secrets"];
 
 /// Something outside that an expression reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub enum Reference {
     },
     /// `run.<field>`.
     Run(String),
+    /// `secrets.<name>`.
+    Secret(String),
 }
 
 impl std::fmt::Display for Reference {
@@ -40,6 +42,7 @@ impl std::fmt::Display for Reference {
             Reference::Param(name) => write!(formatter, "params.{name}"),
             Reference::Port { task, port } => write!(formatter, "tasks.{task}.{port}"),
             Reference::Run(field) => write!(formatter, "run.{field}"),
+            Reference::Secret(name) => write!(formatter, "secrets.{name}"),
         }
     }
 }
@@ -75,7 +78,7 @@ impl<'a> Expression<'a> {
     ///
     /// # Errors
     ///
-    /// Its syntax, a name other than `params`, `tasks` and `run`, another use of these than with a literal name behind
+    /// Its syntax, a name other than `params`, `tasks`, `run` and `secrets`, another use of these than with a literal name behind
     /// them, an unknown filter or test.
     pub(crate) fn parse(source: &'a str) -> Result<Self, TemplateError> {
         let source = source.trim();
@@ -189,7 +192,9 @@ fn unknown_names(source: &str, names: &std::collections::HashSet<String>) -> Res
         .min();
     let Some(name) = unknown else { return Ok(()) };
     let help = did_you_mean(name, ROOTS.into_iter().chain(functions.iter().copied())).unwrap_or_else(|| {
-        "an expression reads `params.<name>`, `tasks.<id>.<port>` and `run.<field>`; text goes in quotes".to_owned()
+        "an expression reads `params.<name>`, `tasks.<id>.<port>`, `run.<field>` and `secrets.<name>`; text goes in \
+         quotes"
+            .to_owned()
     });
     Err(TemplateError::new(source, format!("unknown name `{name}`")).with_help(help))
 }
@@ -285,13 +290,14 @@ impl<'a> Scanner<'a> {
             (Previous::Other, "tasks") => return self.port(end),
             (Previous::Other, "params") => return self.member(end, "params"),
             (Previous::Other, "run") => return self.member(end, "run"),
+            (Previous::Other, "secrets") => return self.member(end, "secrets"),
             (Previous::Other, _) => {}
         }
         self.copy_to(end, Previous::Other);
         Ok(())
     }
 
-    /// `.<name>` behind `params` or `run`.
+    /// `.<name>` behind `params`, `run` or `secrets`.
     fn member(&mut self, end: usize, root: &str) -> Result<(), TemplateError> {
         let bytes = self.source.as_bytes();
         let name_start = end + 1;
@@ -305,6 +311,8 @@ impl<'a> Scanner<'a> {
         let name = self.source[name_start..name_end].to_owned();
         if root == "params" {
             self.references.insert(Reference::Param(name));
+        } else if root == "secrets" {
+            self.references.insert(Reference::Secret(name));
         } else {
             if !RUN_FIELDS.contains(&name.as_str()) {
                 return Err(TemplateError::new(self.source, format!("`run` has no field `{name}`"))
@@ -395,6 +403,7 @@ mod tests {
             "params.\u{1ee67}",
             "tasks.a.\u{1ee67}",
             "params",
+            "secrets['a']",
         ] {
             assert!(refused(source).contains("is only read as"), "{source}");
         }

@@ -18,6 +18,8 @@ pub struct Scope {
     pub tasks: BTreeMap<String, BTreeMap<String, Value>>,
     /// `{id, logical_date, interval_start, interval_end}`, see [`super::RUN_FIELDS`].
     pub run: Value,
+    /// Secrets by name: those that were found. Whoever fills them masks what comes of it.
+    pub secrets: BTreeMap<String, Value>,
 }
 
 /// Renders every text of a tree, once. Keys stay as they are.
@@ -107,6 +109,7 @@ mod tests {
             params,
             tasks,
             run: json!({"id": "r1", "logical_date": "2024-01-01T00:00:00Z"}),
+            secrets: BTreeMap::from([("TOKEN".to_owned(), json!("hunter2"))]),
         }
     }
 
@@ -170,6 +173,24 @@ mod tests {
         );
         assert!(render(&json!("${{ tasks.my-task.table.columns }}"), &scope()).is_err());
         assert!(render(&json!("${{ run.interval_end }}"), &scope()).is_err());
+    }
+
+    #[test]
+    fn secrets_are_read_by_name_and_a_missing_one_names_the_places() {
+        assert_eq!(rendered(json!("${{ secrets.TOKEN }}")), json!("hunter2"));
+        assert_eq!(rendered(json!("Bearer ${{ secrets.TOKEN }}")), json!("Bearer hunter2"));
+        assert_eq!(rendered(json!("${{ secrets.OTHER | default('none') }}")), json!("none"));
+        let error = render(&json!("${{ secrets.OTHER }}"), &scope())
+            .unwrap_err()
+            .to_string();
+        for place in [
+            "RATCHET_SECRET_OTHER",
+            "RATCHET_SECRETS_FILE",
+            "RATCHET_SECRETS_DIRECTORY",
+        ] {
+            assert!(error.contains(place), "{error}");
+        }
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -273,7 +273,7 @@ fn expressions() {
     );
     expect!(
         task("uses: core.noop\ntimeout: ${{ params.x }}"),
-        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with` and in `when`; write the value itself)"
+        "R0015 5:14 [${{ params.x }}] `timeout` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself)"
     );
     assert_eq!(problems(&task("uses: core.noop\nwhen: false")), Vec::<String>::new());
     assert_eq!(
@@ -463,4 +463,83 @@ fn warnings_do_not_refuse_a_file() {
         ]
     );
     assert!(ratchet_core::load("f.yaml", text, &registry()).is_ok());
+}
+
+#[test]
+fn secrets_and_what_they_may_be_read_in() {
+    let text = "name: a\ndefaults: { environment: { KEY: '${{ secrets.KEY }}' } }\nnotify: [{ on: [failure, promotion], webhook: '${{ secrets.HOOK }}' }]\ntasks:\n  one: { uses: extract.file, environment: { LEVEL: 1.10 }, with: { from: 'https://${{ secrets.HOST }}/x' } }\n";
+    assert_eq!(problems(text), Vec::<String>::new());
+    let dag = ratchet_core::load("f.yaml", text, &registry()).unwrap();
+    assert_eq!(dag.secrets, ["HOOK", "HOST", "KEY"].map(str::to_owned).into());
+    assert_eq!(
+        dag.tasks[0].environment,
+        [("KEY", "${{ secrets.KEY }}"), ("LEVEL", "1.10")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    );
+    assert_eq!(dag.notify[0].webhook, "${{ secrets.HOOK }}");
+    assert_eq!(dag.notify[0].on.len(), 2);
+
+    let (loaded, diagnostics) =
+        ratchet_core::check_with_secrets("f.yaml", text, &registry(), &|name| name != "HOST" && name != "HOOK");
+    assert!(loaded.is_some(), "a secret may be elsewhere");
+    let warned: Vec<(String, &str)> = diagnostics
+        .warnings()
+        .map(|problem| {
+            let place = problem.offset..problem.offset + problem.length;
+            (problem.code.to_string(), &text[place])
+        })
+        .collect();
+    let expected = |name| ("R0028".to_owned(), name);
+    assert_eq!(warned, [expected("secrets.HOOK"), expected("secrets.HOST")]);
+
+    expect!(
+        task("uses: core.noop\nwhen: ${{ secrets.KEY == 'x' }}"),
+        "R0015 5:15 [secrets.KEY] a condition reads no secret: what `KEY` made of it would be shown (read the secret in `with` or `environment` of a task, and that task's port here)"
+    );
+    expect!(
+        "name: a\nparams: { x: { type: string, default: '${{ secrets.KEY }}' } }\ntasks:\n  one: { uses: extract.file, with: { from: '${{ params.x }}' } }\n",
+        "R0015 2:39 ['${{ secrets.KEY }}'] `default` is not rendered: no expression works here (`${{ }}` is rendered in `with`, `when`, `environment` and `webhook`; write the value itself)"
+    );
+    expect!(
+        task("uses: extract.file\nwith: { from: x, limit: '${{ secrets.KEY }}' }"),
+        "R0005 5:29 ['${{ secrets.KEY }}'] `secrets.KEY` is text, `limit` takes a whole number or nothing (convert it: `| int`, `| float`)"
+    );
+    assert!(one(&task("uses: extract.file\nwith: { from: \"${{ secrets['KEY'] }}\" }")).contains("only read as"));
+}
+
+#[test]
+fn environments() {
+    expect!(
+        task("uses: core.noop\nenvironment: { A-B: x }"),
+        "R0009 5:20 [A-B] `A-B` is not the name of a variable (a letter or `_`, then letters, digits and `_`)"
+    );
+    expect!(
+        task("uses: core.noop\nenvironment: { RATCHET_SECRET_X: x }"),
+        "R0009 5:20 [RATCHET_SECRET_X] the variable `RATCHET_SECRET_X` belongs to the engine (take another name)"
+    );
+    expect!(
+        task("uses: core.noop\nenvironment: { DEBUG: true }"),
+        "R0005 5:27 [true] `DEBUG` takes text, found `true` (in quotes it is text: \"true\")"
+    );
+    assert!(one(&task("uses: core.noop\nenvironment: { A: '${{ params.x }}' }")).contains("unknown parameter `x`"));
+    expect!(
+        "name: a\ndefaults: { environment: { A: '${{ tasks.one.table }}' } }\ntasks:\n  one: { uses: extract.file, with: { from: x } }\n",
+        "R0015 2:36 [tasks.one.table] `environment` belongs to no task: it cannot read what `one` makes (it reads `params.<name>`, `run.<field>` and `secrets.<name>`)"
+    );
+    let edge = "name: a\ntasks:\n  two: { uses: core.noop, environment: { ROWS: '${{ tasks.one.rows }}' } }\n  one: { uses: extract.file, with: { from: x } }\n";
+    let dag = ratchet_core::load("f.yaml", edge, &registry()).unwrap();
+    assert_eq!(dag.task("two").unwrap().dependencies, ["one".to_owned()].into());
+}
+
+#[test]
+fn notifications() {
+    let text = |entry: &str| format!("name: a\nnotify: [{entry}]\ntasks: {{ one: {{ uses: core.noop }} }}\n");
+    expect!(
+        text("{ on: [failure], webhook: slack }"),
+        "R0007 2:36 [slack] the webhook begins with neither https:// nor http:// (write the whole address, or keep it as a secret: `${{ secrets.NAME }}`)"
+    );
+    assert!(one(&text("{ on: [failur], webhook: 'http://x' }")).contains("did you mean `failure`?"));
+    assert!(one(&text("{ on: [], webhook: 'http://x' }")).starts_with("R0007"));
+    assert!(one(&text("{ on: [failure] }")).contains("lacks the key `webhook`"));
 }

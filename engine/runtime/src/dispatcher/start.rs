@@ -16,7 +16,7 @@ use crate::seed::seed;
 impl Dispatcher {
     /// Gives the slot to the task that waits longest for one.
     pub(super) fn start_next(&mut self, permit: OwnedSemaphorePermit) -> Result<(), EngineError> {
-        let Some((task, with)) = self.queue.pop_front() else {
+        let Some((task, rendered)) = self.queue.pop_front() else {
             return Ok(());
         };
         if self.state.tasks()[task].state != TaskState::Ready {
@@ -29,7 +29,8 @@ impl Dispatcher {
         let request = AttemptRequest {
             protocol: PROTOCOL,
             uses: spec.uses.clone(),
-            with,
+            with: rendered.with,
+            environment: rendered.environment,
             run: RunContext {
                 id: self.run.id.clone(),
                 dag: self.run.dag.clone(),
@@ -70,9 +71,10 @@ impl Dispatcher {
         } = launch;
         let attempt = request.attempt;
         let (engine, observer, stop) = (Arc::clone(&self.engine), self.observer.clone(), self.stop.subscribe());
+        let masker = Arc::clone(&self.secrets.masker);
         let handle = self.attempts.spawn(async move {
             let _permit = permit;
-            run_attempt(engine, spec, request, observer, stop).await
+            run_attempt(engine, spec, request, masker, observer, stop).await
         });
         self.running.insert(handle.id(), (task, attempt));
     }

@@ -16,6 +16,7 @@ use ratchet_core::plugin::{Isolation, Outputs, Registry, TaskError};
 use tokio::sync::watch;
 
 use crate::logs::Recorder;
+use crate::masking::Masker;
 use crate::protocol::AttemptRequest;
 use crate::record::Failure;
 
@@ -33,6 +34,19 @@ pub(crate) enum Ending {
     Cancelled,
 }
 
+impl Ending {
+    /// The same without secrets.
+    pub(crate) fn masked(self, masker: &Masker) -> Self {
+        match self {
+            Self::Succeeded(outputs) => Self::Succeeded(masker.outputs(outputs)),
+            Self::Failed(error) => Self::Failed(masker.error(error)),
+            Self::Crashed(failure) => Self::Crashed(masker.failure(failure)),
+            Self::TimedOut(failure) => Self::TimedOut(masker.failure(failure)),
+            Self::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 /// What an executor needs beside the request.
 pub(crate) struct Execution<'a> {
     pub registry: &'a Arc<Registry>,
@@ -48,10 +62,10 @@ pub(crate) struct Execution<'a> {
 
 /// Runs an attempt to its end. Dropping the future ends the attempt.
 pub(crate) async fn execute(request: AttemptRequest, execution: Execution<'_>) -> Ending {
-    // Memory is a property of a process: a task with a limit gets one of its own.
+    // Memory and environment are properties of a process: a task with a limit or variables gets one of its own.
     let isolation = match execution.memory {
-        Some(_) => Isolation::Process,
-        None => execution.isolation,
+        None if request.environment.is_empty() => execution.isolation,
+        _ => Isolation::Process,
     };
     match isolation {
         Isolation::Process => process::execute(request, execution).await,

@@ -16,6 +16,7 @@ use super::{Ending, Execution, GRACE, timed_out, turned_on};
 use crate::logs::Recorder;
 use crate::protocol::{AttemptRequest, MARK, Order, Said};
 use crate::record::Failure;
+use crate::secrets::variables_of_secrets;
 use crate::worker::WORKER_SUBCOMMAND;
 
 /// How long to wait for the last of what was printed: a process that left the group may hold the pipe open.
@@ -79,7 +80,6 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
     let mut command = Command::new(execution.worker);
     command
         .arg(WORKER_SUBCOMMAND)
-        .env(MARK, request.mark())
         // Holds a password, and no task has any business with the metadata.
         .env_remove("RATCHET_DATABASE_URL")
         .stdin(Stdio::piped())
@@ -90,6 +90,11 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
     for variable in THREAD_VARIABLES {
         command.env(variable, request.threads.to_string());
     }
+    // A task sees the secrets that it reads, not those that the engine could look up.
+    for variable in variables_of_secrets() {
+        command.env_remove(variable);
+    }
+    command.envs(&request.environment).env(MARK, request.mark());
     command.spawn()
 }
 
@@ -163,14 +168,21 @@ async fn capture(stderr: impl AsyncRead + Unpin, log: Arc<Recorder>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
-        line.clear();
-        if matches!(
-            (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await,
-            Ok(0) | Err(_)
-        ) {
+        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await;
+        let ended = matches!(read, Ok(0) | Err(_));
+        // The pieces of a long line must not cut a secret: it would be recognized in neither.
+        let cut = if ended || line.ends_with(b"\n") {
+            line.len()
+        } else {
+            log.safe_cut(&line)
+        };
+        if cut > 0 {
+            log.output(String::from_utf8_lossy(&line[..cut]).trim_end());
+            line.drain(..cut);
+        }
+        if ended {
             return;
         }
-        log.output(String::from_utf8_lossy(&line).trim_end());
     }
 }
 

@@ -30,7 +30,8 @@ pub fn registry() -> Registry {
         .add::<Promote>()
         .add::<Panic>()
         .add::<Hog>()
-        .add::<Talk>();
+        .add::<Talk>()
+        .add::<Leak>();
     registry
 }
 
@@ -459,5 +460,65 @@ impl Plugin for Talk {
         context.metric("loss", 0.5, 1);
         tokio::time::sleep(Duration::from_secs_f64(config.seconds)).await;
         Ok(Outputs::default().with("value", Output::Value(json!("talked"))))
+    }
+}
+
+/// Tells what it was given, in every way that there is.
+struct Leak;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LeakConfig {
+    /// What it tells.
+    #[serde(default)]
+    secret: String,
+    /// The variable whose value it tells, too.
+    #[serde(default)]
+    variable: String,
+    /// Then it fails and says so once more.
+    #[serde(default)]
+    fails: bool,
+}
+
+#[async_trait]
+impl Plugin for Leak {
+    type Config = LeakConfig;
+    const NAME: &'static str = "test.leak";
+    const SUMMARY: &'static str = "tells its secret";
+    const ISOLATION: Isolation = Isolation::Inline;
+
+    fn outputs() -> Vec<Port> {
+        port("value", PortKind::Value)
+    }
+
+    async fn run(config: LeakConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+        let LeakConfig {
+            secret,
+            variable,
+            fails,
+        } = config;
+        let given = std::env::var(&variable).unwrap_or_default();
+        let others = std::env::vars()
+            .filter(|(name, _)| name.starts_with("RATCHET_SECRET"))
+            .count();
+        for text in [&secret, &given] {
+            let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            context.info(format!("said <{text}> {escaped}"));
+            context.progress(0.5, format!("half of {text}"));
+            context.metric(format!("curve of {text}"), 1.0, 1);
+            println!("printed {text}");
+            // Across the place at which long lines are cut.
+            println!("{}{text}", "x".repeat(16 * 1024 - 5));
+            let _ = Command::new("sh")
+                .args(["-c", "printf %s \"$1\" | base64", "-", text.as_str()])
+                .status();
+        }
+        let value = json!({ "given": given, "secret": { &*secret: [secret] }, "others": others, "process": std::process::id() });
+        if fails {
+            return Err(TaskError::permanent(format!("it refuses {secret}{given}"))
+                .with_help(format!("use another one than {secret}{given}"))
+                .with_outputs(Outputs::default().with("value", Output::Value(value))));
+        }
+        Ok(Outputs::default().with("value", Output::Value(value)))
     }
 }
