@@ -1,7 +1,7 @@
 # make demo   build, run the example on built-in records, start both services, ask for a prediction
 #             (make demo ARGS=--once stops there)
 # make test   install what the tests need and run them all
-# make test-postgres   only those of the metadata on Postgres (make test runs them too)
+# make test-postgres   only those of the metadata and of the log on Postgres (make test runs them too)
 # make soak   kill the engine two hundred times instead of twenty, with runs under way
 # make lint   formatting and clippy
 # make bench-engine   chains, wide DAGs, processes, start and memory of the engine, beside their goals
@@ -34,7 +34,7 @@ test: test-tools
 # The promises of the metadata store again, on a Postgres server that the tests start themselves.
 test-postgres: test-tools
 	@if programs=$$(tests/find_postgres.sh $(TEST_TOOLS)/bin); then \
-		RATCHET_TEST_POSTGRES=$$programs $(CARGO) test --workspace --exclude ratchet-tests --lib -- --ignored postgres; \
+		RATCHET_TEST_POSTGRES=$$programs $(CARGO) test --workspace --exclude ratchet-tests --lib --test it -- --ignored postgres; \
 	else \
 		echo "SKIPPED: the tests on Postgres; install a server (Debian: apt install postgresql) or set RATCHET_TEST_POSTGRES to the directory of its initdb"; \
 	fi

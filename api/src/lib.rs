@@ -13,6 +13,8 @@
 //! | `POST` on a model's declared route, `POST /predict/{model}` | predictions for a row, a list of rows, or a stream of rows ([`predict`]) |
 //! | `POST /predict` | the same from the default model, or the only one |
 //! | `/v2/...` | the Open Inference Protocol, for the clients of other servers ([`open_inference`]) |
+//! | `GET /logs/{limit}`, `POST /feedback`, `GET /accuracy` | what was asked, what was true, how good the answers were ([`record`]) |
+//! | `/retrain/...`, `/evaluate`, `GET /metrics` | what published systems answer there; the first two ask the engine ([`published`]) |
 //! | `GET /models` | what is promoted and what is served ([`models::list`]) |
 //! | `GET /health` | whether that is as it should be ([`health`]) |
 //! | `GET /metrics/prometheus` | counters and durations ([`telemetry`]) |
@@ -39,6 +41,8 @@ pub mod open_inference;
 pub mod openapi;
 pub mod predict;
 pub mod problem;
+pub mod published;
+pub mod record;
 pub mod router;
 pub mod service;
 pub mod telemetry;

@@ -278,6 +278,18 @@ impl Problem {
         .with_header(header::RETRY_AFTER, "1")
     }
 
+    /// 503: the log cannot be read or written.
+    pub fn of_record(error: &crate::record::store::StoreError) -> Problem {
+        tracing::error!(%error, "the log does not answer");
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:ratchet:problem:log-unavailable",
+            "the log cannot be reached",
+            "the log's database does not answer; predictions go on, ask again later",
+        )
+        .with_header(header::RETRY_AFTER, "5")
+    }
+
     /// 503: tokens cannot be checked.
     pub fn users_unavailable() -> Problem {
         Problem::new(

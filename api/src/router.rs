@@ -22,6 +22,8 @@ use crate::open_inference::routes::shaped;
 use crate::openapi::openapi;
 use crate::predict::handler::{DEFAULT_PATH, at_path};
 use crate::problem::Problem;
+use crate::published::{self, evaluate, retrain};
+use crate::record::{accuracy, feedback, logs};
 use crate::service::Application;
 use crate::telemetry::metrics;
 use crate::{docs, headers};
@@ -62,6 +64,15 @@ fn routes(application: Arc<Application>) -> Router {
                 .fallback(|| async { Problem::method_not_allowed("GET, HEAD, POST, DELETE") }),
         )
         .route("/.well-known/jwks.json", get(public_keys).fallback(get_only))
+        .route("/logs/{limit}", get(logs::logs).fallback(get_only))
+        .route("/feedback", post(feedback::feedback).fallback(post_only))
+        .route("/accuracy", get(accuracy::accuracy).fallback(get_only))
+        .route("/retrain/status", get(retrain::status).fallback(get_only))
+        .route("/retrain/trigger", post(retrain::trigger).fallback(post_only))
+        .route("/retrain/logs/{limit}", get(retrain::logs).fallback(get_only))
+        .route("/evaluate", post(evaluate::evaluate).fallback(post_only))
+        .route("/evaluate/{run}", get(evaluate::evaluation).fallback(get_only))
+        .route("/metrics", get(published::metrics::metrics).fallback(get_only))
         .route("/models", get(models).fallback(get_only))
         .route("/health", get(health).fallback(get_only))
         .route("/metrics/prometheus", get(metrics).fallback(get_only))
@@ -135,7 +146,9 @@ mod tests {
     use super::*;
     use crate::access::options::{AccessOptions, AccessState};
     use crate::models::registry::Models;
-    use crate::telemetry::Telemetry;
+    use crate::published::engine::{Engine, EngineOptions};
+    use crate::record::store::Address;
+    use crate::record::{Keeper, Recorder};
 
     async fn broken() -> &'static str {
         panic!("secret of the implementation")
@@ -148,8 +161,11 @@ mod tests {
         let application = Arc::new(Application {
             identity,
             models: Models::default(),
-            telemetry: Telemetry::default(),
+            telemetry: Arc::default(),
             default_model: None,
+            engine: Engine::new(&EngineOptions::default()).unwrap(),
+            recorder: Recorder::unkept(),
+            keeper: Keeper::idle(Address::file(&home.path().join("api.sqlite"))),
             access: AccessState::new(&AccessOptions::default()),
             origins: Vec::new(),
             encrypted: false,

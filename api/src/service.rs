@@ -16,6 +16,9 @@ use crate::access::options::{AccessOptions, AccessState};
 use crate::connection::{self, TlsFiles, acceptor};
 use crate::models::registry::Models;
 use crate::models::watch::Watcher;
+use crate::published::engine::{Engine, EngineOptions};
+use crate::record::store::Address;
+use crate::record::{Keeper, RecordOptions, Recorder};
 use crate::telemetry::Telemetry;
 use crate::{headers, router};
 
@@ -39,6 +42,10 @@ pub struct Options {
     pub default_model: Option<String>,
     /// Who may ask, and how often.
     pub access: AccessOptions,
+    /// The engine, which retrains.
+    pub engine: EngineOptions,
+    /// What is kept of requests.
+    pub record: RecordOptions,
     /// Certificate and key for HTTPS; plain HTTP if there are none.
     pub tls: Option<TlsFiles>,
 }
@@ -103,9 +110,15 @@ pub struct Application {
     /// What is served.
     pub models: Models,
     /// Counters and durations.
-    pub telemetry: Telemetry,
+    pub telemetry: Arc<Telemetry>,
     /// Model that answers `POST /predict`; the only one if none is named.
     pub default_model: Option<String>,
+    /// The engine, which retrains.
+    pub engine: Engine,
+    /// Takes copies of requests for the log.
+    pub recorder: Recorder,
+    /// The log.
+    pub keeper: Keeper,
     /// Who may ask, and how often.
     pub access: AccessState,
     /// Origins whose pages may ask.
@@ -155,10 +168,20 @@ impl Service {
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Failed(format!("the socket has no address: {error}")))?;
+        let telemetry = Arc::<Telemetry>::default();
+        let in_postgres = options.record.database.as_deref().map(Address::postgres).transpose();
+        let kept_at = match in_postgres.map_err(StartError::Input)?.flatten() {
+            Some(address) => address,
+            None => Address::file(&options.home.join("api.sqlite")),
+        };
+        let (keeper, recorder) = Keeper::start(&options.record, kept_at, &bucket, &telemetry);
         let application = Arc::new(Application {
             identity,
             models: Models::default(),
-            telemetry: Telemetry::default(),
+            telemetry,
+            engine: Engine::new(&options.engine)?,
+            recorder,
+            keeper,
             default_model: options.default_model.clone().filter(|name| !name.is_empty()),
             access: AccessState::new(&options.access),
             origins: headers::origins(&options.access.origins)?,
@@ -202,6 +225,7 @@ impl Service {
             }
         };
         self.watcher.stop();
+        self.application.keeper.stop().await;
         self.application.identity.close().await;
         outcome
     }

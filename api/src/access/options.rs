@@ -17,6 +17,12 @@ const WRONG_PASSWORDS: Rate = Rate {
     burst: 30.0,
 };
 
+/// Evaluations that one user may ask for: one an hour.
+const EVALUATIONS: Rate = Rate {
+    per_second: 1.0 / 3600.0,
+    burst: 1.0,
+};
+
 /// What the command line and the environment say.
 #[derive(Clone, Debug, Default)]
 pub struct AccessOptions {
@@ -35,6 +41,8 @@ pub struct AccessState {
     pub registration: bool,
     /// By user or key.
     pub limits: Option<Limits<Uuid>>,
+    /// By user.
+    pub evaluations: Limits<Uuid>,
     /// By address.
     pub registrations: Limits<Option<IpAddr>>,
     /// By address.
@@ -49,6 +57,7 @@ impl AccessState {
             limits: options
                 .requests_per_second
                 .map(|per_second| Limits::new(Rate::per_second(per_second))),
+            evaluations: Limits::new(EVALUATIONS),
             registrations: Limits::new(REGISTRATIONS),
             wrong_passwords: Limits::new(WRONG_PASSWORDS),
         }

@@ -12,10 +12,10 @@ pub enum Access {
 }
 
 use Access::{From, Public};
-use Role::{Admin, User};
+use Role::{Admin, Operator, User};
 
 /// Method, path, who may. A model's declared route follows the rule of `/predict/{model}`.
-pub const RULES: [(&str, &str, Access); 27] = [
+pub const RULES: [(&str, &str, Access); 36] = [
     ("POST", "/token", Public),
     ("POST", "/token/revoke", Public),
     ("POST", "/register", Public),
@@ -25,8 +25,17 @@ pub const RULES: [(&str, &str, Access); 27] = [
     ("DELETE", "/user", From(Admin)),
     ("POST", "/predict", From(User)),
     ("POST", PREDICT, From(User)),
+    ("GET", "/logs/{limit}", From(Operator)),
+    ("POST", "/feedback", From(User)),
+    ("GET", "/accuracy", From(User)),
+    ("GET", "/retrain/status", From(User)),
+    ("POST", "/retrain/trigger", From(Operator)),
+    ("GET", "/retrain/logs/{limit}", From(Operator)),
+    ("POST", "/evaluate", From(User)),
+    ("GET", "/evaluate/{run}", From(User)),
     ("GET", "/models", Public),
     ("GET", "/health", Public),
+    ("GET", "/metrics", Public),
     ("GET", "/metrics/prometheus", Public),
     ("GET", "/openapi.json", Public),
     ("GET", "/docs", Public),

@@ -57,10 +57,10 @@ impl From<User> for KnownUser {
 #[expect(dead_code, reason = "described here, read field by field")]
 pub struct NewUser {
     /// 1 to 64 letters, digits or `. - _ @ +`, beginning with a letter or digit.
-    #[schema(example = "ada")]
+    #[schema(example = "ada", pattern = "^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
     username: String,
     /// At least 8 characters.
-    #[schema(format = "password")]
+    #[schema(format = "password", min_length = 8, max_length = 256)]
     password: String,
     /// `user` (if left out), `operator` or `admin`.
     #[schema(required = false, example = "user")]
@@ -72,10 +72,10 @@ pub struct NewUser {
 #[expect(dead_code, reason = "described here, read field by field")]
 pub struct Registration {
     /// 1 to 64 letters, digits or `. - _ @ +`, beginning with a letter or digit.
-    #[schema(example = "ada")]
+    #[schema(example = "ada", pattern = "^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
     username: String,
     /// At least 8 characters.
-    #[schema(format = "password")]
+    #[schema(format = "password", min_length = 8, max_length = 256)]
     password: String,
 }
 
