@@ -219,7 +219,7 @@ fn check_tree(
 }
 
 /// The ports of a task that asks a person: those that every approval has, and the fields of its form.
-fn approval_ports<'n>((key, node): &'n (Key, Node)) -> Option<(&'n str, BTreeSet<&'n str>)> {
+fn approval_ports((key, node): &(Key, Node)) -> Option<(&str, BTreeSet<&str>)> {
     let fields = node
         .get("approval")?
         .get("fields")
