@@ -1,7 +1,7 @@
 # make demo   build, run the example on built-in records, start both services, ask for a prediction
 #             (make demo ARGS=--once stops there)
 # make test   install what the tests need and run them all
-# make test-postgres   only those of the metadata on Postgres (make test runs them too)
+# make test-postgres   only those of the metadata and of the log on Postgres (make test runs them too)
 # make soak   kill the engine two hundred times instead of twenty, with runs under way, and twice at each point
 # make lint   formatting and clippy
 # make bench-engine   chains, wide DAGs, processes, start and memory of the engine, beside their goals

@@ -79,6 +79,7 @@ async fn serve(home: PathBuf, model: &str) -> (SocketAddr, SocketAddr, String, S
         memory_limit: None,
         administrator: Some(("bench".to_owned(), uuid::Uuid::now_v7().to_string())),
         default_model: None,
+        ..Options::default()
     };
     let service = Service::start_with(identity.clone(), bucket, &options).await.unwrap();
     let user = identity.list().await.unwrap().into_iter().next().unwrap();

@@ -2,11 +2,16 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::options::AccessOptions;
 use crate::arguments::{Arguments, Command, Serve};
+use crate::connection::TlsFiles;
+use crate::published::engine::EngineOptions;
+use crate::record::{DriftOptions, RecordOptions};
 use crate::service::{Options, Service, StartError};
 use crate::{openapi, telemetry};
 
@@ -14,7 +19,7 @@ use crate::{openapi, telemetry};
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Openapi => print_openapi(),
-        Command::Serve(arguments) => serve(arguments),
+        Command::Serve(arguments) => serve(*arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,6 +50,33 @@ fn serve(arguments: Serve) -> Result<(), StartError> {
         memory_limit: arguments.memory_limit,
         administrator,
         default_model: arguments.default_model,
+        access: AccessOptions {
+            registration: arguments.registration,
+            requests_per_second: arguments.rate_limit,
+            origins: arguments.cors_origins,
+        },
+        engine: EngineOptions {
+            url: arguments.engine,
+            // No flag: every process of the machine can read arguments.
+            key: std::env::var("RATCHET_ENGINE_KEY").ok(),
+            dag: arguments.retrain_dag,
+            cooldown: Duration::from_secs(60 * u64::from(arguments.retrain_cooldown)),
+        },
+        record: RecordOptions {
+            // No flag: it may hold a password, and every process of the machine can read arguments.
+            database: std::env::var("RATCHET_DATABASE_URL").ok().filter(|url| !url.is_empty()),
+            bytes: arguments.record_bytes,
+            days: arguments.record_days,
+            share: arguments.record_share,
+            masked: arguments.record_mask,
+            feeds: !arguments.no_feeds,
+            drift: DriftOptions {
+                rows: arguments.drift_rows,
+                rate: arguments.drift_rate,
+                every: Duration::from_secs(60 * u64::from(arguments.drift_minutes)),
+            },
+        },
+        tls: (arguments.tls_cert.zip(arguments.tls_key)).map(|(certificate, key)| TlsFiles { certificate, key }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use ratchet_identity::Role;
+
+use crate::access::rules::{Access, PREDICT, RULES, rule};
 use crate::models::registry::Served;
 use crate::predict::body::ROW_LIMIT;
 use crate::problem::Problem;
@@ -25,6 +28,12 @@ use crate::service::Application;
     ),
     paths(
         crate::access::token::token,
+        crate::access::token::revoke,
+        crate::access::users::register,
+        crate::access::users::list,
+        crate::access::users::add,
+        crate::access::users::remove,
+        crate::access::keys::public_keys,
         predict_default,
         predict_named,
         crate::open_inference::describe::server,
@@ -36,18 +45,27 @@ use crate::service::Application;
         crate::open_inference::describe::model_version_ready,
         crate::open_inference::infer::infer,
         crate::open_inference::infer::infer_version,
+        crate::record::logs::logs,
+        crate::record::feedback::feedback,
+        crate::record::accuracy::accuracy,
+        crate::published::retrain::status,
+        crate::published::retrain::trigger,
+        crate::published::retrain::logs,
+        crate::published::evaluate::evaluate,
+        crate::published::evaluate::evaluation,
+        crate::published::metrics::metrics,
         crate::models::list::models,
         crate::health::health,
         crate::telemetry::metrics,
         openapi,
     ),
-    modifiers(&Access),
+    modifiers(&Schemes),
 )]
 struct Document;
 
-struct Access;
+struct Schemes;
 
-impl Modify for Access {
+impl Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
         let password = Flow::Password(Password::new("/token", Scopes::new()));
@@ -111,14 +129,12 @@ struct AnsweringModel {
         (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
          content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
         (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
-    security(("bearer" = []), ("password" = [])),
 )]
 #[expect(dead_code, reason = "described here, answered by predict::handler::at_path")]
 fn predict_named() {}
@@ -140,14 +156,12 @@ fn predict_named() {}
         (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
          content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
         (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No model, or several and none is the default", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
-    security(("bearer" = []), ("password" = [])),
 )]
 #[expect(dead_code, reason = "described here, answered by predict::handler::at_path")]
 fn predict_default() {}
@@ -176,7 +190,48 @@ pub fn fixed() -> Value {
     let mut document = Document::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.info.license = None;
-    serde_json::to_value(&document).unwrap_or_default()
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    for (method, path, access) in RULES {
+        if let Some(operation) = operation_at(&mut document, method, path) {
+            say_who_may(operation, access, path.starts_with("/v2"));
+        }
+    }
+    document
+}
+
+fn operation_at<'a>(document: &'a mut Value, method: &str, path: &str) -> Option<&'a mut Value> {
+    document
+        .get_mut("paths")?
+        .get_mut(path)?
+        .get_mut(method.to_ascii_lowercase())
+}
+
+/// What the rule of a route adds to its description. Errors under `/v2` have the shape of its protocol.
+fn say_who_may(operation: &mut Value, access: Access, open_inference: bool) {
+    let Access::From(role) = access else {
+        operation["x-ratchet-role"] = json!("public");
+        operation["security"] = json!([]);
+        return;
+    };
+    operation["x-ratchet-role"] = json!(role);
+    operation["security"] = json!([{"bearer": []}, {"password": []}]);
+    let (kind, schema) = match open_inference {
+        true => ("application/json", "Refusal"),
+        false => ("application/problem+json", "Problem"),
+    };
+    let mut add = |code: &str, description: &str| {
+        let response = json!({"description": description,
+                              "content": {kind: {"schema": {"$ref": format!("#/components/schemas/{schema}")}}}});
+        if operation["responses"].get(code).is_none() {
+            operation["responses"][code] = response;
+        }
+    };
+    add("401", "No valid token");
+    if role > Role::User {
+        add("403", &format!("This needs the role {role}"));
+    }
+    add("429", "Too many requests of this user or key; see Retry-After");
+    add("503", "The users cannot be read");
 }
 
 /// The document with a path, a row and an answer for each model that serves.
@@ -185,7 +240,11 @@ pub fn with_models<'a>(served: impl Iterator<Item = &'a Served>) -> Bytes {
     for model in served {
         let name = &model.name;
         let path = model.route.clone().unwrap_or_else(|| format!("/predict/{name}"));
-        insert(&mut document, "/paths", &path, json!({"post": operation(model)}));
+        let mut operation = operation(model);
+        if let Some(access) = rule("POST", PREDICT) {
+            say_who_may(&mut operation, access, false);
+        }
+        insert(&mut document, "/paths", &path, json!({"post": operation}));
         insert(
             &mut document,
             "/components/schemas",
@@ -230,7 +289,6 @@ fn operation(model: &Served) -> Value {
         "operationId": format!("predict-{name}"),
         "summary": format!("Predictions of {name}"),
         "description": format!("{}{about_data} Version {} answers now.", bundle.description(), model.version.version),
-        "security": [{"bearer": []}, {"password": []}],
         "parameters": [{"name": "explain", "in": "query", "required": false, "schema": {"type": "boolean"},
                         "description": "Whether each answer holds what every field contributed"}],
         "requestBody": {
@@ -254,7 +312,6 @@ fn operation(model: &Served) -> Value {
                                 "application/x-ndjson": {"schema": {"type": "string"}},
                                 "text/csv": {"schema": {"type": "string"}}}},
             "400": problem("The body is not JSON"),
-            "401": problem("No valid token"),
             "413": problem("The body is too long"),
             "415": problem("The body is declared as none of the types that are read"),
             "422": problem("Some fields are not valid; all are listed"),
@@ -303,34 +360,31 @@ fn answer_schema(bundle: &Bundle) -> Value {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn every_fixed_route_is_described_and_every_reference_leads_somewhere() {
         let document = fixed();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
-        assert_eq!(
-            paths,
-            [
-                "/health",
-                "/metrics/prometheus",
-                "/models",
-                "/openapi.json",
-                "/predict",
-                "/predict/{model}",
-                "/token",
-                "/v2",
-                "/v2/health/live",
-                "/v2/health/ready",
-                "/v2/models/{model}",
-                "/v2/models/{model}/infer",
-                "/v2/models/{model}/ready",
-                "/v2/models/{model}/versions/{version}",
-                "/v2/models/{model}/versions/{version}/infer",
-                "/v2/models/{model}/versions/{version}/ready"
-            ]
-        );
+        let described: BTreeSet<(String, String)> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(|method| (method.to_ascii_uppercase(), path.clone()))
+            })
+            .collect();
+        // Pages, a spelling, and what answers for paths that lead nowhere are no operations.
+        let hidden = ["/docs", "/docs/", "/docs/{*file}", "/v2/", "/v2/{*rest}"];
+        let ruled: BTreeSet<(String, String)> = RULES
+            .iter()
+            .filter(|(_, path, _)| !hidden.contains(path))
+            .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+            .collect();
+        assert_eq!(described, ruled);
         let mut references = Vec::new();
         collect(&document, &mut references);
         assert!(!references.is_empty());

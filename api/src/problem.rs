@@ -46,7 +46,12 @@ pub struct FieldError {
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Problem {
         Problem {
             kind,
             title,
@@ -57,7 +62,7 @@ impl Problem {
         }
     }
 
-    fn with_header(mut self, name: HeaderName, value: &str) -> Problem {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Problem {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.header = Some(Box::new((name, value)));
         }
@@ -231,6 +236,16 @@ impl Problem {
         Problem { errors, ..problem }
     }
 
+    /// 422: the query or the path holds something that is not understood.
+    pub fn bad_parameter(message: &str) -> Problem {
+        let fault = FieldError {
+            pointer: String::new(),
+            code: "bad_parameter",
+            message: message.to_owned(),
+        };
+        Problem::invalid_fields(vec![fault], 1)
+    }
+
     /// 422: contributions are wanted, and the bundle cannot tell them.
     pub fn not_explainable() -> Problem {
         Problem::new(
@@ -261,6 +276,18 @@ impl Problem {
             "a promoted model is loading or failed to load; GET /health says which and why",
         )
         .with_header(header::RETRY_AFTER, "1")
+    }
+
+    /// 503: the log cannot be read or written.
+    pub fn of_record(error: &crate::record::store::StoreError) -> Problem {
+        tracing::error!(%error, "the log does not answer");
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:ratchet:problem:log-unavailable",
+            "the log cannot be reached",
+            "the log's database does not answer; predictions go on, ask again later",
+        )
+        .with_header(header::RETRY_AFTER, "5")
     }
 
     /// 503: tokens cannot be checked.

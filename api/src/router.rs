@@ -11,8 +11,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use futures::FutureExt;
 
-use crate::access::token::{FORM_LIMIT, token};
-use crate::docs;
+use crate::access::keys::public_keys;
+use crate::access::token::{FORM_LIMIT, revoke, token};
+use crate::access::{caller, users};
 use crate::health::health;
 use crate::models::list::models;
 use crate::models::registry::Target;
@@ -21,25 +22,57 @@ use crate::open_inference::routes::shaped;
 use crate::openapi::openapi;
 use crate::predict::handler::{DEFAULT_PATH, at_path};
 use crate::problem::Problem;
+use crate::published::{self, evaluate, retrain};
+use crate::record::{accuracy, feedback, logs};
 use crate::service::Application;
 use crate::telemetry::metrics;
+use crate::{docs, headers};
 
 /// Longest time from a request's headers to the beginning of its answer; a stream may go on for as long as rows come.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All routes. The paths of models are not among them: they come and go, and arrive at the fallback.
 pub fn build(application: Arc<Application>) -> Router {
-    routes(application.clone()).layer(middleware::from_fn_with_state(application, guard))
+    let cors = headers::cors(&application.origins);
+    let routes = routes(application.clone()).layer(middleware::from_fn_with_state(application.clone(), around));
+    // Outermost: a browser asks before it asks, and gets its answer without a token.
+    let routes = match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.layer(middleware::from_fn_with_state(application, headers::harden))
 }
 
 fn routes(application: Arc<Application>) -> Router {
     Router::new()
         .route(
             "/token",
-            post(token)
-                .layer(DefaultBodyLimit::max(FORM_LIMIT))
-                .fallback(|| async { Problem::method_not_allowed("POST") }),
+            post(token).layer(DefaultBodyLimit::max(FORM_LIMIT)).fallback(post_only),
         )
+        .route(
+            "/token/revoke",
+            post(revoke)
+                .layer(DefaultBodyLimit::max(FORM_LIMIT))
+                .fallback(post_only),
+        )
+        .route("/register", post(users::register).fallback(post_only))
+        .route(
+            "/user",
+            get(users::list)
+                .post(users::add)
+                .delete(users::remove)
+                .fallback(|| async { Problem::method_not_allowed("GET, HEAD, POST, DELETE") }),
+        )
+        .route("/.well-known/jwks.json", get(public_keys).fallback(get_only))
+        .route("/logs/{limit}", get(logs::logs).fallback(get_only))
+        .route("/feedback", post(feedback::feedback).fallback(post_only))
+        .route("/accuracy", get(accuracy::accuracy).fallback(get_only))
+        .route("/retrain/status", get(retrain::status).fallback(get_only))
+        .route("/retrain/trigger", post(retrain::trigger).fallback(post_only))
+        .route("/retrain/logs/{limit}", get(retrain::logs).fallback(get_only))
+        .route("/evaluate", post(evaluate::evaluate).fallback(post_only))
+        .route("/evaluate/{run}", get(evaluate::evaluation).fallback(get_only))
+        .route("/metrics", get(published::metrics::metrics).fallback(get_only))
         .route("/models", get(models).fallback(get_only))
         .route("/health", get(health).fallback(get_only))
         .route("/metrics/prometheus", get(metrics).fallback(get_only))
@@ -48,8 +81,13 @@ fn routes(application: Arc<Application>) -> Router {
         .route("/docs/", get(docs::page).fallback(get_only))
         .route("/docs/{*file}", get(docs::file).fallback(get_only))
         .merge(open_inference::routes::routes())
+        .route_layer(middleware::from_fn_with_state(application.clone(), caller::guard))
         .fallback(at_path)
         .with_state(application)
+}
+
+async fn post_only() -> Problem {
+    Problem::method_not_allowed("POST")
 }
 
 async fn get_only() -> Problem {
@@ -57,7 +95,7 @@ async fn get_only() -> Problem {
 }
 
 /// Around every request: a panic becomes a 500, nothing takes longer than [`REQUEST_TIMEOUT`], and all of it is counted.
-async fn guard(State(application): State<Arc<Application>>, request: Request, next: Next) -> Response {
+async fn around(State(application): State<Arc<Application>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route = label(&application, &request);
     let method = request.method().clone();
@@ -106,8 +144,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::access::options::{AccessOptions, AccessState};
     use crate::models::registry::Models;
-    use crate::telemetry::Telemetry;
+    use crate::published::engine::{Engine, EngineOptions};
+    use crate::record::store::Address;
+    use crate::record::{Keeper, Recorder};
 
     async fn broken() -> &'static str {
         panic!("secret of the implementation")
@@ -120,13 +161,19 @@ mod tests {
         let application = Arc::new(Application {
             identity,
             models: Models::default(),
-            telemetry: Telemetry::default(),
+            telemetry: Arc::default(),
             default_model: None,
+            engine: Engine::new(&EngineOptions::default()).unwrap(),
+            recorder: Recorder::unkept(),
+            keeper: Keeper::idle(Address::file(&home.path().join("api.sqlite"))),
+            access: AccessState::new(&AccessOptions::default()),
+            origins: Vec::new(),
+            encrypted: false,
         });
         let router = Router::new()
             .route("/broken", get(broken))
             .merge(routes(application.clone()));
-        let router = router.layer(middleware::from_fn_with_state(application, guard));
+        let router = router.layer(middleware::from_fn_with_state(application, around));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });

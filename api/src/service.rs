@@ -5,21 +5,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use ratchet_artifacts::{Bucket, BucketError, PromotionError, PromotionLog};
 use ratchet_identity::{Administrator, Identity};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use crate::access::options::{AccessOptions, AccessState};
+use crate::connection::{self, TlsFiles, acceptor};
 use crate::models::registry::Models;
 use crate::models::watch::Watcher;
-use crate::router;
+use crate::published::engine::{Engine, EngineOptions};
+use crate::record::store::Address;
+use crate::record::{Keeper, RecordOptions, Recorder};
 use crate::telemetry::Telemetry;
+use crate::{headers, router};
 
 /// How long requests at hand may take after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(35);
 
 /// Where to listen and what to serve.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `address:port`; port 0 takes any free one.
     pub listen: String,
@@ -33,6 +40,14 @@ pub struct Options {
     pub administrator: Option<(String, String)>,
     /// Model that answers `POST /predict`; the only one if none is named.
     pub default_model: Option<String>,
+    /// Who may ask, and how often.
+    pub access: AccessOptions,
+    /// The engine, which retrains.
+    pub engine: EngineOptions,
+    /// What is kept of requests.
+    pub record: RecordOptions,
+    /// Certificate and key for HTTPS; plain HTTP if there are none.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Why the service does not start or stopped. Each message names the thing and the remedy.
@@ -95,14 +110,27 @@ pub struct Application {
     /// What is served.
     pub models: Models,
     /// Counters and durations.
-    pub telemetry: Telemetry,
+    pub telemetry: Arc<Telemetry>,
     /// Model that answers `POST /predict`; the only one if none is named.
     pub default_model: Option<String>,
+    /// The engine, which retrains.
+    pub engine: Engine,
+    /// Takes copies of requests for the log.
+    pub recorder: Recorder,
+    /// The log.
+    pub keeper: Keeper,
+    /// Who may ask, and how often.
+    pub access: AccessState,
+    /// Origins whose pages may ask.
+    pub origins: Vec<HeaderValue>,
+    /// Whether clients speak TLS with us.
+    pub encrypted: bool,
 }
 
 /// A service that listens. Requests are answered once [`Service::run`] is awaited; models load from [`Service::start`] on.
 pub struct Service {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     address: SocketAddr,
     application: Arc<Application>,
     watcher: Watcher,
@@ -128,6 +156,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub async fn start_with(identity: Identity, bucket: Bucket, options: &Options) -> Result<Service, StartError> {
+        let tls = options.tls.as_ref().map(acceptor).transpose()?;
         ensure_administrator(&identity, options.administrator.as_ref()).await?;
         let head = PromotionLog::new(bucket.clone()).head().await?;
         let listener = TcpListener::bind(&options.listen).await.map_err(|error| {
@@ -139,17 +168,32 @@ impl Service {
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Failed(format!("the socket has no address: {error}")))?;
+        let telemetry = Arc::<Telemetry>::default();
+        let in_postgres = options.record.database.as_deref().map(Address::postgres).transpose();
+        let kept_at = match in_postgres.map_err(StartError::Input)?.flatten() {
+            Some(address) => address,
+            None => Address::file(&options.home.join("api.sqlite")),
+        };
+        let (keeper, recorder) = Keeper::start(&options.record, kept_at, &bucket, &telemetry);
         let application = Arc::new(Application {
             identity,
             models: Models::default(),
-            telemetry: Telemetry::default(),
+            telemetry,
+            engine: Engine::new(&options.engine)?,
+            recorder,
+            keeper,
             default_model: options.default_model.clone().filter(|name| !name.is_empty()),
+            access: AccessState::new(&options.access),
+            origins: headers::origins(&options.access.origins)?,
+            encrypted: tls.is_some(),
         });
         let url = bucket.url().to_owned();
         let watcher = Watcher::start(application.clone(), bucket, head, options.memory_limit);
-        tracing::info!(%address, store = url, "listening on http://{address}");
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!(%address, store = url, "listening on {scheme}://{address}");
         Ok(Service {
             listener,
+            tls,
             address,
             application,
             watcher,
@@ -166,28 +210,22 @@ impl Service {
     /// # Errors
     /// [`StartError::Failed`] if the socket breaks.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let (stopping, mut stopped) = watch::channel(false);
-        let graceful = async move {
-            stop.await;
-            let _ = stopping.send(true);
-        };
-        let served =
-            axum::serve(self.listener, router::build(self.application.clone())).with_graceful_shutdown(graceful);
-        let drained = async {
-            // An error means that the sender is gone with the server, which then ends the other branch.
-            if stopped.wait_for(|stopped| *stopped).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            tokio::time::sleep(DRAIN).await;
-        };
+        let (stopping, stopped) = watch::channel(false);
+        let router = router::build(self.application.clone());
+        let mut served = tokio::spawn(connection::serve(self.listener, self.tls, router, stopped));
         let outcome = tokio::select! {
-            served = async { served.await } => served.map_err(|error| StartError::Failed(format!("the server stopped: {error}"))),
-            () = drained => {
-                tracing::warn!("some connections did not finish in {} s and are cut", DRAIN.as_secs());
+            ended = &mut served => Err(StartError::Failed(format!("the server stopped by itself: {ended:?}"))),
+            () = stop => {
+                let _ = stopping.send(true);
+                if tokio::time::timeout(DRAIN, &mut served).await.is_err() {
+                    tracing::warn!("some connections did not finish in {} s and are cut", DRAIN.as_secs());
+                    served.abort();
+                }
                 Ok(())
             }
         };
         self.watcher.stop();
+        self.application.keeper.stop().await;
         self.application.identity.close().await;
         outcome
     }

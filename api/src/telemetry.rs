@@ -1,6 +1,8 @@
 //! What the service says about itself: a log on standard error, and metrics at `GET /metrics/prometheus`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -13,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use ratchet_model::drift::Drift;
 use tracing_subscriber::EnvFilter;
 
 use crate::problem::Problem;
@@ -55,6 +58,25 @@ struct VersionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    model: String,
+    field: String,
+    measure: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MetricLabels {
+    model: String,
+    alias: String,
+    metric: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     model: String,
     reason: &'static str,
@@ -73,6 +95,17 @@ pub struct Telemetry {
     load_failures: Family<FailureLabels, Counter>,
     load_duration: Family<ModelLabel, Histogram, fn() -> Histogram>,
     log_reachable: Gauge,
+    record_written: Counter,
+    record_dropped: Family<ReasonLabel, Counter>,
+    record_reachable: Gauge,
+    feed_segments: Counter,
+    feeds_reachable: Gauge,
+    drift: Family<DriftLabels, Gauge<f64, AtomicU64>>,
+    drift_threshold: Family<DriftLabels, Gauge<f64, AtomicU64>>,
+    drift_windows: Family<ModelLabel, Counter>,
+    drift_alarms: Family<ModelLabel, Counter>,
+    label_coverage: Family<PredictionLabels, Gauge<f64, AtomicU64>>,
+    live_metrics: Family<MetricLabels, Gauge<f64, AtomicU64>>,
 }
 
 impl Default for Telemetry {
@@ -88,6 +121,17 @@ impl Default for Telemetry {
             load_failures: Family::default(),
             load_duration: Family::new_with_constructor(|| Histogram::new(LOAD_BUCKETS)),
             log_reachable: Gauge::default(),
+            record_written: Counter::default(),
+            record_dropped: Family::default(),
+            record_reachable: Gauge::default(),
+            feed_segments: Counter::default(),
+            feeds_reachable: Gauge::default(),
+            drift: Family::default(),
+            drift_threshold: Family::default(),
+            drift_windows: Family::default(),
+            drift_alarms: Family::default(),
+            label_coverage: Family::default(),
+            live_metrics: Family::default(),
         };
         let registry = &mut telemetry.registry;
         registry.register("ratchet_api_requests", "Requests answered", telemetry.requests.clone());
@@ -130,6 +174,61 @@ impl Default for Telemetry {
             "ratchet_api_promotion_log_reachable",
             "1 if the last look at the promotion log succeeded",
             telemetry.log_reachable.clone(),
+        );
+        registry.register(
+            "ratchet_api_record_rows",
+            "Rows written to the log of requests",
+            telemetry.record_written.clone(),
+        );
+        registry.register(
+            "ratchet_api_record_dropped",
+            "Requests that found no room in the log, by reason",
+            telemetry.record_dropped.clone(),
+        );
+        registry.register(
+            "ratchet_api_record_reachable",
+            "1 if the last write to the log succeeded",
+            telemetry.record_reachable.clone(),
+        );
+        registry.register(
+            "ratchet_api_feed_segments",
+            "Segments written to the bucket's feeds",
+            telemetry.feed_segments.clone(),
+        );
+        registry.register(
+            "ratchet_api_feeds_reachable",
+            "1 if the last look found the feeds in the bucket up to date",
+            telemetry.feeds_reachable.clone(),
+        );
+        registry.register(
+            "ratchet_api_drift",
+            "Measures of the last window against what training saw",
+            telemetry.drift.clone(),
+        );
+        registry.register(
+            "ratchet_api_drift_threshold",
+            "Above this a measure is an alarm",
+            telemetry.drift_threshold.clone(),
+        );
+        registry.register(
+            "ratchet_api_drift_windows",
+            "Windows that were judged",
+            telemetry.drift_windows.clone(),
+        );
+        registry.register(
+            "ratchet_api_drift_alarms",
+            "Measures that were above their threshold",
+            telemetry.drift_alarms.clone(),
+        );
+        registry.register(
+            "ratchet_api_label_coverage",
+            "Share of the last day's answers whose truth is known",
+            telemetry.label_coverage.clone(),
+        );
+        registry.register(
+            "ratchet_api_live_metric",
+            "How good the last day's answers were where the truth is known",
+            telemetry.live_metrics.clone(),
         );
         telemetry
     }
@@ -215,6 +314,78 @@ impl Telemetry {
             .inc();
     }
 
+    /// All metrics in the OpenMetrics text format; none if they cannot be written.
+    pub fn text(&self) -> Option<String> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).ok().map(|()| text)
+    }
+
+    /// Counts rows of the log.
+    pub fn record_written(&self, rows: u64) {
+        self.record_written.inc_by(rows);
+    }
+
+    /// Counts what the log lost.
+    pub fn record_dropped(&self, reason: &'static str, count: u64) {
+        self.record_dropped.get_or_create(&ReasonLabel { reason }).inc_by(count);
+    }
+
+    /// Whether the last write to the log succeeded.
+    pub fn record_reachable(&self, reachable: bool) {
+        self.record_reachable.set(i64::from(reachable));
+    }
+
+    /// Counts a segment of a feed.
+    pub fn segment_sent(&self) {
+        self.feed_segments.inc();
+    }
+
+    /// Whether the feeds in the bucket are up to date.
+    pub fn feeds_reachable(&self, reachable: bool) {
+        self.feeds_reachable.set(i64::from(reachable));
+    }
+
+    /// A window was judged.
+    pub fn drift(&self, model: &str, measured: &[Drift], alarms: u64) {
+        let whose = ModelLabel {
+            model: model.to_owned(),
+        };
+        self.drift_windows.get_or_create(&whose).inc();
+        self.drift_alarms.get_or_create(&whose).inc_by(alarms);
+        for drift in measured {
+            let labels = DriftLabels {
+                model: model.to_owned(),
+                field: drift.field.clone(),
+                measure: drift.measure,
+            };
+            self.drift.get_or_create(&labels).set(drift.value);
+            if let Some(threshold) = drift.threshold {
+                self.drift_threshold.get_or_create(&labels).set(threshold);
+            }
+        }
+    }
+
+    /// The share of answers whose truth is known.
+    pub fn label_coverage(&self, model: &str, alias: &str, share: f64) {
+        let labels = PredictionLabels {
+            model: model.to_owned(),
+            alias: alias.to_owned(),
+        };
+        self.label_coverage.get_or_create(&labels).set(share);
+    }
+
+    /// How good answers were.
+    pub fn live_metrics(&self, model: &str, alias: &str, metrics: &BTreeMap<String, f64>) {
+        for (metric, value) in metrics {
+            let labels = MetricLabels {
+                model: model.to_owned(),
+                alias: alias.to_owned(),
+                metric: metric.clone(),
+            };
+            self.live_metrics.get_or_create(&labels).set(*value);
+        }
+    }
+
     /// Whether the last look at the promotion log succeeded.
     pub fn log_reachable(&self, reachable: bool) {
         self.log_reachable.set(i64::from(reachable));
@@ -230,13 +401,12 @@ impl Telemetry {
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 pub async fn metrics(State(application): State<Arc<Application>>) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, &application.telemetry.registry) {
-        Ok(()) => {
+    match application.telemetry.text() {
+        Some(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
-        Err(_) => Problem::internal().into_response(),
+        None => Problem::internal().into_response(),
     }
 }
 

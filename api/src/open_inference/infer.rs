@@ -5,16 +5,18 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::encode::{JSON_LENGTH, encode};
 use super::refusal::Refusal;
 use super::request::InferRequest;
-use crate::access::bearer;
+use crate::access::caller::Caller;
 use crate::models::registry::{ALIAS, Served};
 use crate::predict::answer::{Answered, Answering};
 use crate::predict::{body, columns, query};
 use crate::problem::Problem;
+use crate::record::{Asked, Recorded};
 use crate::service::Application;
 
 /// Above this many rows the work leaves the threads that answer others.
@@ -54,13 +56,11 @@ pub fn served(application: &Application, model: &str, version: Option<&str>) -> 
     responses(
         (status = 200, description = "Output tensors", body = Object),
         (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 401, description = "No valid token", body = Refusal),
         (status = 404, description = "No such model or version", body = Refusal),
         (status = 503, description = "The model is not loaded", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
         (status = 422, description = "The model cannot be explained", body = Refusal),
     ),
-    security(("bearer" = []), ("password" = [])),
 )]
 pub async fn infer(
     State(application): State<Arc<Application>>,
@@ -81,13 +81,11 @@ pub async fn infer(
     responses(
         (status = 200, description = "Output tensors", body = Object),
         (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 401, description = "No valid token", body = Refusal),
         (status = 404, description = "No such model or version", body = Refusal),
         (status = 503, description = "The model is not loaded", body = Refusal),
         (status = 413, description = "The body is too long", body = Refusal),
         (status = 422, description = "The model cannot be explained", body = Refusal),
     ),
-    security(("bearer" = []), ("password" = [])),
 )]
 pub async fn infer_version(
     State(application): State<Arc<Application>>,
@@ -103,9 +101,28 @@ async fn answer(
     version: Option<&str>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let (parts, content) = request.into_parts();
-    bearer::caller(&parts.headers, &application.identity).await?;
+    let asked = Asked::now(request.uri().path());
+    let asked = match request.extensions().get::<Caller>() {
+        Some(caller) => asked.by(caller),
+        None => asked,
+    };
     let served = served(application, model, version)?;
+    let outcome = answer_by(application, &served, &asked, request).await;
+    if let Err(refusal) = &outcome {
+        application
+            .recorder
+            .refused_with(asked, Some(served), refusal.status(), &refusal.error, None);
+    }
+    outcome
+}
+
+async fn answer_by(
+    application: &Application,
+    served: &Arc<Served>,
+    asked: &Asked,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (parts, content) = request.into_parts();
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Refusal::bad(
             "compressed requests are not read; send it without Content-Encoding",
@@ -114,25 +131,40 @@ async fn answer(
     let json_length = json_length(&parts.headers)?;
     let explain = query::wants_explanation(parts.uri.query())?;
     let content = body::read(&parts.headers, content).await?;
-    let request = InferRequest::read(&content, json_length, served.bundle.schema())?;
+    let length = content.len();
+    let mut request = InferRequest::read(&content, json_length, served.bundle.schema())?;
     drop(content);
     let answering = Answering::new(served.clone(), explain || request.explain)?;
     let columns = columns::columns(&answering)?;
-    let (request, answered) = if request.records.len() > INLINE_ROWS {
+    let answered = if request.records.len() > INLINE_ROWS {
         let work = tokio::task::spawn_blocking(move || (answer_rows(&answering, &request), request));
-        let (answered, request) = work.await.map_err(|error| {
+        let (answered, back) = work.await.map_err(|error| {
             tracing::error!(%error, "answering tensors failed");
             Problem::internal()
         })?;
-        (request, answered?)
+        request = back;
+        answered?
     } else {
-        let answered = answer_rows(&answering, &request)?;
-        (request, answered)
+        answer_rows(&answering, &request)?
     };
     let rows = answered.answers.len() as u64;
     let telemetry = &application.telemetry;
     telemetry.predictions(&served.name, ALIAS, rows, answered.out_of_distribution);
-    encode(head(&served, &request), &request, &columns, &answered.answers)
+    let response = encode(head(served, &request), &request, &columns, &answered.answers)?;
+    let text = |answer| Bytes::from(serde_json::to_vec(answer).unwrap_or_default());
+    application.recorder.answered(
+        asked.clone(),
+        Recorded {
+            served: served.clone(),
+            alias: ALIAS,
+            weight: 2 * length,
+            inputs: request.records,
+            rows: answered.rows.into_iter().collect(),
+            answers: answered.answers.iter().map(text).collect(),
+            predictions: answered.predictions,
+        },
+    );
+    Ok(response)
 }
 
 fn answer_rows(answering: &Answering, request: &InferRequest) -> Result<Answered, Refusal> {
@@ -148,7 +180,11 @@ fn answer_rows(answering: &Answering, request: &InferRequest) -> Result<Answered
             listed.collect::<Vec<_>>().join("; ")
         ))
     })?;
-    Ok(answering.rows(&rows)?)
+    let answered = answering.rows(&rows)?;
+    Ok(Answered {
+        rows: Some(rows),
+        ..answered
+    })
 }
 
 fn head(served: &Served, request: &InferRequest) -> Map<String, Value> {

@@ -31,6 +31,11 @@ impl Refusal {
         }
     }
 
+    /// Its HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     /// 404: no such model, version or path.
     pub fn not_found(error: impl Into<String>) -> Refusal {
         Refusal {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use ratchet_model::{Bundle, FieldProblem, Rows};
+use ratchet_model::{Bundle, FieldProblem, Prediction, Rows};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -38,8 +38,23 @@ pub struct Answering {
 pub struct Answered {
     /// One answer per row, in the order of the rows.
     pub answers: Vec<Map<String, Value>>,
+    /// The same for the log, in the same order.
+    pub predictions: Vec<Predicted>,
     /// How many of them are to rows unlike the training's.
     pub out_of_distribution: u64,
+    /// The rows as the model read them, if it was this that read them.
+    pub rows: Option<Rows>,
+}
+
+/// What the log keeps of an answer beside its text.
+#[derive(Clone, Debug)]
+pub struct Predicted {
+    /// UUIDv7 of the answer.
+    pub id: Uuid,
+    /// The prediction.
+    pub prediction: Prediction,
+    /// How many fields hold what training never saw the like of.
+    pub outside: usize,
 }
 
 impl Answering {
@@ -70,7 +85,9 @@ impl Answering {
         };
         let mut answered = Answered {
             answers: Vec::with_capacity(answers.len()),
+            predictions: Vec::with_capacity(answers.len()),
             out_of_distribution: 0,
+            rows: None,
         };
         for answer in answers {
             if !answer.prediction.value.is_finite() {
@@ -84,9 +101,15 @@ impl Answering {
                 json.insert("explanation".to_owned(), explanation.to_json());
             }
             json.insert("model".to_owned(), self.model.clone());
-            json.insert("prediction_id".to_owned(), Value::String(Uuid::now_v7().to_string()));
+            let id = Uuid::now_v7();
+            json.insert("prediction_id".to_owned(), Value::String(id.to_string()));
             json.insert("simulated".to_owned(), Value::Bool(bundle.simulated()));
             answered.answers.push(json);
+            answered.predictions.push(Predicted {
+                id,
+                outside: answer.outside.len(),
+                prediction: answer.prediction,
+            });
         }
         Ok(answered)
     }
@@ -103,12 +126,18 @@ impl Answering {
         if records.is_empty() {
             return Ok(Answered {
                 answers: Vec::new(),
+                predictions: Vec::new(),
                 out_of_distribution: 0,
+                rows: None,
             });
         }
         let bundle = &self.served.bundle;
         let rows = bundle.parse_all(&records).map_err(|_| faults(bundle, sent))?;
-        self.rows(&rows)
+        let answered = self.rows(&rows)?;
+        Ok(Answered {
+            rows: Some(rows),
+            ..answered
+        })
     }
 
     /// The headers that name the version.

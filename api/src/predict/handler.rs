@@ -5,20 +5,22 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::http::request::Parts;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
-
-use serde_json::{Value, json};
+use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use super::answer::Answering;
 use super::body::{self, Sent};
 use super::format::Format;
 use super::{query, stream};
-use crate::access::bearer;
+use crate::access::caller;
 use crate::models::registry::{ALIAS, Served, Target};
 use crate::problem::Problem;
+use crate::record::{Asked, Recorded};
 use crate::service::Application;
 
 /// Where a request names no model.
@@ -54,37 +56,106 @@ fn names_a_model(path: &str) -> bool {
 }
 
 async fn predict(application: &Arc<Application>, served: Arc<Served>, request: Request) -> Result<Response, Problem> {
+    let asked = Asked::now(request.uri().path());
     let (parts, body) = request.into_parts();
-    bearer::caller(&parts.headers, &application.identity).await?;
+    let caller = match caller::of_prediction(application, &parts.headers, &parts.extensions).await {
+        Ok(caller) => caller,
+        Err(problem) => {
+            application.recorder.refused(asked, Some(served), &problem, None);
+            return Err(problem);
+        }
+    };
+    let asked = asked.by(&caller);
+    let mut sent = None;
+    let outcome = answer(application, &served, &asked, &parts, body, &mut sent).await;
+    if let Err(problem) = &outcome {
+        application.recorder.refused(asked, Some(served), problem, sent);
+    }
+    outcome
+}
+
+/// Answers a request whose caller is known. Leaves what was read of a refused one in `kept`.
+async fn answer(
+    application: &Arc<Application>,
+    served: &Arc<Served>,
+    asked: &Asked,
+    parts: &Parts,
+    body: Body,
+    kept: &mut Option<Sent>,
+) -> Result<Response, Problem> {
     let format = Format::of(&parts.headers).ok_or_else(Problem::unsupported_media_type)?;
-    let answering = Answering::new(served, query::wants_explanation(parts.uri.query())?)?;
+    let answering = Answering::new(served.clone(), query::wants_explanation(parts.uri.query())?)?;
     if format != Format::Json {
-        return stream::answer(application.clone(), answering, format, body).await;
+        return stream::answer(application.clone(), answering, asked.clone(), format, body).await;
     }
     let content = body::read(&parts.headers, body).await?;
     let sent = body::parse(&content)?;
+    let length = content.len();
     drop(content);
     let headers = answering.headers();
-    let name = answering.served.name.clone();
-    let single = matches!(sent, Sent::Row(_));
-    let answered = match &sent {
+    let (sent, answered) = match &sent {
         Sent::Rows(rows) if rows.len() > INLINE_ROWS => {
-            let work = tokio::task::spawn_blocking(move || answering.document(&sent));
+            let work = tokio::task::spawn_blocking(move || {
+                let answered = answering.document(&sent);
+                (sent, answered)
+            });
             work.await.map_err(|error| {
                 tracing::error!(%error, "answering a list of rows failed");
                 Problem::internal()
-            })??
+            })?
         }
-        _ => answering.document(&sent)?,
+        _ => {
+            let answered = answering.document(&sent);
+            (sent, answered)
+        }
+    };
+    let answered = match answered {
+        Ok(answered) => answered,
+        Err(problem) => {
+            *kept = Some(sent);
+            return Err(problem);
+        }
     };
     let rows = answered.answers.len() as u64;
     application
         .telemetry
-        .predictions(&name, ALIAS, rows, answered.out_of_distribution);
-    let mut answers = answered.answers.into_iter().map(Value::Object);
-    let json = match single {
-        true => answers.next().ok_or_else(Problem::internal)?,
-        false => json!({"predictions": answers.collect::<Vec<_>>()}),
+        .predictions(&served.name, ALIAS, rows, answered.out_of_distribution);
+    let texts: Vec<Bytes> = answered.answers.iter().map(text).collect();
+    let (inputs, content) = match sent {
+        Sent::Row(row) => (vec![row], texts.first().cloned().ok_or_else(Problem::internal)?),
+        Sent::Rows(rows) => (rows, list(&texts)),
     };
-    Ok((headers, Json(json)).into_response())
+    application.recorder.answered(
+        asked.clone(),
+        Recorded {
+            served: served.clone(),
+            alias: ALIAS,
+            weight: length + content.len(),
+            inputs,
+            rows: answered.rows.into_iter().collect(),
+            predictions: answered.predictions,
+            answers: texts,
+        },
+    );
+    Ok((headers, [(header::CONTENT_TYPE, "application/json")], content).into_response())
+}
+
+fn text(answer: &Map<String, Value>) -> Bytes {
+    // A map whose keys are texts can always be written.
+    serde_json::to_vec(answer).unwrap_or_default().into()
+}
+
+/// `{"predictions": [...]}` of answers that are written already.
+fn list(texts: &[Bytes]) -> Bytes {
+    let length: usize = texts.iter().map(|text| text.len() + 1).sum();
+    let mut content = Vec::with_capacity(length + 20);
+    content.extend_from_slice(b"{\"predictions\":[");
+    for (number, text) in texts.iter().enumerate() {
+        if number > 0 {
+            content.push(b',');
+        }
+        content.extend_from_slice(text);
+    }
+    content.extend_from_slice(b"]}");
+    content.into()
 }

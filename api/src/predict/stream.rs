@@ -14,9 +14,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
+use ratchet_model::Rows;
 use serde_json::{Map, Value};
 
-use super::answer::{Answering, field_errors};
+use super::answer::{Answering, Predicted, field_errors};
 use super::body::discard;
 use super::columns;
 use super::format::Format;
@@ -25,6 +26,7 @@ use super::rows::{Opening, RowFaults, RowReader, SentRow};
 use super::writer::RowWriter;
 use crate::models::registry::ALIAS;
 use crate::problem::{FieldError, LISTED, Problem};
+use crate::record::{Asked, Recorded};
 use crate::service::Application;
 
 /// How long a body may be silent.
@@ -39,6 +41,7 @@ const PIECE: usize = 16 * 1024;
 pub async fn answer(
     application: Arc<Application>,
     answering: Answering,
+    asked: Asked,
     format: Format,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -86,9 +89,11 @@ pub async fn answer(
         reader,
         writer,
         row: 0,
+        listed: 0,
     };
     let flow = Flow {
         application,
+        asked,
         incoming,
         worker: Some(worker),
         early: Some(early),
@@ -135,6 +140,7 @@ enum State {
 /// A stream between two frames of its answer.
 struct Flow {
     application: Arc<Application>,
+    asked: Asked,
     incoming: Incoming,
     /// Here unless it is at work.
     worker: Option<Worker>,
@@ -183,9 +189,28 @@ impl Flow {
             tracing::error!(%error, "answering a stream failed");
             io::Error::other("the service failed")
         })?;
-        let name = &worker.answering.served.name;
+        let served = &worker.answering.served;
         let telemetry = &self.application.telemetry;
-        telemetry.predictions(name, ALIAS, done.rows, done.out_of_distribution);
+        let rows = done.predictions.len() as u64;
+        telemetry.predictions(&served.name, ALIAS, rows, done.out_of_distribution);
+        let recorder = &self.application.recorder;
+        for (faults, input) in done.refused {
+            recorder.refused_row(self.asked.clone(), served.clone(), &faults, input);
+        }
+        if rows > 0 {
+            recorder.answered(
+                self.asked.clone(),
+                Recorded {
+                    served: served.clone(),
+                    alias: ALIAS,
+                    weight: 2 * done.output.len(),
+                    inputs: done.inputs,
+                    rows: done.read,
+                    predictions: done.predictions,
+                    answers: done.answers,
+                },
+            );
+        }
         self.worker = Some(worker);
         Ok(done.output)
     }
@@ -203,13 +228,19 @@ struct Worker {
     writer: RowWriter,
     /// Number of the next row, from 0.
     row: u64,
+    /// Faulty rows that went to the log.
+    listed: usize,
 }
 
 #[derive(Default)]
 struct Done {
     output: Vec<u8>,
-    rows: u64,
     out_of_distribution: u64,
+    inputs: Vec<Map<String, Value>>,
+    read: Vec<Rows>,
+    predictions: Vec<Predicted>,
+    answers: Vec<Bytes>,
+    refused: Vec<(RowFaults, Option<Map<String, Value>>)>,
 }
 
 impl Worker {
@@ -218,7 +249,8 @@ impl Worker {
             answering,
             reader,
             writer,
-            row,
+            row: number,
+            listed,
         } = self;
         let schema = answering.served.bundle.schema();
         let mut done = Done::default();
@@ -226,15 +258,34 @@ impl Worker {
             writer.begin(&mut done.output);
         }
         let mut each = |sent: SentRow| {
-            match answer_row(answering, sent) {
-                Ok((answer, outside)) => {
-                    writer.answer(answer, &mut done.output);
-                    done.rows += 1;
-                    done.out_of_distribution += outside;
+            let (record, outcome) = match sent {
+                Ok(record) => {
+                    let outcome = answer_row(answering, &record);
+                    (record, outcome)
                 }
-                Err(faults) => writer.faults(*row, &faults, &mut done.output),
+                Err(faults) => (Map::new(), Err(faults)),
+            };
+            match outcome {
+                Ok(row) => {
+                    // A map whose keys are texts can always be written.
+                    let text = serde_json::to_vec(&row.answer).unwrap_or_default();
+                    writer.answer(&row.answer, &text, &mut done.output);
+                    done.out_of_distribution += u64::from(row.predicted.outside > 0);
+                    done.inputs.push(record);
+                    done.read.push(row.rows);
+                    done.predictions.push(row.predicted);
+                    done.answers.push(text.into());
+                }
+                Err(faults) => {
+                    writer.faults(*number, &faults, &mut done.output);
+                    if *listed < LISTED {
+                        *listed += 1;
+                        done.refused
+                            .push((faults, Some(record).filter(|record| !record.is_empty())));
+                    }
+                }
             }
-            *row += 1;
+            *number += 1;
         };
         match task {
             Task::Begin(early) => early.into_iter().for_each(each),
@@ -246,13 +297,24 @@ impl Worker {
     }
 }
 
-fn answer_row(answering: &Answering, sent: SentRow) -> Result<(Map<String, Value>, u64), RowFaults> {
-    let record = sent?;
-    let parsed = answering.served.bundle.parse(&record);
+/// An answered row, and what the log needs of it.
+struct AnsweredRow {
+    answer: Map<String, Value>,
+    predicted: Predicted,
+    rows: Rows,
+}
+
+fn answer_row(answering: &Answering, record: &Map<String, Value>) -> Result<AnsweredRow, RowFaults> {
+    let parsed = answering.served.bundle.parse(record);
     let rows = parsed.map_err(|problems| field_errors(problems.into_iter().take(LISTED)).collect::<Vec<_>>())?;
     let mut answered = answering.rows(&rows).map_err(|problem| whole(&problem))?;
-    let answer = answered.answers.pop().ok_or_else(|| whole(&Problem::internal()))?;
-    Ok((answer, answered.out_of_distribution))
+    let pair = answered.answers.pop().zip(answered.predictions.pop());
+    let (answer, predicted) = pair.ok_or_else(|| whole(&Problem::internal()))?;
+    Ok(AnsweredRow {
+        answer,
+        predicted,
+        rows,
+    })
 }
 
 /// A problem that is of no single field.

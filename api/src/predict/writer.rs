@@ -26,12 +26,15 @@ impl RowWriter {
         }
     }
 
-    /// The answer to a row.
-    pub fn answer(&self, answer: Map<String, Value>, output: &mut Vec<u8>) {
+    /// The answer to a row, and its JSON.
+    pub fn answer(&self, answer: &Map<String, Value>, json: &[u8], output: &mut Vec<u8>) {
         match self {
-            RowWriter::Ndjson => line(&Value::Object(answer), output),
+            RowWriter::Ndjson => {
+                output.extend_from_slice(json);
+                output.push(b'\n');
+            }
             RowWriter::Csv { .. } => {
-                let cells: Vec<String> = values(&answer).into_iter().map(text).collect();
+                let cells: Vec<String> = values(answer).into_iter().map(text).collect();
                 record(cells.iter().map(String::as_str).chain([""]), output);
             }
         }

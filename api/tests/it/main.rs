@@ -2,12 +2,20 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod bundles;
+mod connections;
 mod documents;
+mod drift;
 mod explain;
 mod keys;
 mod loading;
 mod open_inference;
+mod people;
+mod postgres;
 mod predictions;
+mod record;
+mod refresh;
+mod retrain;
+mod roles;
 mod server;
 mod start;
 mod streams;

@@ -61,6 +61,7 @@ impl House {
             memory_limit: None,
             administrator: None,
             default_model: None,
+            ..Options::default()
         }
     }
 

@@ -41,7 +41,7 @@ fn wrong_input_ends_with_status_2_and_one_message() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path().to_str().unwrap();
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
-    let cases: [Case<'_>; 7] = [
+    let cases: [Case<'_>; 12] = [
         (&["serve", "--store", "ftp://example.org/x"], &[], "ftp"),
         (&["serve", "--listen", "nowhere"], &[], "--listen"),
         (&["serve", "--listen", "127.0.0.1:99999"], &[], "--listen"),
@@ -57,6 +57,18 @@ fn wrong_input_ends_with_status_2_and_one_message() {
             "at least 8 characters",
         ),
         (&["serve", "--memory-limit", "much"], &[], "--memory-limit"),
+        (&["serve"], &[("RATCHET_JWT_ALGORITHM", "none")], "HS256 or EdDSA"),
+        (&["serve"], &[("RATCHET_CORS_ORIGINS", "*")], "RATCHET_CORS_ORIGINS"),
+        (&["serve"], &[("RATCHET_RATE_LIMIT", "0")], "above 0"),
+        (&["serve"], &[("RATCHET_TLS_CERT", "/nowhere.pem")], "--tls-key"),
+        (
+            &["serve", "--listen", "127.0.0.1:0"],
+            &[
+                ("RATCHET_TLS_CERT", "/nowhere.pem"),
+                ("RATCHET_TLS_KEY", "/nowhere.pem"),
+            ],
+            "RATCHET_TLS_CERT",
+        ),
     ];
     for (arguments, environment, said) in cases {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--home", home]).collect();

@@ -7,6 +7,7 @@
 //! blobs/sha256/ab/cdef...           content under its own digest                     Bucket::put_blob, get_blob
 //! datasets/<name>/<version>.json    what a table is and where it comes from          datasets
 //! models/<name>/<version>.json      a model version's passport                       models
+//! feeds/<collection>/<date>/...     what serving saw and was told                     feeds
 //! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
 //! monitoring/<model>/<date>/*.json  what serving saw of a model, window by window      monitoring
 //! sweeps/<20 digits>.json           blobs that are being collected right now         collect
@@ -63,6 +64,7 @@ mod error;
 pub mod failpoints;
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod feeds;
 mod location;
 mod manifest;
 pub mod models;

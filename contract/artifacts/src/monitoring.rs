@@ -244,7 +244,7 @@ fn check_numbers(bucket: &Bucket, path: &str, window: &NewWindow) -> Result<(), 
 }
 
 /// The 128 bits of a UUIDv7, which begins with the millisecond as a ULID does, in the letters of a ULID.
-fn ulid(id: Uuid) -> String {
+pub(crate) fn ulid(id: Uuid) -> String {
     let bits = id.as_u128();
     (0..26).rev().map(|place| letter(bits >> (5 * place))).collect()
 }

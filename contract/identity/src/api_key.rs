@@ -18,6 +18,7 @@ use crate::audit::{self, Act};
 use crate::error::Error;
 use crate::identity::{CALLER_MEMORY, Identity};
 use crate::role::Role;
+use crate::token::Audience;
 use crate::user::{User, check_username};
 
 /// How every key begins.
@@ -36,6 +37,9 @@ pub struct ApiKey {
     pub name: String,
     /// What its bearer may do.
     pub role: Role,
+    /// The one service that takes it; none: both do.
+    #[serde(default)]
+    pub audience: Option<Audience>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it.
@@ -81,11 +85,25 @@ impl RememberedKeys {
 }
 
 impl Identity {
-    /// Makes a key that lasts `days`.
+    /// Makes a key for both services that lasts `days`.
+    ///
+    /// # Errors
+    /// As [`Identity::add_key_for`].
+    pub async fn add_key(&self, name: &str, role: Role, days: u32) -> Result<NewKey, Error> {
+        self.add_key_for(name, role, days, None).await
+    }
+
+    /// Makes a key that lasts `days`, for one service or (none) for both.
     ///
     /// # Errors
     /// [`Error::KeyName`], [`Error::KeyLifetime`], [`Error::KeyExists`], or the database's.
-    pub async fn add_key(&self, name: &str, role: Role, days: u32) -> Result<NewKey, Error> {
+    pub async fn add_key_for(
+        &self,
+        name: &str,
+        role: Role,
+        days: u32,
+        audience: Option<Audience>,
+    ) -> Result<NewKey, Error> {
         check_username(name).map_err(|_| Error::KeyName(name.to_owned()))?;
         if !(1..=LONGEST_DAYS).contains(&days) {
             return Err(Error::KeyLifetime(days));
@@ -96,6 +114,7 @@ impl Identity {
             id: Uuid::now_v7(),
             name: name.to_owned(),
             role,
+            audience,
             created_at,
             created_by: self.actor.name.clone(),
             expires_at: created_at + SignedDuration::from_hours(24 * i64::from(days)),
@@ -103,8 +122,8 @@ impl Identity {
         };
         let mut transaction = self.inner.store.write().await?;
         let inserted = sqlx::query(
-            "INSERT INTO api_keys (id, name, role, sha256, created_at, created_by, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING",
+            "INSERT INTO api_keys (id, name, role, sha256, created_at, created_by, expires_at, audience)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING",
         )
         .bind(key.id.to_string())
         .bind(&key.name)
@@ -113,6 +132,7 @@ impl Identity {
         .bind(key.created_at.to_string())
         .bind(&key.created_by)
         .bind(key.expires_at.to_string())
+        .bind(audience.map(Audience::as_str))
         .execute(&mut *transaction)
         .await?;
         if inserted.rows_affected() == 0 {
@@ -174,6 +194,9 @@ impl Identity {
         if key.revoked_at.is_some() {
             return Err(Error::Token("the key was revoked"));
         }
+        if key.audience.is_some_and(|audience| audience != self.audience) {
+            return Err(Error::Token("the key is meant for another service"));
+        }
         if key.expires_at <= Timestamp::now() {
             return Err(Error::Token("the key has expired; an administrator makes a new one"));
         }
@@ -201,9 +224,13 @@ fn read(row: &SqliteRow) -> Result<ApiKey, Error> {
         row.try_get::<String, _>(column)?.parse().map_err(|_| damaged(column))
     };
     let revoked: Option<String> = row.try_get("revoked_at")?;
+    let audience: Option<String> = row.try_get("audience")?;
     Ok(ApiKey {
         id: row.try_get::<String, _>("id")?.parse().map_err(|_| damaged("id"))?,
         role: row.try_get::<String, _>("role")?.parse().map_err(|_| damaged("role"))?,
+        audience: audience
+            .map(|text| text.parse().map_err(|()| damaged("service")))
+            .transpose()?,
         created_at: instant("created_at")?,
         created_by: row.try_get("created_by")?,
         expires_at: instant("expires_at")?,
@@ -218,7 +245,6 @@ fn read(row: &SqliteRow) -> Result<ApiKey, Error> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::token::Audience;
 
     async fn opened() -> (tempfile::TempDir, Identity) {
         let home = tempfile::tempdir().unwrap();
@@ -274,6 +300,20 @@ mod tests {
         assert!(problem.contains("expired"), "{problem}");
         let made_up = format!("{PREFIX}{}", "0".repeat(64));
         assert!(matches!(identity.verify_token(&made_up).await, Err(Error::Token(_))));
+    }
+
+    #[tokio::test]
+    async fn a_key_for_one_service_is_refused_by_the_other() {
+        let (_home, identity) = opened().await;
+        let for_engine = Some(Audience::Engine);
+        let made = identity
+            .add_key_for("retrain", Role::Operator, 1, for_engine)
+            .await
+            .unwrap();
+        assert_eq!(identity.list_keys().await.unwrap()[0].audience, for_engine);
+        assert!(identity.verify_token(&made.secret).await.is_err());
+        let engine = identity.for_audience(Audience::Engine);
+        assert_eq!(engine.verify_token(&made.secret).await.unwrap().role, Role::Operator);
     }
 
     #[tokio::test]

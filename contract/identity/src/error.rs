@@ -86,6 +86,9 @@ pub enum Error {
     /// `RATCHET_JWT_SECRET` is too short to sign with.
     #[error("RATCHET_JWT_SECRET has {0} bytes; give at least 32 (for example the output of `openssl rand -hex 32`)")]
     SecretTooShort(usize),
+    /// `RATCHET_JWT_ALGORITHM` is none that tokens are signed with.
+    #[error("RATCHET_JWT_ALGORITHM is {0:?}; set it to HS256 or EdDSA")]
+    Algorithm(String),
     /// The file with the signing secret cannot be read or written.
     #[error(
         "cannot use the signing secret {path}: {reason}; repair its permissions, remove it to get a new one (all tokens end), or set RATCHET_JWT_SECRET"

@@ -17,7 +17,7 @@ use crate::role::Role;
 use crate::secret;
 use crate::store::{Store, StoredUser};
 use crate::throttle::Throttle;
-use crate::token::{Audience, IssuedToken, LIFETIME, Signer};
+use crate::token::{Audience, IssuedToken, LIFETIME, PublicKeys, Signer};
 use crate::user::{User, check_username};
 
 /// How long a token's user is remembered before the database is asked again: a removed user gets in for this long at most.
@@ -38,13 +38,13 @@ pub enum Administrator {
 #[derive(Clone)]
 pub struct Identity {
     pub(crate) inner: Arc<Inner>,
-    audience: Audience,
+    pub(crate) audience: Audience,
     pub(crate) actor: Arc<Actor>,
 }
 
 pub(crate) struct Inner {
     pub(crate) store: Store,
-    signer: Signer,
+    pub(crate) signer: Signer,
     throttle: Throttle,
     /// Each hash takes 19 MiB and a core: a burst of logins waits here instead of taking the machine.
     hashing: Semaphore,
@@ -54,7 +54,8 @@ pub(crate) struct Inner {
 
 impl Identity {
     /// Opens `<home>/identity.sqlite`, creating home and file on first use. Tokens are signed with `RATCHET_JWT_SECRET` if it is set
-    /// and not empty, else with `<home>/jwt_secret`, which is created too.
+    /// and not empty, else with `<home>/jwt_secret`, which is created too; with `RATCHET_JWT_ALGORITHM=EdDSA`, with a key pair whose
+    /// private half is `<home>/jwt_ed25519.pem`.
     ///
     /// # Errors
     /// [`Error::Open`], [`Error::Newer`], [`Error::SecretTooShort`] or [`Error::SecretFile`], each with the remedy.
@@ -68,13 +69,26 @@ impl Identity {
     /// # Errors
     /// As [`Identity::open`].
     pub async fn open_with_secret(home: impl AsRef<Path>, configured: Option<&str>) -> Result<Identity, Error> {
+        let algorithm = std::env::var(secret::ALGORITHM_VARIABLE).unwrap_or_default();
+        Identity::open_signing(home, configured, &algorithm).await
+    }
+
+    /// [`Identity::open`] with secret and algorithm (`HS256`, also if empty, or `EdDSA`) as arguments.
+    ///
+    /// # Errors
+    /// As [`Identity::open`], and [`Error::Algorithm`].
+    pub async fn open_signing(
+        home: impl AsRef<Path>,
+        configured: Option<&str>,
+        algorithm: &str,
+    ) -> Result<Identity, Error> {
         let home = home.as_ref();
         let path = home.join("identity.sqlite");
         tokio::fs::create_dir_all(home).await.map_err(|error| Error::Open {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        let signer = Signer::new(&secret::load(home, configured)?);
+        let signer = secret::signer(home, configured, algorithm)?;
         let store = Store::open(&path).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Identity {
@@ -245,6 +259,11 @@ impl Identity {
         } else {
             Ok(user)
         }
+    }
+
+    /// The public keys that check tokens, as a JSON Web Key Set (RFC 7517); empty where a shared secret signs.
+    pub fn public_keys(&self) -> PublicKeys {
+        self.inner.signer.public_keys()
     }
 
     /// Closes the database: its write-ahead log is folded in.

@@ -23,12 +23,14 @@
 //! - A password is kept as an argon2id hash ([`password`]). Checking an unknown name takes as long as checking a known one, and
 //!   both are answered by the same words.
 //! - Five wrong passwords in a minute lock a name until the oldest of them is a minute old ([`throttle`]).
-//! - A token is an HS256 JWT ([`token`]) signed with `RATCHET_JWT_SECRET` or, without it, with a random secret that is kept in the
-//!   home ([`secret`]). A user who was removed or disabled, or whose role changed, is met as they are now, at most
+//! - A token is a JWT ([`token`]) signed with `RATCHET_JWT_SECRET` or, without it, with a random secret that is kept in the
+//!   home ([`secret`]), or with a key pair whose public half others may have. A user who was removed or disabled, or whose role changed, is met as they are now, at most
 //!   [`identity::CALLER_MEMORY`] later, whatever the token says.
 //! - A token is for one service: the engine refuses what was issued by the prediction API, and the other way round
 //!   ([`Identity::for_audience`]).
-//! - Programs use API keys ([`api_key`]): 256 random bits, shown once, kept as SHA-256, with a role and an end. Both services take them.
+//! - A refresh token ([`refresh`]) is good for one new pair of tokens. One that comes a second time was stolen from someone: all
+//!   that came from the same login end.
+//! - Programs use API keys ([`api_key`]): 256 random bits, shown once, kept as SHA-256, with a role and an end, for one service or both.
 //! - Every change is an entry of the audit log ([`audit`]), written in the same transaction. Each entry holds the hash of the one
 //!   before it, so that an altered history shows.
 //! - Every write begins IMMEDIATE, so that two processes on one home take turns instead of failing.
@@ -38,6 +40,7 @@ pub mod audit;
 pub mod error;
 pub mod identity;
 pub mod password;
+pub mod refresh;
 pub mod role;
 pub mod secret;
 mod store;
@@ -49,6 +52,7 @@ pub use api_key::{ApiKey, NewKey};
 pub use audit::{Act, Actor, AuditCheck, AuditEntry};
 pub use error::Error;
 pub use identity::{Administrator, Identity};
+pub use refresh::IssuedRefresh;
 pub use role::Role;
-pub use token::{Audience, IssuedToken};
+pub use token::{Audience, IssuedToken, PublicKey, PublicKeys};
 pub use user::User;

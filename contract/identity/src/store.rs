@@ -15,7 +15,7 @@ use crate::role::Role;
 use crate::user::User;
 
 /// Every layout there was, oldest first. Only ever append.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 7] = [
     "CREATE TABLE users (
     id TEXT NOT NULL PRIMARY KEY,
     username TEXT NOT NULL UNIQUE,
@@ -47,6 +47,19 @@ const MIGRATIONS: [&str; 4] = [
     previous TEXT NOT NULL,
     hash TEXT NOT NULL
 ) STRICT",
+    // Seconds since 1970, because texts of instants do not compare.
+    "CREATE TABLE refresh_tokens (
+    sha256 TEXT NOT NULL PRIMARY KEY,
+    family TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    audience TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0,
+    revoked INTEGER NOT NULL DEFAULT 0
+) STRICT",
+    "CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family)",
+    // The one service that a key is for; both if there is none.
+    "ALTER TABLE api_keys ADD COLUMN audience TEXT",
 ];
 
 const COLUMNS: &str = "id, username, role, created_at, disabled, password_hash";

@@ -1,13 +1,19 @@
-//! Bearer tokens: HS256 JWTs that name a user.
+//! Bearer tokens: JWTs that name a user, signed with a shared secret (HS256) or with a key pair (EdDSA over Ed25519).
 //!
-//! Only HS256 is accepted, whatever a token's header says, and `aud`, `exp`, `iat`, `jti`, `sub` and `role` must all be there.
+//! Only the one algorithm that signs is accepted, whatever a token's header says, and `aud`, `exp`, `iat`, `jti`, `sub` and `role` must all be there.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use jiff::Timestamp;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -15,7 +21,8 @@ use crate::role::Role;
 use crate::user::User;
 
 /// The service that a token is for. A token for one is refused by the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Audience {
     /// The prediction API.
     Api,
@@ -37,6 +44,16 @@ impl Audience {
             Audience::Api => "it has expired; ask for a new one at /token",
             Audience::Engine => "it has expired; ask for a new one at /api/v1/token",
         }
+    }
+}
+
+impl FromStr for Audience {
+    type Err = ();
+
+    /// Reads [`Audience::as_str`].
+    fn from_str(text: &str) -> Result<Audience, ()> {
+        let found = [Audience::Api, Audience::Engine];
+        found.into_iter().find(|audience| audience.as_str() == text).ok_or(())
     }
 }
 
@@ -71,19 +88,85 @@ pub struct IssuedToken {
     pub role: Role,
 }
 
-/// Signs and checks tokens with one secret.
+/// Signs and checks tokens with one secret or one key pair.
 #[derive(Clone)]
 pub struct Signer {
+    algorithm: Algorithm,
     encoding: EncodingKey,
     decoding: DecodingKey,
+    public: Option<PublicKey>,
+}
+
+/// The keys with which others check tokens: a JSON Web Key Set (RFC 7517).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PublicKeys {
+    /// One, or none where a shared secret signs.
+    pub keys: Vec<PublicKey>,
+}
+
+/// An Ed25519 key (RFC 8037).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PublicKey {
+    kty: &'static str,
+    crv: &'static str,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    usage: &'static str,
+    /// SHA-256 of the key's canonical form (RFC 7638); tokens name it in their header.
+    pub kid: String,
+    /// The key itself, in base64 without padding.
+    pub x: String,
+}
+
+impl PublicKey {
+    fn new(key: &[u8; 32]) -> PublicKey {
+        let x = BASE64_URL_SAFE_NO_PAD.encode(key);
+        let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+        PublicKey {
+            kty: "OKP",
+            crv: "Ed25519",
+            alg: "EdDSA",
+            usage: "sig",
+            kid: BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(canonical.as_bytes())),
+            x,
+        }
+    }
 }
 
 impl Signer {
     /// A signer for a secret of at least 32 bytes (see [`crate::secret::load`]).
     pub fn new(secret: &[u8]) -> Signer {
         Signer {
+            algorithm: Algorithm::HS256,
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
+            public: None,
+        }
+    }
+
+    /// A signer for an Ed25519 private key in PKCS#8 (DER).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it is none.
+    pub fn ed25519(der: &[u8]) -> Result<Signer, Error> {
+        let wrong = |reason: String| Error::Internal(format!("the signing key is no Ed25519 key in PKCS#8: {reason}"));
+        let key = SigningKey::from_pkcs8_der(der).map_err(|error| wrong(error.to_string()))?;
+        let public = PublicKey::new(&key.verifying_key().to_bytes());
+        let decoding = DecodingKey::from_ed_components(&public.x).map_err(|error| wrong(error.to_string()))?;
+        // Written anew: a key that came with its public half is read by fewer readers.
+        let plain = key.to_pkcs8_der().map_err(|error| wrong(error.to_string()))?;
+        Ok(Signer {
+            algorithm: Algorithm::EdDSA,
+            encoding: EncodingKey::from_ed_der(plain.as_bytes()),
+            decoding,
+            public: Some(public),
+        })
+    }
+
+    /// With what others check what this signs.
+    pub fn public_keys(&self) -> PublicKeys {
+        PublicKeys {
+            keys: self.public.iter().cloned().collect(),
         }
     }
 
@@ -107,7 +190,11 @@ impl Signer {
             exp: issued_at.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX)),
             jti: Uuid::now_v7(),
         };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+        let header = Header {
+            kid: self.public.as_ref().map(|key| key.kid.clone()),
+            ..Header::new(self.algorithm)
+        };
+        let token = jsonwebtoken::encode(&header, &claims, &self.encoding)
             .map_err(|error| Error::Internal(format!("a token could not be signed: {error}")))?;
         Ok(IssuedToken {
             token,
@@ -121,21 +208,22 @@ impl Signer {
     /// # Errors
     /// [`Error::Token`] with the reason in a few words.
     pub fn verify(&self, token: &str, audience: Audience) -> Result<Claims, Error> {
-        match jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation(audience)) {
+        match jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation(audience, self.algorithm)) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(Error::Token(match error.kind() {
                 ErrorKind::ExpiredSignature => audience.expired(),
                 ErrorKind::InvalidAudience => "it is meant for another service",
                 ErrorKind::InvalidSignature => "its signature does not match",
-                ErrorKind::InvalidAlgorithm => "it is not signed with HS256",
+                ErrorKind::InvalidAlgorithm if self.algorithm == Algorithm::HS256 => "it is not signed with HS256",
+                ErrorKind::InvalidAlgorithm => "it is not signed with EdDSA",
                 _ => "it cannot be read",
             })),
         }
     }
 }
 
-fn validation(audience: Audience) -> Validation {
-    let mut validation = Validation::new(Algorithm::HS256);
+fn validation(audience: Audience, algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
     validation.set_audience(&[audience.as_str()]);
     validation.set_required_spec_claims(&["exp", "aud", "sub"]);
     // One clock issues and checks.
@@ -237,6 +325,37 @@ mod tests {
         let payload = good.split('.').nth(1).unwrap().to_owned();
         let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.");
         assert!(signer.verify(&unsigned, Audience::Api).is_err());
+    }
+
+    /// The key of RFC 8037, appendix A, in PKCS#8.
+    fn published_key() -> Vec<u8> {
+        let seed = hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
+        let prefix = hex::decode("302e020100300506032b657004220420").unwrap();
+        prefix.into_iter().chain(seed).collect()
+    }
+
+    #[test]
+    fn a_key_pair_signs_and_its_public_half_is_that_of_the_standard() {
+        let signer = Signer::ed25519(&published_key()).unwrap();
+        let keys = signer.public_keys().keys;
+        assert_eq!(keys[0].x, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        assert_eq!(keys[0].kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        let issued = signer.issue(&ada(), Audience::Api, Timestamp::now(), LIFETIME).unwrap();
+        assert!(signer.verify(&issued.token, Audience::Api).is_ok());
+        assert!(reason(signer.verify(&issued.token, Audience::Engine)).contains("another service"));
+    }
+
+    #[test]
+    fn a_public_key_taken_for_a_secret_forges_nothing() {
+        let signer = Signer::ed25519(&published_key()).unwrap();
+        let claims = Signer::new(SECRET)
+            .issue(&ada(), Audience::Api, Timestamp::now(), LIFETIME)
+            .unwrap();
+        assert!(reason(signer.verify(&claims.token, Audience::Api)).contains("EdDSA"));
+        let public = signer.public_keys().keys[0].x.clone();
+        let forger = Signer::new(public.as_bytes());
+        let forged = forger.issue(&ada(), Audience::Api, Timestamp::now(), LIFETIME).unwrap();
+        assert!(signer.verify(&forged.token, Audience::Api).is_err());
     }
 
     #[test]

@@ -27,6 +27,16 @@ impl Prediction {
     }
 }
 
+impl Prediction {
+    /// What is watched for drift: the probability of yes, else the value.
+    pub fn monitored(&self) -> f64 {
+        match self.probability() {
+            share if share.is_finite() => share,
+            _ => self.value,
+        }
+    }
+}
+
 /// A prediction with what a client should know about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer<'a> {

@@ -1,8 +1,18 @@
-//! The profile of the training rows: what a request is compared with.
+//! The profile of the training rows: what requests are compared with, one by one and window by window.
+//!
+//! [`Profile`] stands in the bundle. [`Reference`] is the same as something to count against, [`Counts`] a window that fills, and
+//! [`Calibration`] says which of its measures are alarms.
+
+mod calibration;
+mod counts;
+mod statistics;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use calibration::{Calibration, Drift};
+pub use counts::{Counts, Reference};
 
 use crate::schema::{Column, Rows, Schema};
 
@@ -23,6 +33,9 @@ pub enum FieldProfile {
         edges: Vec<f64>,
         /// Share of missing values.
         missing: f64,
+        /// Share of the other values in each bin: where many are equal, bins are not. Bundles of earlier programs have none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shares: Vec<f64>,
     },
     /// Categories.
     Text {
@@ -47,6 +60,25 @@ pub enum FieldProfile {
 pub struct Profile {
     /// One per field.
     pub fields: Vec<FieldProfile>,
+    /// How many rows it was read off; 0 in bundles of earlier programs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rows: u64,
+    /// What was answered to rows that the model did not see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnswerProfile>,
+}
+
+/// How answers are spread: the numbers, or the probabilities of yes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerProfile {
+    /// How many answers.
+    pub rows: u64,
+    /// Their spread.
+    pub spread: FieldProfile,
+}
+
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
 }
 
 impl Profile {
@@ -54,7 +86,19 @@ impl Profile {
     pub fn learn(rows: &Rows, horizon: i64) -> Self {
         Self {
             fields: rows.columns().iter().map(|column| profile(column, horizon)).collect(),
+            rows: rows.len() as u64,
+            answers: None,
         }
+    }
+
+    /// The same with how answers to rows that the model did not see are spread; none if there are none.
+    #[must_use]
+    pub fn with_answers(self, answers: &[f64]) -> Self {
+        let answers = (!answers.is_empty()).then(|| AnswerProfile {
+            rows: answers.len() as u64,
+            spread: profile(&Column::Number(answers.to_vec()), 0),
+        });
+        Self { answers, ..self }
     }
 
     /// The positions of the fields whose value training never saw the like of: a number outside of the range, a category
@@ -67,10 +111,13 @@ impl Profile {
             .collect()
     }
 
-    /// True if it has a profile per field, of the field's type.
+    /// True if it has a profile per field, of the field's type, whose numbers make sense.
     pub fn fits(&self, schema: &Schema) -> bool {
         use crate::schema::FieldKind;
-        self.fields.len() == schema.fields.len()
+        let answers = self.answers.as_ref().map(|answers| &answers.spread);
+        self.fields.iter().chain(answers).all(FieldProfile::is_sound)
+            && answers.is_none_or(|spread| matches!(spread, FieldProfile::Number { .. }))
+            && self.fields.len() == schema.fields.len()
             && self.fields.iter().zip(&schema.fields).all(|(profile, field)| {
                 matches!(
                     (profile, field.kind),
@@ -83,6 +130,26 @@ impl Profile {
 }
 
 impl FieldProfile {
+    /// True if edges ascend, shares are shares, and there is one for each bin.
+    fn is_sound(&self) -> bool {
+        let is_share = |share: &f64| (0.0..=1.0).contains(share);
+        match self {
+            FieldProfile::Number {
+                edges, missing, shares, ..
+            } => {
+                let ascend = edges.windows(2).all(|pair| pair[0] < pair[1]);
+                let sum: f64 = shares.iter().sum();
+                let whole = shares.is_empty() || (shares.len() == edges.len() + 1 && (sum - 1.0).abs() < 1e-6);
+                ascend
+                    && edges.iter().all(|edge| edge.is_finite())
+                    && whole
+                    && shares.iter().all(is_share)
+                    && is_share(missing)
+            }
+            FieldProfile::Text { missing, .. } | FieldProfile::Timestamp { missing, .. } => is_share(missing),
+        }
+    }
+
     fn is_outside(&self, column: &Column, row: usize) -> bool {
         match (self, column) {
             (
@@ -133,11 +200,19 @@ fn profile(column: &Column, horizon: i64) -> FieldProfile {
             };
             let mut edges: Vec<f64> = (1..BINS).map(|bin| at(bin as f64 / BINS as f64)).collect();
             edges.dedup();
+            let mut shares = vec![0.0; edges.len() + 1];
+            for value in &sorted {
+                shares[edges.partition_point(|edge| edge < value)] += 1.0 / sorted.len() as f64;
+            }
+            if sorted.is_empty() {
+                shares.clear();
+            }
             FieldProfile::Number {
                 least: at(0.0),
                 greatest: at(1.0),
                 edges,
                 missing,
+                shares,
             }
         }
         Column::Text(values) => {
@@ -171,6 +246,35 @@ mod tests {
             Column::Timestamp(vec![Some(100), time]),
         ];
         Rows::new(columns).unwrap()
+    }
+
+    #[test]
+    fn bins_of_equal_values_keep_their_share_and_nonsense_is_not_sound() {
+        let column = Column::Number([vec![0.0; 60], vec![1.0; 30], vec![2.0; 10]].concat());
+        let FieldProfile::Number { edges, shares, .. } = profile(&column, 0) else {
+            unreachable!("numbers have a profile of numbers");
+        };
+        assert_eq!(edges, [0.0, 1.0]);
+        assert!(
+            (shares[0] - 0.6).abs() < 1e-9 && (shares[2] - 0.1).abs() < 1e-9,
+            "{shares:?}"
+        );
+        let sound = |edges: Vec<f64>, shares: Vec<f64>| {
+            let least = 0.0;
+            let profile = FieldProfile::Number {
+                least,
+                greatest: 1.0,
+                edges,
+                missing: 0.0,
+                shares,
+            };
+            profile.is_sound()
+        };
+        assert!(sound(vec![0.0, 1.0], vec![0.2, 0.3, 0.5]) && sound(vec![0.0], Vec::new()));
+        assert!(!sound(vec![0.0, 1.0], vec![0.5, 0.5]));
+        assert!(!sound(vec![1.0, 0.0], Vec::new()));
+        assert!(!sound(vec![0.0], vec![-1.0, 2.0]));
+        assert!(!sound(vec![0.0], vec![f64::NAN, 1.0]));
     }
 
     #[test]

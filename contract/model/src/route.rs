@@ -1,8 +1,9 @@
 //! Which paths a model may declare: one rule for training, promotion and loading.
 
 /// First segments of the paths that the prediction API answers itself, now or by the published interface.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 19] = [
     ".well-known",
+    "accuracy",
     "collections",
     "database",
     "docs",

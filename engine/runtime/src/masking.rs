@@ -272,7 +272,7 @@ fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
             if before == 0 {
                 let mut alone: Vec<u8> = (0..bits.div_ceil(6)).map(sextet).collect();
                 patterns.push(alone.clone());
-                while alone.len() % 4 != 0 {
+                while !alone.len().is_multiple_of(4) {
                     alone.push(b'=');
                 }
                 patterns.push(alone);

@@ -52,13 +52,13 @@ impl Secrets {
             }
             Err(std::env::VarError::NotPresent) => {}
         }
-        if let Some(value) = self.from_file(name)? {
+        if let Some(value) = self.in_file(name)? {
             return Ok(Some(value));
         }
-        self.from_directory(name)
+        self.in_directory(name)
     }
 
-    fn from_file(&self, name: &str) -> Result<Option<String>, SecretError> {
+    fn in_file(&self, name: &str) -> Result<Option<String>, SecretError> {
         let Some(path) = &self.file else { return Ok(None) };
         let text = read(path).map_err(|error| unreadable(name, FILE, path, &error))?;
         let value = text.lines().find_map(|line| {
@@ -69,7 +69,7 @@ impl Secrets {
         Ok(value)
     }
 
-    fn from_directory(&self, name: &str) -> Result<Option<String>, SecretError> {
+    fn in_directory(&self, name: &str) -> Result<Option<String>, SecretError> {
         let Some(directory) = &self.directory else {
             return Ok(None);
         };

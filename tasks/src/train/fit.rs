@@ -77,6 +77,8 @@ pub struct Learnt {
     calibrations: Vec<Option<Calibration>>,
     class_weights: Option<Vec<f64>>,
     slices: Option<SliceRisks>,
+    /// Numbers, or probabilities of yes, that were answered.
+    answers: Vec<f64>,
 }
 
 /// Features of a part, fitted on it.
@@ -122,7 +124,7 @@ pub fn fit_bundle(
         residuals: learnt.residuals.clone(),
         coverage: setting.config.coverage,
         slices: learnt.slices.clone(),
-        profile: Profile::learn(&part.rows, HORIZON),
+        profile: Profile::learn(&part.rows, HORIZON).with_answers(&learnt.answers),
         window: setting.window.clone(),
         seed: setting.resources.seed,
     };
@@ -135,6 +137,7 @@ pub fn fit_bundle(
 pub fn learn(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Result<Learnt, BundleError> {
     let mut learnt = Learnt::default();
     let predictions = bundle.predict(&validation.rows);
+    learnt.answers = predictions.iter().map(ratchet_model::Prediction::monitored).collect();
     match &bundle.content().target.kind {
         TargetKind::Regression { transform } => {
             let residuals = predictions.iter().zip(&validation.truth);

@@ -1,7 +1,7 @@
 //! Who asks, and whom.
 
 use clap::{Args, Subcommand};
-use ratchet_identity::Role;
+use ratchet_identity::{Audience, Role};
 
 use super::Listing;
 
@@ -35,6 +35,9 @@ pub enum Keys {
         /// How long it lasts
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
+        /// The one service that takes it [default: both]
+        #[arg(long, value_name = "api|engine", value_parser = service)]
+        only: Option<Audience>,
         #[command(flatten)]
         listing: Listing,
     },
@@ -65,4 +68,12 @@ pub enum Audit {
         #[command(flatten)]
         listing: Listing,
     },
+}
+
+fn service(text: &str) -> Result<Audience, String> {
+    match text {
+        "api" => Ok(Audience::Api),
+        "engine" => Ok(Audience::Engine),
+        _ => Err("the services are api and engine".to_owned()),
+    }
 }

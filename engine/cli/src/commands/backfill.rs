@@ -139,15 +139,16 @@ impl Progress {
         let wanted = dates.iter().filter(|date| date.plan != DatePlan::Keep).count();
         let ended: Vec<&BackfillDate> = dates.iter().filter(|date| has_ended(date)).collect();
         // Ticks end in nearly their order; how many have ended is what people want to know.
-        if ended.len() > self.told && !self.quiet {
-            if let Some(newest) = ended.last() {
-                let status = newest.status.map(|status| status.to_string()).unwrap_or_default();
-                output::error(&format!(
-                    "{} of {wanted}: {} {status}",
-                    ended.len(),
-                    describe::instant(newest.logical_date)
-                ));
-            }
+        if ended.len() > self.told
+            && !self.quiet
+            && let Some(newest) = ended.last()
+        {
+            let status = newest.status.map(|status| status.to_string()).unwrap_or_default();
+            output::error(&format!(
+                "{} of {wanted}: {} {status}",
+                ended.len(),
+                describe::instant(newest.logical_date)
+            ));
         }
         self.told = ended.len();
     }

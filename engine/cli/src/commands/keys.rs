@@ -1,7 +1,7 @@
 //! `ratchet keys add | list | revoke`.
 
 use jiff::Timestamp;
-use ratchet_identity::ApiKey;
+use ratchet_identity::{ApiKey, Audience};
 use serde_json::json;
 
 use super::users::open;
@@ -19,9 +19,10 @@ pub async fn keys(command: Keys, settings: &Settings) -> Result<(), Failure> {
             name,
             role,
             days,
+            only,
             listing,
         } => {
-            let made = identity.add_key(&name, role, days).await?;
+            let made = identity.add_key_for(&name, role, days, only).await?;
             if listing.format == Format::Json {
                 return output::document(&json!({ "key": made.key, "secret": made.secret }));
             }
@@ -37,11 +38,12 @@ pub async fn keys(command: Keys, settings: &Settings) -> Result<(), Failure> {
             if listing.format == Format::Json {
                 return output::document(&keys);
             }
-            let mut rows = Listing::new(&["key", "role", "since", "by", "until", "state"]);
+            let mut rows = Listing::new(&["key", "role", "for", "since", "by", "until", "state"]);
             for key in &keys {
                 rows.row([
                     key.name.clone(),
                     key.role.to_string(),
+                    key.audience.map_or("both", Audience::as_str).to_owned(),
                     describe::instant(key.created_at),
                     key.created_by.clone(),
                     describe::instant(key.expires_at),

@@ -26,9 +26,9 @@ fn a_wrong_key_is_named_with_the_right_ones() {
     let refused = ratchet(directory.path(), &["runs", "list"]);
     assert!(refused.refused(2).stderr.contains("hom"), "{refused:?}");
     assert!(
-        refused
-            .stderr
-            .contains("its keys are home, store, database_url, jwt_secret, slots and the table retention"),
+        refused.stderr.contains(
+            "its keys are home, store, database_url, jwt_secret and slots, and the tables [retention] and [pools]"
+        ),
         "{refused:?}"
     );
 }

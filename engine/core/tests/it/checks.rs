@@ -748,31 +748,31 @@ fn triggers_that_could_not_work() {
         ),
         (
             "on_data_change: { from: 'simulated://lfb' }",
-            "R0040 3:29 [simulated] `simulated://` cannot be watched (simulated records never change: use a schedule)",
+            "R0040 3:30 [simulated] `simulated://` cannot be watched (simulated records never change: use a schedule)",
         ),
         (
             "on_data_change: { from: 'htps://x/a.csv' }",
-            "R0040 3:29 [htps] `htps://` cannot be watched (did you mean `https://`?)",
+            "R0040 3:30 [htps] `htps://` cannot be watched (did you mean `https://`?)",
         ),
         (
             "on_data_change: { from: '${{ run.id }}' }",
-            "R0040 3:33 [run.id] `from` is looked at without a run: it cannot read `run.id` (it reads `params.<name>`, by their defaults)",
+            "R0040 3:34 [run.id] `from` is looked at without a run: it cannot read `run.id` (it reads `params.<name>`, by their defaults)",
         ),
         (
             "on_data_change: { from: '${{ secrets.A }}' }",
-            "R0040 3:33 [secrets.A] `from` is looked at without a run: it cannot read `secrets.A` (it reads `params.<name>`, by their defaults)",
+            "R0040 3:34 [secrets.A] `from` is looked at without a run: it cannot read `secrets.A` (it reads `params.<name>`, by their defaults)",
         ),
         (
             "on_data_change: { from: '${{ params.scr }}' }",
-            "R0014 3:33 [params.scr] unknown parameter `scr` (did you mean `src`?)",
+            "R0014 3:34 [params.scr] unknown parameter `scr` (did you mean `src`?)",
         ),
         (
             "on_data_change: { from: x, every: 10ms }",
-            "R0007 3:38 [10ms] `10ms` is shorter than a second (write `1m` or `1h`)",
+            "R0007 3:39 [10ms] `10ms` is shorter than a second (write `1m` or `1h`)",
         ),
         (
             "on_drift: { model: Eta }",
-            "R0009 3:23 [Eta] the name `Eta` is not a name (a lower-case letter, then lower-case letters, digits and `-`, at most 100; such as `eta`)",
+            "R0009 3:24 [Eta] the name `Eta` is not a name (a lower-case letter, then lower-case letters, digits and `-`, at most 100; such as `eta`)",
         ),
         (
             "on_degradation: { model: eta, metric: mae }",

@@ -1,6 +1,6 @@
 //! The crate from outside: files in, DAGs or problems out.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cases;
 mod checks;

@@ -4,7 +4,7 @@ mod address;
 mod approvals;
 mod backfills;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod conformance;
 mod expire;
 mod instances;

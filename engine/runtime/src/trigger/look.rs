@@ -53,6 +53,9 @@ pub enum LookError {
     Source(String),
 }
 
+/// What a window says that a run shall follow, given the champion's metrics on the holdout; none if nothing.
+type Describe<'a> = dyn Fn(&MonitoringWindow, &BTreeMap<String, f64>) -> Option<String> + Send + Sync + 'a;
+
 /// How far windows were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Windows {
@@ -216,7 +219,7 @@ impl Engine {
         trigger: &Trigger,
         model: &str,
         kind: WindowKind,
-        describe: &(dyn Fn(&MonitoringWindow, &BTreeMap<String, f64>) -> Option<String> + Send + Sync),
+        describe: &Describe<'_>,
         now: Timestamp,
     ) -> Result<Looked, LookError> {
         let looked = |found| {

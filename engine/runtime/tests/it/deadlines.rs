@@ -22,7 +22,8 @@ async fn a_late_run_is_marked_and_told_once_also_if_another_engine_goes_on_with_
     let id = fixture.create(&slow(&address, 4.0)).await;
     let accepted = fixture.engine.run(&id).await.unwrap();
     let due = accepted.due_at.unwrap();
-    assert_eq!(due.duration_since(accepted.created_at).as_millis() / 10, 100);
+    let allowed = due.duration_since(accepted.created_at).as_millis();
+    assert!((999..=1000).contains(&allowed), "{allowed}");
     let (_stay, cancel) = watch::channel(false);
     let (events, _) = mpsc::unbounded_channel();
     let first = fixture.engine.execute(&id, events.clone(), cancel.clone());

@@ -253,7 +253,7 @@ async fn drift_of_the_champion_starts_a_run_and_passes_with_it() {
         "what was before is no news"
     );
     write(drift(1, 0.1)).await;
-    write(drift(2, 0.9)).await;
+    write(drift(9, 0.9)).await;
     assert!(
         !look(engine, &dag, now).await,
         "below its threshold, and of another version"

@@ -1,0 +1,16 @@
+//! The log's database: a file in the home, or a schema of its own in Postgres.
+
+mod address;
+mod open;
+mod read;
+mod rows;
+mod segments;
+mod trim;
+mod truths;
+
+pub use address::Address;
+pub use open::{Store, StoreError};
+pub use read::{Filter, LabeledRow, LoggedEntry};
+pub(super) use rows::NewRow;
+pub(super) use segments::{Feed, ToldTruth};
+pub use truths::{GivenTruth, Verdict};
