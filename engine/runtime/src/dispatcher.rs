@@ -327,7 +327,7 @@ impl Dispatcher {
     /// Puts a task where it waits for its turn. One that runs another DAG needs no slot: its tasks do.
     fn queue(&mut self, task: usize, rendered: Rendered) -> Result<(), EngineError> {
         let (gate, spec) = (self.gate(task), self.spec(task));
-        if spec.uses == SubDag::NAME && self.has_room_for(&gate) {
+        if spec.uses == SubDag::NAME && spec.pool.is_none() && self.has_room_for(&gate) {
             return self.start(Waiting::at_once(gate, task, rendered), None);
         }
         let priority = spec.priority;

@@ -42,3 +42,47 @@ fn instances_are_shown_retried_and_marked_by_their_names() {
     assert_eq!(retried.status, 1, "{retried:?}");
     call(&["runs", "retry", &id, "--from", "each[c]"]).refused(2);
 }
+
+const TRIED: &str = "\
+name: tried
+tasks:
+  names: { uses: core.noop }
+  consent: { approval: { message: Really? } }
+  each:
+    uses: core.noop
+    foreach: { items: \"${{ tasks.names.value }}\" }
+    with: { value: \"${{ item ~ index }}\" }
+  last:
+    uses: core.noop
+    with: { value: \"${{ [tasks.each.value, tasks.consent.approved] }}\" }
+";
+
+#[test]
+fn cases_try_tasks_with_a_list_and_tasks_behind_lists_and_questions() {
+    let cases = "\
+dag: tried.yaml
+cases:
+  - name: each item makes an instance
+    task: each
+    given: { names: { value: { value: [a, b] } } }
+    expect: { value: { value: [a0, b1] } }
+  - name: lists and answers can be given
+    task: last
+    given:
+      each: { value: { value: [x] } }
+      consent: { approved: { value: true } }
+    expect: { value: { value: [[x], true] } }
+";
+    let directory = directory_with("tried.yaml", TRIED);
+    std::fs::write(directory.path().join("tried_cases.yaml"), cases).unwrap();
+    let tried = ratchet(directory.path(), &["test", "tried_cases.yaml"]);
+    tried.done();
+    let asks = "dag: tried.yaml\ncases:\n  - { name: asks, task: consent, expect: {} }\n";
+    std::fs::write(directory.path().join("tried_cases.yaml"), asks).unwrap();
+    let refused = ratchet(directory.path(), &["test", "tried_cases.yaml"]);
+    assert_eq!(refused.status, 2, "{refused:?}");
+    assert!(
+        refused.stderr.contains("`consent` asks a person: a case cannot answer"),
+        "{refused:?}"
+    );
+}

@@ -6,7 +6,7 @@ use super::file::{Case, ExpectedPort, GivenPort};
 use crate::check::word;
 use crate::diagnostics::{Code, Finding, list, one_of};
 use crate::plugin::{PluginEntry, PortKind, Registry};
-use crate::spec::{Dag, TaskSpec};
+use crate::spec::{APPROVAL_PORTS, Dag, TaskSpec};
 use crate::template::{Expression, Reference, references};
 use crate::yaml::{Node, Span};
 
@@ -30,6 +30,12 @@ impl<'a> Fit<'a> {
             findings.push(unknown.maybe_help(one_of(&self.case.task, ids())));
             return;
         };
+        if task.approval.is_some() {
+            let message = format!("`{}` asks a person: a case cannot answer", task.id);
+            let asks = Finding::new(Code::OutOfBounds, self.place("/task"), message);
+            findings.push(asks.with_help(format!("try the tasks behind it, with `given: {{ {}: ... }}`", task.id)));
+            return;
+        }
         for (id, ports) in &self.case.given {
             if self.check_before(task, id, &format!("/given/{id}"), findings) {
                 self.check_given(id, ports, findings);
@@ -147,6 +153,16 @@ impl<'a> Fit<'a> {
     }
 
     fn kind(&self, task: &str, port: &str, place: Span, findings: &mut Vec<Finding>) -> Option<PortKind> {
+        let spec = self.dag.task(task)?;
+        if let Some(approval) = &spec.approval {
+            let ports = || approval.fields.keys().map(String::as_str).chain(APPROVAL_PORTS);
+            if !ports().any(|name| name == port) {
+                let message = format!("`{task}` has no port `{port}`");
+                findings.push(Finding::new(Code::UnknownPort, place, message).maybe_help(one_of(port, ports())));
+                return None;
+            }
+            return Some(PortKind::Value);
+        }
         let plugin = self.plugin(task)?;
         let found = plugin.outputs.iter().find(|output| output.name == port);
         if found.is_none() {
@@ -154,7 +170,11 @@ impl<'a> Fit<'a> {
             let names = plugin.outputs.iter().map(|output| output.name);
             findings.push(Finding::new(Code::UnknownPort, place, message).maybe_help(one_of(port, names)));
         }
-        found.map(|output| output.kind)
+        // What the instances of a task left is a list.
+        found.map(|output| match spec.foreach {
+            Some(_) => PortKind::Value,
+            None => output.kind,
+        })
     }
 
     fn check_given(
@@ -187,9 +207,13 @@ impl<'a> Fit<'a> {
     /// Ports that the task reads and nobody gives. What a skipped task leaves absent is the task's own affair.
     fn check_reads(&self, task: &TaskSpec, findings: &mut Vec<Finding>) {
         let mut read: BTreeSet<Reference> = references(&task.with).unwrap_or_default();
-        let condition = task.when.as_deref().map(Expression::parse);
-        if let Some(Ok(condition)) = condition {
-            read.extend(condition.references);
+        let list = task.foreach.as_deref();
+        read.extend(list.and_then(|list| references(&list.items).ok()).unwrap_or_default());
+        let key = list.and_then(|list| list.key.as_deref());
+        for expression in [task.when.as_deref(), key].into_iter().flatten() {
+            if let Ok(expression) = Expression::parse(expression) {
+                read.extend(expression.references);
+            }
         }
         for reference in read {
             let Reference::Port { task: before, port } = &reference else {

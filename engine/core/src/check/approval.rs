@@ -10,7 +10,7 @@ use crate::spec::{APPROVAL_PORTS, Approval, OnDeadline};
 use crate::yaml::{Key, Node};
 
 /// What a task with an approval may have beside it.
-const BESIDE: [&str; 4] = ["approval", "needs", "trigger", "when"];
+const BESIDE: [&str; 5] = ["approval", "needs", "notify", "trigger", "when"];
 
 /// Checks the approval of a task and adds what it reads.
 pub(crate) fn check(

@@ -78,8 +78,7 @@ impl Dispatcher {
 
     /// Looks whether somebody answered, or a deadline is over.
     pub(super) async fn look_for_answers(&mut self) -> Result<(), EngineError> {
-        // What is being written is not there to be answered.
-        if !self.awaits() || !self.writing.is_empty() {
+        if !self.awaits() {
             return Ok(());
         }
         let store = self.engine.store.clone();

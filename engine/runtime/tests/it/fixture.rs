@@ -52,13 +52,18 @@ impl Fixture {
     }
 
     pub async fn open(home: &Path) -> Engine {
+        Self::open_with(home, 4).await
+    }
+
+    /// An engine with that many slots.
+    pub async fn open_with(home: &Path, slots: usize) -> Engine {
         let options = EngineOptions {
             home: home.to_owned(),
             database_url: None,
             bucket_url: home.join("bucket").display().to_string(),
             working_directory: home.to_owned(),
             worker: worker(),
-            slots: 4,
+            slots,
             registry: Arc::new(registry()),
         };
         Engine::open(options).await.unwrap()

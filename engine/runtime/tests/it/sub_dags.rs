@@ -176,3 +176,24 @@ async fn an_engine_that_takes_over_finds_the_run_within_again() {
     );
     drop(dag(outer));
 }
+
+#[tokio::test]
+async fn runs_within_a_list_or_a_pool_leave_the_only_slot_to_their_tasks() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("inner.yaml"), INNER).unwrap();
+    let engine = Fixture::open_with(directory.path(), 1).await;
+    let fixture = Fixture { directory, engine };
+    let text = "name: outer
+tasks:
+  each:
+    uses: core.dag
+    foreach: { items: [1, 2, 3], max_parallel: 2 }
+    with: { dag: inner, params: { rows: '${{ item }}' } }
+  pooled: { uses: core.dag, pool: gpu, with: { dag: inner } }
+";
+    let ended = tokio::time::timeout(Duration::from_secs(60), fixture.run(text)).await;
+    let ended = ended.unwrap_or_else(|_| panic!("somebody holds the slot that the inner tasks wait for"));
+    assert_eq!(ended.run.status, RunStatus::Succeeded, "{:?}", ended.tasks);
+    assert_eq!(inner_runs(&fixture, "inner").await.len(), 4);
+    assert!(fixture.engine.store().slot_holders().await.unwrap().is_empty());
+}
