@@ -199,8 +199,11 @@ impl Bucket {
     /// Removes an object. One that is not there is removed already.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), BucketError> {
         let location = self.location(path)?;
+        failpoints::before("remove an object");
         let removed = patiently(|| async { self.store.delete(&location).await }).await;
-        self.none_if_missing(path, removed).map(|_| ())
+        self.none_if_missing(path, removed)?;
+        failpoints::after("remove an object");
+        Ok(())
     }
 
     /// An object's size and age; none if there is none at `path`.
@@ -319,6 +322,7 @@ fn action(path: &str) -> &'static str {
         "datasets" => "register a dataset",
         "models" => "register a model",
         "promotions" => "append a promotion",
+        "sweeps" => "announce a sweep",
         "runs" if path.ends_with("/log.ndjson") => "write the log of an attempt",
         "runs" if path.ends_with("/outputs.json") => "write the outputs of an attempt",
         "runs" if path.ends_with("/metrics.ndjson") => "write the curves of an attempt",

@@ -137,6 +137,7 @@ mod tests {
             .collect()
     }
 
+    /// Y-037
     #[test]
     fn order_respects_edges_and_keeps_the_file_where_it_may() {
         let graph = edges(&[("c", &["b"]), ("a", &[]), ("b", &["a"]), ("z", &[])]);
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!(order(&[]).unwrap(), Vec::<usize>::new());
     }
 
+    /// Y-053
     #[test]
     fn each_group_is_reported_once_with_its_path() {
         let graph = edges(&[

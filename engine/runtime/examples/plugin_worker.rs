@@ -3,7 +3,7 @@
 //!     plugin_worker task-worker             run one task, as the engine asks
 //!     plugin_worker drive HOME FILE         run a DAG file
 //!     plugin_worker resume HOME             take over every run that nobody drives
-//!     plugin_worker meddle HOME FILE        the same, after a person made two runs, cancelled one and corrected another
+//!     plugin_worker meddle HOME FILE        the same, after people made runs, cancelled, corrected and removed some
 //!
 //! With `TEST_POINT` and `TEST_POINT_AFTER` (milliseconds) an engine ends as by `kill -9` at a failpoint, with
 //! `TEST_WORKER_POINT` and `TEST_WORKER_ONCE` (a file that must not exist) one worker does. `TEST_RECORD` names a file
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use ratchet_artifacts::failpoints;
 use ratchet_runtime::{
-    Engine, EngineOptions, NewRun, RunStatus, RunTrigger, TaskState, WORKER_SUBCOMMAND, worker_main,
+    Collect, Engine, EngineOptions, NewBackfill, NewRun, RunStatus, RunTrigger, TaskState, WORKER_SUBCOMMAND,
+    worker_main,
 };
 
 #[path = "../tests/it/plugins.rs"]
@@ -99,7 +100,37 @@ async fn meddle(home: &Path, file: &Path) -> Result<(), Box<dyn std::error::Erro
     if let Some(ended) = runs.iter().find(|run| run.status == RunStatus::Cancelled) {
         engine.mark(&ended.id, "wait", TaskState::Skipped, "example").await?;
     }
+    engine.store().pause("meddled", "example").await?;
+    engine.store().unpause("meddled").await?;
+    fill_in(&engine, file).await?;
+    let old = Collect {
+        runs_older_than: Some(Duration::from_secs(48 * 60 * 60)),
+        ..Collect::default()
+    };
+    engine.collect(&old).await?;
     take_over(&engine).await
+}
+
+/// A backfill of one tick, which somebody stops when it has begun.
+async fn fill_in(engine: &Engine, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string(file)?;
+    let dag = ratchet_core::load(&file.display().to_string(), &text, &plugins::registry())
+        .map_err(|error| error.to_string())?;
+    let tick: jiff::Timestamp = "2024-05-01T00:00:00Z".parse()?;
+    let new = NewBackfill {
+        params: dag.bind(&Default::default()).map_err(|problems| problems.join(", "))?,
+        dag,
+        from: tick,
+        to: tick,
+        missing_only: false,
+        max_active: 1,
+        actor: "example".to_owned(),
+    };
+    if let Some(backfill) = engine.create_backfill(&new, None, jiff::Timestamp::now()).await? {
+        engine.advance_backfill(&backfill, false).await?;
+        engine.stop_backfill(&backfill, "example").await?;
+    }
+    Ok(())
 }
 
 async fn create(engine: &Engine, file: &Path) -> Result<String, Box<dyn std::error::Error>> {

@@ -377,6 +377,7 @@ mod tests {
         assert_eq!(monthly.last_before(now).unwrap().to_string(), "2024-06-15T01:00:00Z");
     }
 
+    /// Y-089
     #[test]
     fn a_manual_run_stands_for_the_newest_whole_interval() {
         let schedule = Schedule {

@@ -98,6 +98,7 @@ mod tests {
 
     use super::is_true;
 
+    /// Y-057
     #[test]
     fn what_is_false_null_zero_or_empty_is_not_true() {
         for value in [

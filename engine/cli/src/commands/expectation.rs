@@ -164,6 +164,7 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    /// Y-304
     #[test]
     fn only_named_columns_are_compared_and_what_differs_is_shown_on_both_sides() {
         let found = rows(json!([{ "a": 1, "b": 0.1 }, { "a": 2, "b": null }, { "a": 3, "b": 5.0 }]));
@@ -177,6 +178,7 @@ mod tests {
         assert_eq!(lines, "- 1: { c: 1 }\n+ 1: {  }");
     }
 
+    /// Y-304
     #[test]
     fn numbers_are_compared_as_they_are_written() {
         assert!(same(&json!(0.3), &json!(0.1 + 0.2)));

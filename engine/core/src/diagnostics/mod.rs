@@ -3,6 +3,7 @@
 mod code;
 mod problem;
 mod render;
+mod source;
 mod suggest;
 
 pub use code::{Code, Severity};

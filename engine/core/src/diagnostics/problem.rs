@@ -108,9 +108,10 @@ pub(crate) fn locate(file_name: &str, text: &str, mut findings: Vec<Finding>) ->
                 .map(|(at, _)| at + 1),
         )
         .collect();
+    let mut cursor = Cursor::default();
     let problems = findings
         .into_iter()
-        .map(|finding| problem(text, &line_starts, finding))
+        .map(|finding| problem(text, &line_starts, &mut cursor, finding))
         .collect();
     Diagnostics {
         file_name: file_name.to_owned(),
@@ -119,7 +120,30 @@ pub(crate) fn locate(file_name: &str, text: &str, mut findings: Vec<Finding>) ->
     }
 }
 
-fn problem(text: &str, line_starts: &[usize], finding: Finding) -> Problem {
+/// The last place whose column was counted. Findings come in the order of their places, so that a long line with many of
+/// them is counted once.
+#[derive(Default)]
+struct Cursor {
+    offset: usize,
+    column: usize,
+}
+
+impl Cursor {
+    /// The column of an offset in the line that starts there, in characters from 1.
+    fn column(&mut self, text: &str, line_start: usize, offset: usize) -> usize {
+        if self.offset < line_start || self.offset > offset || self.column == 0 {
+            *self = Self {
+                offset: line_start,
+                column: 1,
+            };
+        }
+        self.column += text[self.offset..offset].chars().count();
+        self.offset = offset;
+        self.column
+    }
+}
+
+fn problem(text: &str, line_starts: &[usize], cursor: &mut Cursor, finding: Finding) -> Problem {
     let mut offset = finding.span.offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;
@@ -127,7 +151,7 @@ fn problem(text: &str, line_starts: &[usize], finding: Finding) -> Problem {
     let line = line_starts.partition_point(|start| *start <= offset).max(1);
     let line_start = line_starts.get(line - 1).copied().unwrap_or(0);
     // A place ends with its line: underlining whole blocks hides more than it shows.
-    let line_end = text[offset..].find('\n').map_or(text.len(), |length| offset + length);
+    let line_end = line_starts.get(line).map_or(text.len(), |next| next - 1);
     let mut end = finding
         .span
         .offset
@@ -141,7 +165,7 @@ fn problem(text: &str, line_starts: &[usize], finding: Finding) -> Problem {
         code: finding.code,
         severity: finding.code.severity(),
         line,
-        column: text[line_start..offset].chars().count() + 1,
+        column: cursor.column(text, line_start, offset),
         offset,
         length,
         message: finding.message,

@@ -1,9 +1,13 @@
 //! Diagnostics for a terminal.
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 
 use super::code::Severity;
 use super::problem::{Diagnostics, Problem};
+use super::source::Source;
+
+/// At most so many problems are shown: nobody reads on, and a hostile file has a hundred thousand.
+const MOST_SHOWN: usize = 1_000;
 
 impl Diagnostics {
     /// Each problem with its place, the line underlined, and what to do; then the counts.
@@ -18,9 +22,9 @@ impl Diagnostics {
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(width.max(40))
             .with_context_lines(1);
-        let source = NamedSource::new(printable(&self.file_name), printable(&self.text)).with_language("yaml");
+        let source = Source::new(printable(&self.file_name), printable(&self.text));
         let mut rendered = String::new();
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(MOST_SHOWN) {
             let view = View {
                 problem,
                 message: printable(&problem.message),
@@ -31,6 +35,10 @@ impl Diagnostics {
                 rendered.push_str(&format!("{}: {}\n", problem.code, view.message));
             }
             rendered.push('\n');
+        }
+        if self.problems.len() > MOST_SHOWN {
+            let more = self.problems.len() - MOST_SHOWN;
+            rendered.push_str(&format!("{more} more are not shown; as JSON all are listed\n"));
         }
         rendered.push_str(&self.closing_line());
         rendered
@@ -78,7 +86,7 @@ fn printable(text: &str) -> String {
 struct View<'a> {
     problem: &'a Problem,
     message: String,
-    source: &'a NamedSource<String>,
+    source: &'a Source,
 }
 
 impl std::fmt::Display for View<'_> {
@@ -122,6 +130,27 @@ impl Diagnostic for View<'_> {
 mod tests {
     use crate::diagnostics::{Code, Finding, locate};
     use crate::yaml::Span;
+
+    #[test]
+    fn a_file_of_one_line_is_shown_around_the_place_and_not_as_a_whole() {
+        let line = format!("{{ {} }}", "é: 1, ".repeat(100_000));
+        let findings = (0..2_000)
+            .map(|number| {
+                Finding::new(
+                    Code::UnknownKey,
+                    Span {
+                        offset: 2 + 7 * (300 + 40 * number),
+                        length: 2,
+                    },
+                    "unknown key",
+                )
+            })
+            .collect();
+        let text = locate("f.yaml", &line, findings).render(false, 80);
+        assert!(text.len() < 4_000_000, "{}", text.len());
+        assert!(text.contains("f.yaml:1:2103"), "{}", &text[..2_000]);
+        assert!(text.contains("1000 more are not shown") && text.contains("2000 errors in f.yaml"));
+    }
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {

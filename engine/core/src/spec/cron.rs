@@ -350,6 +350,7 @@ mod tests {
         }
     }
 
+    /// Y-080
     #[test]
     fn lines_that_croniter_reads_are_read() {
         for line in [
@@ -383,6 +384,7 @@ mod tests {
         assert_eq!(refused("+5 * * * *").0, "`+5` is not a minute");
     }
 
+    /// Y-086
     #[test]
     fn fields_are_counted_and_days_that_never_come_are_refused() {
         assert!(refused("0 2 * *").0.contains("has 4 fields"));

@@ -63,6 +63,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
+    /// Y-065
     #[test]
     fn units_add_up() {
         assert_eq!(parse_duration("30m"), Ok(Duration::from_secs(1800)));
@@ -73,6 +74,7 @@ mod tests {
         assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
     }
 
+    /// Y-065
     #[test]
     fn slips_are_refused() {
         for text in [

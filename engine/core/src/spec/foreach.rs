@@ -202,6 +202,7 @@ mod tests {
         expand(items, key).unwrap_err().message
     }
 
+    /// Y-101
     #[test]
     fn instances_are_numbered_or_named_by_their_key() {
         assert_eq!(
@@ -214,6 +215,7 @@ mod tests {
         assert!(keys(json!([]), Some("item.name")).is_empty());
     }
 
+    /// Y-101, Y-103
     #[test]
     fn what_makes_no_instances_is_one_clear_problem() {
         assert_eq!(

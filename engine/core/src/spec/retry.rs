@@ -64,6 +64,7 @@ impl Retry {
 mod tests {
     use super::*;
 
+    /// Y-060
     #[test]
     fn pauses_double_up_to_the_longest() {
         let retry = Retry {
@@ -74,6 +75,7 @@ mod tests {
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
     }
 
+    /// Y-060
     #[test]
     fn jitter_stays_between_half_and_whole() {
         let retry = Retry::default();

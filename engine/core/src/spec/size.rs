@@ -52,6 +52,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
+    /// Y-066
     #[test]
     fn binary_and_decimal_units_differ() {
         assert_eq!(parse_size("4GiB"), Ok(4 << 30));

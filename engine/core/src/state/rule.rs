@@ -140,6 +140,7 @@ mod tests {
         (TriggerRule::Always,                  [START, START, START,  START,   START,   START,   START,   START,   START,   START,   START,   START,   START,   START,   START,   START]),
     ];
 
+    /// Y-054, Y-055
     #[test]
     fn every_rule_decides_by_the_table() {
         for (rule, decisions) in TABLE {

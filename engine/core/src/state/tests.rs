@@ -45,6 +45,7 @@ fn states(run: &Run) -> Vec<TaskState> {
     run.tasks().iter().map(|task| task.state).collect()
 }
 
+/// Y-056
 #[test]
 fn a_failure_skips_what_follows_and_names_its_root() {
     let mut run = chain();
@@ -81,6 +82,7 @@ fn a_failure_skips_what_follows_and_names_its_root() {
     );
 }
 
+/// Y-059
 #[test]
 fn attempts_are_retried_until_none_is_left() {
     let mut run = Run::from_plans([plan("a", &[], TriggerRule::AllSuccess, 2)]).unwrap();

@@ -436,6 +436,7 @@ mod tests {
         assert_eq!(references("{'tasks': 1}.tasks"), []);
     }
 
+    /// Y-035
     #[test]
     fn any_other_use_of_tasks_is_refused() {
         for source in [
@@ -458,6 +459,7 @@ mod tests {
         assert!(refused("params['x']").contains("only read as"));
     }
 
+    /// Y-036
     #[test]
     fn unknown_names_filters_tests_and_fields_are_refused() {
         assert!(refused("parms.x").contains("did you mean `params`?"));

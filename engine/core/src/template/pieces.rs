@@ -100,6 +100,7 @@ pub(super) fn end_of_text(bytes: &[u8], start: usize, quote: u8) -> Option<usize
 mod tests {
     use super::*;
 
+    /// Y-030
     #[test]
     fn only_the_dollar_and_two_braces_are_special() {
         for text in [

@@ -139,6 +139,7 @@ mod tests {
         render(&value, &scope()).unwrap()
     }
 
+    /// Y-031
     #[test]
     fn a_text_that_is_one_expression_keeps_its_type() {
         assert_eq!(rendered(json!("${{ params.n }}")), json!(360));
@@ -151,6 +152,7 @@ mod tests {
         assert_eq!(rendered(json!("${{ tasks.my-task.table.rows - 1 }}")), json!(2));
     }
 
+    /// Y-032
     #[test]
     fn an_expression_in_a_longer_text_is_written_into_it() {
         assert_eq!(
@@ -162,6 +164,7 @@ mod tests {
         assert!(error.to_string().contains("none, inside a longer text"));
     }
 
+    /// Y-033
     #[test]
     fn everything_is_rendered_once() {
         assert_eq!(rendered(json!("${{ params.s }}")), json!("${{ params.n }}"));
@@ -169,6 +172,7 @@ mod tests {
         assert_eq!(rendered(json!("${{ '${{ x }}' }}")), json!("${{ x }}"));
     }
 
+    /// Y-034
     #[test]
     fn what_is_absent_is_an_error_unless_default_catches_it() {
         assert_eq!(

@@ -174,6 +174,7 @@ mod tests {
         parse(text).unwrap().to_json()
     }
 
+    /// Y-006
     #[test]
     fn plain_scalars_follow_the_core_schema() {
         for (text, value) in [
@@ -212,6 +213,7 @@ mod tests {
         }
     }
 
+    /// Y-006
     #[test]
     fn numbers_keep_their_text() {
         for text in [
@@ -247,6 +249,7 @@ mod tests {
         assert_eq!(source(tree.place_of("/list/0/missing")), "k");
     }
 
+    /// Y-008
     #[test]
     fn aliases_point_to_their_definition() {
         let text = "a: &x [1, 2]\nb: *x\nc: { <<: { d: 5 }, e: 6 }\n";

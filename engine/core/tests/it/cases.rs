@@ -63,6 +63,7 @@ fn a_file_that_fits_has_no_problem_and_numbers_may_be_names() {
     assert_eq!(read_cases("cases.yaml", GOOD).ok().unwrap().file.cases[0].name, "7");
 }
 
+/// Y-300
 #[test]
 fn a_file_of_another_shape_is_refused_with_all_its_problems() {
     let text =
@@ -83,6 +84,7 @@ fn a_file_of_another_shape_is_refused_with_all_its_problems() {
     assert_eq!(problems("dag: [")[0].0, "R0001");
 }
 
+/// Y-300, Y-301, Y-302
 #[test]
 fn what_does_not_fit_the_dag_is_named_at_its_place() {
     let text = GOOD
@@ -104,6 +106,7 @@ fn what_does_not_fit_the_dag_is_named_at_its_place() {
     );
 }
 
+/// Y-301, Y-303
 #[test]
 fn ports_and_outcomes_have_to_fit() {
     let text = GOOD

@@ -38,6 +38,7 @@ macro_rules! expect {
     };
 }
 
+/// Y-001
 #[test]
 fn syntax() {
     assert!(
@@ -58,6 +59,7 @@ fn syntax() {
     );
 }
 
+/// Y-003
 #[test]
 fn duplicate_keys() {
     expect!(
@@ -66,6 +68,7 @@ fn duplicate_keys() {
     );
 }
 
+/// Y-040
 #[test]
 fn unquoted_expressions_in_braces() {
     let expected = "R0023 5:19 [${{ params.x }}] `${{ }}` without quotes inside `{ }` or `[ ]` (quote it: YAML reads its braces as a mapping, so write \"${{ ... }}\")";
@@ -75,6 +78,7 @@ fn unquoted_expressions_in_braces() {
     );
 }
 
+/// Y-002, Y-004
 #[test]
 fn keys() {
     expect!(
@@ -101,6 +105,7 @@ fn keys() {
     );
 }
 
+/// Y-012
 #[test]
 fn types() {
     expect!(
@@ -138,6 +143,7 @@ fn types() {
     );
 }
 
+/// Y-012
 #[test]
 fn choices_and_bounds() {
     expect!(
@@ -162,6 +168,7 @@ fn choices_and_bounds() {
     );
 }
 
+/// Y-010
 #[test]
 fn numbers_that_json_cannot_keep() {
     for number in [
@@ -185,6 +192,7 @@ fn numbers_that_json_cannot_keep() {
     }
 }
 
+/// Y-005
 #[test]
 fn names() {
     expect!(
@@ -199,6 +207,7 @@ fn names() {
     );
 }
 
+/// Y-024, Y-038, Y-050, Y-052
 #[test]
 fn plugins_tasks_ports_and_parameters() {
     expect!(
@@ -248,6 +257,7 @@ fn plugins_tasks_ports_and_parameters() {
     );
 }
 
+/// Y-035, Y-039
 #[test]
 fn expressions() {
     let from = |expression: &str| task(&format!("uses: extract.file\nwith:\n  from: {expression}"));
@@ -282,6 +292,7 @@ fn expressions() {
     );
 }
 
+/// Y-053
 #[test]
 fn cycles() {
     let text = "name: a\ntasks:\n  one: { uses: core.noop, needs: [three] }\n  two: { uses: core.noop, needs: [one] }\n  three: { uses: core.noop, needs: [two] }\n";
@@ -296,6 +307,7 @@ fn cycles() {
     );
 }
 
+/// Y-065, Y-066, Y-080, Y-082, Y-086
 #[test]
 fn notations() {
     let schedule =
@@ -322,6 +334,7 @@ fn notations() {
     );
 }
 
+/// Y-020, Y-021
 #[test]
 fn parameters() {
     let params = |declaration: &str| {
@@ -359,6 +372,7 @@ fn parameters() {
     );
 }
 
+/// Y-051
 #[test]
 fn plugins_judge_what_they_will_see() {
     expect!(
@@ -451,6 +465,7 @@ fn enums_point_to_the_branch_that_is_meant() {
     );
 }
 
+/// Y-024, Y-067
 #[test]
 fn warnings_do_not_refuse_a_file() {
     let text = "name: a\nparams: { x: { type: string } }\ntasks:\n  one: { uses: core.noop, trigger: all_done }\n  x: { uses: extract.file, when: '${{ run.id == 1 }}', with: { from: y } }\n  two: { uses: quality.gate, needs: [one], trigger: all_done, with: { table: '${{ tasks.x.table }}' } }\n";

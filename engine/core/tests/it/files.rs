@@ -63,6 +63,7 @@ tasks:
       seed: ${{ params.target_seconds }}
 "##;
 
+/// Y-062, Y-063
 #[test]
 fn a_whole_file_becomes_a_dag() {
     let (dag, diagnostics) = ratchet_core::check("dags/lfb.yaml", WHOLE, &registry());
@@ -109,6 +110,7 @@ fn a_whole_file_becomes_a_dag() {
     );
 }
 
+/// Y-008
 #[test]
 fn anchors_and_merges_work_and_a_byte_order_mark_is_skipped() {
     let text = "\u{feff}name: a\ntasks:\n  one:\n    uses: extract.file\n    with: &with { from: x, limit: 5 }\n    retry: &retry { attempts: 2 }\n  two:\n    uses: extract.file\n    with: *with\n    retry: { <<: *retry, jitter: false }\n";
@@ -118,6 +120,7 @@ fn anchors_and_merges_work_and_a_byte_order_mark_is_skipped() {
     assert_eq!((retry.attempts, retry.jitter), (2, false));
 }
 
+/// Y-009
 #[test]
 fn a_file_with_ten_problems_shows_them_all() {
     let text = r#"name: LFB response
@@ -160,6 +163,7 @@ tasks:
     assert!(diagnostics.render(true, 100).contains("\u{1b}["));
 }
 
+/// Y-022, Y-023
 #[test]
 fn parameters_are_bound_and_all_problems_told() {
     let text = "name: a\nparams:\n  rows: { type: integer, minimum: 1, maximum: 10 }\n  share: { type: number, default: 0.5 }\n  quick: { type: boolean, default: false }\n  city: { type: string, choices: [london, paris], default: london }\ntasks:\n  one: { uses: core.noop }\n";

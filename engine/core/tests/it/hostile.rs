@@ -27,6 +27,7 @@ fn with(value: &str) -> String {
     format!("name: a\ntasks:\n  one:\n    uses: train.model\n    with:\n      notes: {value}\n")
 }
 
+/// Y-007
 #[test]
 fn deep_nesting_is_refused() {
     for depth in [65, 200, 1_000, 100_000] {
@@ -46,6 +47,7 @@ fn deep_nesting_is_refused() {
     assert!(!survives(&with(&format!("{}1{}", "[".repeat(50), "]".repeat(50)))).contains(&Code::TooLarge));
 }
 
+/// Y-007
 #[test]
 fn alias_bombs_are_refused() {
     let mut text = "name: a\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
@@ -58,6 +60,7 @@ fn alias_bombs_are_refused() {
     survives("a: &a { <<: *a }\n");
 }
 
+/// Y-007
 #[test]
 fn large_files_are_refused_and_long_texts_are_not() {
     assert_eq!(survives(&"a".repeat(9 << 20)), [Code::TooLarge]);
@@ -164,6 +167,23 @@ proptest! {
             if characters.is_empty() { break; }
         }
         survives(&characters.into_iter().collect::<String>());
+    }
+
+    /// Anchors and aliases anywhere, also of what does not exist, of themselves, and as merge keys.
+    #[test]
+    fn graphs_of_aliases_survive(
+        nodes in prop::collection::vec(prop::collection::vec((0..14_usize, any::<bool>()), 0..9), 1..12),
+    ) {
+        let mut text = "name: a\n".to_owned();
+        for (number, aliases) in nodes.iter().enumerate() {
+            let items: Vec<String> = aliases
+                .iter()
+                .map(|(target, merged)| if *merged { format!("{{ <<: *a{target} }}") } else { format!("*a{target}") })
+                .collect();
+            text.push_str(&format!("k{number}: &a{number} [x, {}]\n", items.join(", ")));
+        }
+        survives(&text);
+        survives(&with(&text.replace('\n', "\n      ")));
     }
 
     #[test]

@@ -8,4 +8,6 @@ mod files;
 mod graphs;
 mod hostile;
 mod plugins;
+mod rules;
 mod schemas;
+mod specification;

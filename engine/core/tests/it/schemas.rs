@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::plugins::registry;
 
+/// Y-290
 #[test]
 fn every_plugin_has_its_configuration_by_uses() {
     let schema = ratchet_core::schema(&registry());

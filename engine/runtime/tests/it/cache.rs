@@ -30,6 +30,7 @@ fn value(ended: &Ended, task: &str) -> serde_json::Value {
     }
 }
 
+/// Y-210
 #[tokio::test]
 async fn what_was_done_once_is_taken_again_and_the_reason_is_shown() {
     let fixture = Fixture::new().await;
@@ -50,6 +51,7 @@ async fn what_was_done_once_is_taken_again_and_the_reason_is_shown() {
     assert_eq!(third.task("a").reason, again.task("a").reason);
 }
 
+/// Y-210
 #[tokio::test]
 async fn a_change_of_anything_that_decides_runs_it_again() {
     let fixture = Fixture::new().await;
@@ -96,6 +98,7 @@ async fn a_change_of_anything_that_decides_runs_it_again() {
     );
 }
 
+/// Y-211
 #[tokio::test]
 async fn a_failure_is_not_taken_and_what_cannot_be_told_is_run() {
     let fixture = Fixture::new().await;

@@ -62,6 +62,7 @@ fn count(timezone: &str, cron: &str, begin: &str, end: &str) -> usize {
 }
 
 /// 31 March 2024, 01:00 to 02:00 left out at 01:00 UTC; 27 October 2024, 01:00 to 02:00 twice, until 01:00 UTC.
+/// Y-083, Y-084, Y-085
 #[test]
 fn london() {
     check(
@@ -178,6 +179,7 @@ fn london() {
 }
 
 /// 10 March 2024, 02:00 to 03:00 left out at 07:00 UTC; 3 November 2024, 01:00 to 02:00 twice, until 06:00 UTC.
+/// Y-083, Y-084, Y-085
 #[test]
 fn new_york() {
     check(
@@ -264,6 +266,7 @@ fn new_york() {
 
 /// 6 October 2024, 02:00 to 02:30 left out at 15:30 UTC of the day before; 7 April 2024, 01:30 to 02:00 twice, until
 /// 15:00 UTC of the day before.
+/// Y-083, Y-084, Y-085
 #[test]
 fn lord_howe() {
     check(

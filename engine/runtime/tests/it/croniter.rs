@@ -190,6 +190,7 @@ fn ticks(start: DateTime, count: usize, step: impl Fn(Timestamp) -> Option<Times
     found.map(|tick| TimeZone::UTC.to_datetime(tick).to_string()).collect()
 }
 
+/// Y-080, Y-081
 #[test]
 fn two_thousand_random_lines_tick_as_croniter_says() {
     let mut random = Random(SEED);

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fixture::Fixture;
 
+/// Y-037
 #[tokio::test]
 async fn values_pass_along_a_chain() {
     let fixture = Fixture::new().await;
@@ -69,6 +70,7 @@ async fn the_seed_belongs_to_the_task_and_not_to_the_run() {
     assert_ne!(one.task("a").outputs["seed"], one.task("b").outputs["seed"]);
 }
 
+/// Y-056
 #[tokio::test]
 async fn a_failure_skips_what_follows_and_keeps_its_report() {
     let fixture = Fixture::new().await;
@@ -112,6 +114,7 @@ async fn a_failure_skips_what_follows_and_keeps_its_report() {
     assert!(last.message.contains("attempt 1 fails"), "{}", last.message);
 }
 
+/// Y-059
 #[tokio::test]
 async fn a_transient_failure_is_tried_again() {
     let fixture = Fixture::new().await;
@@ -150,6 +153,7 @@ async fn a_transient_failure_is_tried_again() {
     assert_eq!(pauses, [(2, 0.01), (3, 0.02)]);
 }
 
+/// Y-057, Y-058
 #[tokio::test]
 async fn a_false_condition_skips_and_none_failed_runs_after_it() {
     let fixture = Fixture::new().await;

@@ -51,6 +51,7 @@ tasks:
     with: { value: \"${{ tasks.each.value | sum }}\" }
 ";
 
+/// Y-100, Y-101, Y-102
 #[tokio::test]
 async fn each_item_of_a_list_makes_an_instance_and_what_they_leave_is_a_list_in_its_order() {
     let fixture = Fixture::new().await;
@@ -95,6 +96,7 @@ async fn each_item_of_a_list_makes_an_instance_and_what_they_leave_is_a_list_in_
     assert_eq!(of, ["each[north]", "each[west]"]);
 }
 
+/// Y-103
 #[tokio::test]
 async fn a_list_that_makes_no_instances_skips_or_fails_its_task() {
     let fixture = Fixture::new().await;
@@ -148,6 +150,7 @@ tasks:
     with: { value: 2 }
 ";
 
+/// Y-105
 #[tokio::test]
 async fn a_retry_repeats_the_instances_that_did_not_succeed_and_the_one_that_is_named() {
     let fixture = Fixture::new().await;
@@ -207,6 +210,7 @@ async fn a_retry_repeats_the_instances_that_did_not_succeed_and_the_one_that_is_
     assert_eq!(attempts(&ended), [("each", 0), ("after", 1), ("alarm", 0)]);
 }
 
+/// Y-104
 #[tokio::test]
 async fn no_more_instances_run_at_once_than_their_task_allows() {
     let fixture = Fixture::new().await;
@@ -287,6 +291,7 @@ async fn instances_go_on_under_the_next_engine_and_end_with_a_cancelled_run() {
     );
 }
 
+/// Y-106
 #[tokio::test]
 async fn each_instance_makes_a_dataset_of_its_own_and_the_next_task_reads_all_of_them() {
     let fixture = Fixture::new().await;

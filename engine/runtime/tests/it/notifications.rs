@@ -60,6 +60,7 @@ tasks:
   promote: { uses: test.promote, with: { model: '${{ tasks.model.model }}' } }
 ";
 
+/// Y-180
 #[tokio::test]
 async fn a_success_with_a_promotion_is_one_message_after_two_refused_tries() {
     let home = tempfile::tempdir().unwrap();
@@ -96,6 +97,7 @@ async fn a_failure_names_the_failed_tasks_without_secrets() {
     assert_eq!(heard[0].1, expected);
 }
 
+/// Y-181
 #[tokio::test]
 async fn a_webhook_that_is_gone_fails_no_run_and_is_not_shown() {
     let home = tempfile::tempdir().unwrap();
@@ -116,6 +118,7 @@ async fn a_webhook_that_is_gone_fails_no_run_and_is_not_shown() {
     assert!(!said.contains("s3cret-path"), "{said}");
 }
 
+/// Y-180
 #[tokio::test]
 async fn a_task_tells_at_once_and_not_when_the_run_has_ended() {
     let home = tempfile::tempdir().unwrap();
@@ -129,6 +132,7 @@ async fn a_task_tells_at_once_and_not_when_the_run_has_ended() {
     assert_eq!(heard, [failed, of("b succeeded")]);
 }
 
+/// Y-181
 #[tokio::test]
 async fn what_a_killed_engine_did_not_tell_the_next_one_tells() {
     let home = tempfile::tempdir().unwrap();

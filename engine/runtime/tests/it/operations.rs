@@ -309,6 +309,7 @@ async fn a_part_of_a_dag_takes_the_rest_from_the_newest_run_that_has_it() {
     assert_eq!(only.task("middle").outputs["value"], Output::Value(json!(10)));
 }
 
+/// Y-064
 #[tokio::test]
 async fn an_attempt_over_its_memory_limit_is_ended_and_one_below_is_not() {
     let fixture = Fixture::new().await;

@@ -159,6 +159,9 @@ struct SleepConfig {
     /// Where the ids of this process, its child, and its child in another session go, a line each.
     #[serde(default)]
     pids: Option<PathBuf>,
+    /// Also leaves a process that forked twice.
+    #[serde(default)]
+    daemon: bool,
     /// Looks at `cancelled` while it sleeps.
     #[serde(default)]
     polite: bool,
@@ -180,10 +183,12 @@ impl Plugin for Sleep {
             let child = Command::new("sleep").arg("1000").spawn().map_err(failed)?;
             let session = Command::new("setsid").args(["sleep", "1000"]).spawn().map_err(failed)?;
             // One that nobody in this process knows: forked twice, its parent gone, in a session of its own.
-            let _ = Command::new("sh")
-                .args(["-c", "(setsid sleep 1000 &)"])
-                .status()
-                .map_err(failed)?;
+            if config.daemon {
+                let _ = Command::new("sh")
+                    .args(["-c", "(setsid sleep 1000 &)"])
+                    .status()
+                    .map_err(failed)?;
+            }
             // `setsid` has left the group before the ids are told.
             tokio::time::sleep(Duration::from_millis(200)).await;
             let text = format!("{}\n{}\n{}\n", std::process::id(), child.id(), session.id());

@@ -58,6 +58,7 @@ async fn a_killed_worker_is_tried_again() {
     );
 }
 
+/// Y-061
 #[tokio::test]
 async fn a_timeout_ends_the_worker_and_all_that_it_started() {
     let fixture = Fixture::new().await;

@@ -180,6 +180,7 @@ async fn dropping_the_execution_ends_its_workers() {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
+/// Y-089
 #[tokio::test]
 async fn a_tick_has_one_run() {
     let fixture = Fixture::new().await;

@@ -74,6 +74,7 @@ tasks:
   later: { uses: test.echo, with: { value: '${{ tasks.tells.value.given }}' } }
 ";
 
+/// Y-170
 #[tokio::test]
 async fn no_secret_is_in_the_home_directory_or_on_the_terminal() {
     let home = tempfile::tempdir().unwrap();
@@ -114,6 +115,7 @@ async fn no_secret_is_in_the_home_directory_or_on_the_terminal() {
     );
 }
 
+/// Y-171
 #[tokio::test]
 async fn a_missing_secret_fails_its_task_and_names_the_places() {
     let home = tempfile::tempdir().unwrap();
@@ -134,6 +136,7 @@ async fn a_missing_secret_fails_its_task_and_names_the_places() {
     assert_eq!(task(&tasks, "b").state, ratchet_runtime::TaskState::Succeeded);
 }
 
+/// Y-171
 #[tokio::test]
 async fn secrets_come_from_a_file_and_from_a_directory_outside_of_the_home() {
     let home = tempfile::tempdir().unwrap();
@@ -165,6 +168,7 @@ async fn secrets_come_from_a_file_and_from_a_directory_outside_of_the_home() {
     );
 }
 
+/// Y-190
 #[tokio::test]
 async fn a_task_with_an_environment_has_a_process_of_its_own() {
     let fixture = Fixture::new().await;

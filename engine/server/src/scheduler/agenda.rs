@@ -150,6 +150,7 @@ mod tests {
         assert_eq!(agenda.decide(0), Decision::Wait);
     }
 
+    /// Y-087
     #[test]
     fn missed_ticks_go_by_the_catch_up_policy() {
         for (catchup, expected) in [
@@ -170,6 +171,7 @@ mod tests {
         assert_eq!(started(&mut agenda), [at("03T12:00")]);
     }
 
+    /// Y-088
     #[test]
     fn a_tick_while_a_run_is_active_goes_by_the_overlap_policy() {
         let tick = at("01T12:00");

@@ -44,6 +44,7 @@ async fn finished(service: &Service, id: &str) -> Value {
     service.wait_for(&path, |answer| !answer["finished_at"].is_null()).await
 }
 
+/// Y-160
 #[tokio::test]
 async fn a_backfill_fills_in_what_is_missing_and_says_before_what_it_would_do() {
     let home = tempfile::tempdir().unwrap();

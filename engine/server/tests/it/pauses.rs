@@ -13,6 +13,7 @@ async fn dags(service: &Service) -> Value {
     service.json("/api/v1/dags").await["dags"][0].clone()
 }
 
+/// Y-161
 #[tokio::test]
 async fn a_paused_dag_ticks_nothing_runs_by_hand_and_catches_up_afterwards() {
     let home = tempfile::tempdir().unwrap();

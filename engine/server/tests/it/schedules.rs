@@ -38,6 +38,7 @@ fn logical_dates(answer: &Value) -> Vec<Timestamp> {
     dates
 }
 
+/// Y-087
 #[tokio::test]
 async fn the_newest_missed_tick_is_caught_up_once_and_not_again_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
@@ -71,6 +72,7 @@ async fn the_newest_missed_tick_is_caught_up_once_and_not_again_after_a_restart(
     service.stop().await;
 }
 
+/// Y-087, Y-089
 #[tokio::test]
 async fn all_missed_ticks_are_caught_up_by_two_schedulers_with_one_run_each() {
     let home = tempfile::tempdir().unwrap();
@@ -103,6 +105,7 @@ async fn an_edited_schedule_fires_nothing_old() {
 }
 
 /// Nobody drives the manual run in its first seconds: it is left to the process that made it. It counts all the same.
+/// Y-088
 #[tokio::test]
 async fn a_run_of_another_process_counts_for_the_most_active_runs() {
     let home = tempfile::tempdir().unwrap();
