@@ -19,6 +19,7 @@ mod schema;
 mod serve;
 mod shutdown;
 mod tasks;
+mod trace;
 mod users;
 mod validate;
 
