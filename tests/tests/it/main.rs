@@ -4,6 +4,7 @@
 mod bad_input;
 mod demo;
 mod determinism;
+mod documented;
 mod gate;
 mod hot_load;
 mod open_inference;
@@ -11,4 +12,5 @@ mod parity;
 mod s3;
 mod streams;
 mod support;
+mod trace;
 mod training;
