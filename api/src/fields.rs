@@ -93,6 +93,12 @@ impl Fields {
         self.rest.remove(name).unwrap_or_default()
     }
 
+    /// Whether a fault of a field was noted.
+    pub fn has_fault(&self, name: &str) -> bool {
+        let pointer = format!("{}/{name}", self.prefix);
+        self.faults.iter().any(|fault| fault.pointer == pointer)
+    }
+
     /// Notes a fault of a field.
     pub fn refuse<T: Default>(&mut self, name: &str, code: &'static str, message: &str) -> T {
         self.faults

@@ -18,7 +18,8 @@ use crate::service::Application;
 pub enum Status {
     /// Every promoted model answers with the promoted version, or none was promoted yet.
     Ok,
-    /// Every promoted model answers, but some with an earlier version, or the promotion log cannot be read.
+    /// Every promoted model answers, but some with an earlier version, or the promotion log cannot be read, or an administrator took a
+    /// model out of service.
     Degraded,
     /// Some promoted model has no version to answer with.
     Unavailable,
@@ -48,7 +49,8 @@ pub struct ModelHealth {
     pub promoted: Version,
     /// What answers here; null while nothing does.
     pub served: Option<Version>,
-    /// `ok`: the promoted version answers; `loading`: it is under way; `failed`: it was refused.
+    /// `ok`: the promoted version answers; `loading`: it is under way; `failed`: it was refused;
+    /// `unloaded`: an administrator took it out of service here.
     pub state: &'static str,
     /// Why the promoted version was refused: a word (as in the metrics) and a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,9 +85,15 @@ impl Health {
         let failed = |model: &Model| !model.is_current() && model.problem.is_some();
         let status = if snapshot.starting {
             Status::Starting
-        } else if snapshot.models.values().any(|model| model.served.is_none()) {
+        } else if snapshot
+            .models
+            .values()
+            .any(|model| model.served.is_none() && !model.set_aside)
+        {
             Status::Unavailable
-        } else if snapshot.models.values().any(failed) || snapshot.log_problem.is_some() {
+        } else if snapshot.models.values().any(|model| failed(model) || model.set_aside)
+            || snapshot.log_problem.is_some()
+        {
             Status::Degraded
         } else {
             Status::Ok
@@ -97,6 +105,7 @@ impl Health {
             served: model.served.as_ref().map(|served| served.version.clone()),
             state: match model {
                 model if model.is_current() => "ok",
+                model if model.set_aside => "unloaded",
                 model if failed(model) => "failed",
                 _ => "loading",
             },

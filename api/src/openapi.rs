@@ -45,6 +45,9 @@ use crate::service::Application;
         crate::open_inference::describe::model_version_ready,
         crate::open_inference::infer::infer,
         crate::open_inference::infer::infer_version,
+        crate::open_inference::repository::index,
+        crate::open_inference::repository::load,
+        crate::open_inference::repository::unload,
         crate::record::logs::logs,
         crate::record::feedback::feedback,
         crate::record::accuracy::accuracy,
@@ -196,7 +199,26 @@ pub fn fixed() -> Value {
             say_who_may(operation, access, path.starts_with("/v2"));
         }
     }
+    describe_feedback(&mut document);
+    for name in ["NewUser", "Registration", "RetrainRequest", "Truth"] {
+        if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{name}")) {
+            schema["additionalProperties"] = json!(false);
+        }
+    }
     document
+}
+
+/// What types cannot say: a truth is a number or true or false, and comes alone or in a list.
+fn describe_feedback(document: &mut Value) {
+    if let Some(truth) = document.pointer_mut("/components/schemas/Truth/properties/truth") {
+        let description = truth["description"].clone();
+        *truth = json!({"type": ["number", "boolean"], "description": description});
+    }
+    let body = "/paths/~1feedback/post/requestBody/content/application~1json/schema";
+    if let Some(body) = document.pointer_mut(body) {
+        let one = body.clone();
+        *body = json!({"oneOf": [one, {"type": "array", "items": one, "maxItems": ROW_LIMIT}]});
+    }
 }
 
 fn operation_at<'a>(document: &'a mut Value, method: &str, path: &str) -> Option<&'a mut Value> {
@@ -354,6 +376,13 @@ fn field_schema(field: &Field) -> Value {
 }
 
 fn answer_schema(bundle: &Bundle) -> Value {
+    if bundle.answer_only() {
+        let field = &bundle.content().target.answer;
+        let value = bundle.answer_schema()["properties"][field].clone();
+        let description =
+            "The rest of the answer stands in the headers `Ratchet-...`; with explain=true all of it is here.";
+        return json!({"type": "object", "required": [field], "properties": {field: value}, "description": description});
+    }
     json!({"allOf": [bundle.answer_schema(), {"$ref": "#/components/schemas/Provenance"}]})
 }
 

@@ -168,6 +168,9 @@ impl Service {
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Failed(format!("the socket has no address: {error}")))?;
+        // All that may be wrong with the options, before the first thread begins.
+        let engine = Engine::new(&options.engine)?;
+        let origins = headers::origins(&options.access.origins)?;
         let telemetry = Arc::<Telemetry>::default();
         let in_postgres = options.record.database.as_deref().map(Address::postgres).transpose();
         let kept_at = match in_postgres.map_err(StartError::Input)?.flatten() {
@@ -179,12 +182,12 @@ impl Service {
             identity,
             models: Models::default(),
             telemetry,
-            engine: Engine::new(&options.engine)?,
+            engine,
             recorder,
             keeper,
             default_model: options.default_model.clone().filter(|name| !name.is_empty()),
             access: AccessState::new(&options.access),
-            origins: headers::origins(&options.access.origins)?,
+            origins,
             encrypted: tls.is_some(),
         });
         let url = bucket.url().to_owned();

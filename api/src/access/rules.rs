@@ -15,7 +15,7 @@ use Access::{From, Public};
 use Role::{Admin, Operator, User};
 
 /// Method, path, who may. A model's declared route follows the rule of `/predict/{model}`.
-pub const RULES: [(&str, &str, Access); 36] = [
+pub const RULES: [(&str, &str, Access); 39] = [
     ("POST", "/token", Public),
     ("POST", "/token/revoke", Public),
     ("POST", "/register", Public),
@@ -51,6 +51,9 @@ pub const RULES: [(&str, &str, Access); 36] = [
     ("GET", "/v2/models/{model}/versions/{version}/ready", Public),
     ("POST", "/v2/models/{model}/infer", From(User)),
     ("POST", "/v2/models/{model}/versions/{version}/infer", From(User)),
+    ("POST", "/v2/repository/index", From(Admin)),
+    ("POST", "/v2/repository/models/{model}/load", From(Admin)),
+    ("POST", "/v2/repository/models/{model}/unload", From(Admin)),
     ("GET", "/v2/{*rest}", Public),
 ];
 

@@ -38,7 +38,7 @@ pub struct Grant {
 #[derive(Deserialize, ToSchema)]
 pub struct Revocation {
     /// A refresh token.
-    #[schema(format = "password")]
+    #[schema(value_type = String, required = true, format = "password")]
     token: Option<String>,
 }
 

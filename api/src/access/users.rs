@@ -60,7 +60,7 @@ pub struct NewUser {
     #[schema(example = "ada", pattern = "^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
     username: String,
     /// At least 8 characters.
-    #[schema(format = "password", min_length = 8, max_length = 256)]
+    #[schema(format = "password", min_length = 8, max_length = 1024)]
     password: String,
     /// `user` (if left out), `operator` or `admin`.
     #[schema(required = false, example = "user")]
@@ -75,7 +75,7 @@ pub struct Registration {
     #[schema(example = "ada", pattern = "^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
     username: String,
     /// At least 8 characters.
-    #[schema(format = "password", min_length = 8, max_length = 256)]
+    #[schema(format = "password", min_length = 8, max_length = 1024)]
     password: String,
 }
 

@@ -1,12 +1,13 @@
 //! The models that serve, as one immutable snapshot behind one pointer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use ratchet_model::Bundle;
 use serde::Serialize;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use utoipa::ToSchema;
 
 use super::load::Problem;
@@ -46,6 +47,17 @@ pub struct Model {
     pub served: Option<Arc<Served>>,
     /// Why the promoted version does not serve, if it was tried.
     pub problem: Option<Problem>,
+    /// True if an administrator took it out of service here.
+    pub set_aside: bool,
+}
+
+/// What an administrator asks of this replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve what was promoted of this model.
+    Load(String),
+    /// Do not serve this model.
+    Unload(String),
 }
 
 impl Model {
@@ -127,6 +139,7 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Models {
     current: ArcSwap<Snapshot>,
+    commands: OnceLock<UnboundedSender<Command>>,
 }
 
 impl Default for Models {
@@ -136,6 +149,7 @@ impl Default for Models {
                 starting: true,
                 ..Snapshot::default()
             }),
+            commands: OnceLock::new(),
         }
     }
 }
@@ -144,6 +158,22 @@ impl Models {
     /// The snapshot of this moment, for a short look: clone what outlives it.
     pub fn current(&self) -> Guard<Arc<Snapshot>> {
         self.current.load()
+    }
+
+    /// Asks whoever follows the log; a moment later a snapshot shows what came of it.
+    pub fn command(&self, command: Command) {
+        match self.commands.get().map(|commands| commands.send(command)) {
+            Some(Ok(())) => {}
+            _ => tracing::warn!("nobody follows the promotion log; a command is lost"),
+        }
+    }
+
+    /// Where commands arrive; asked for once.
+    pub fn commands(&self) -> UnboundedReceiver<Command> {
+        let (commands, arrived) = unbounded_channel();
+        // A second follower hears nothing, because its sender is dropped here.
+        let _ = self.commands.set(commands);
+        arrived
     }
 
     /// Replaces the snapshot. Requests that took a model from the one before keep that model to their end.

@@ -15,16 +15,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::follow::{Event, follow, pass_on};
 use super::load::{self, Job, Outcome, Problem, Reason};
-use super::registry::{ALIAS, Model, Served, Snapshot, Version};
+use super::registry::{ALIAS, Command, Model, Served, Snapshot, Version};
 use super::retire::Retirement;
 use super::route;
 use crate::openapi;
 use crate::service::Application;
 
-/// Shortest pause between two looks at the log, and how much chance adds: a fleet that started together spreads out.
-const PAUSE: Duration = Duration::from_millis(700);
-const JITTER_MILLISECONDS: u64 = 300;
 /// Pauses before a failed load is tried again: the first, and the longest when the bucket or when the bundle is to blame.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_UNREACHABLE_RETRY: Duration = Duration::from_secs(10);
@@ -32,6 +30,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
 /// The running watcher; it stops when it is told to or dropped.
 pub struct Watcher {
+    commands: JoinHandle<()>,
     follower: JoinHandle<()>,
     decider: JoinHandle<()>,
 }
@@ -47,6 +46,7 @@ impl Watcher {
         let (events, received) = unbounded_channel();
         let next = head.as_ref().map_or(1, |entry| entry.number + 1);
         let follower = tokio::spawn(follow(PromotionLog::new(bucket.clone()), next, events.clone()));
+        let commands = tokio::spawn(pass_on(application.models.commands(), events.clone()));
         let decider = Decider {
             application,
             bucket,
@@ -59,6 +59,7 @@ impl Watcher {
             starting: true,
         };
         Watcher {
+            commands,
             follower,
             decider: tokio::spawn(decider.run(head, received)),
         }
@@ -66,6 +67,7 @@ impl Watcher {
 
     /// Stops following. What serves goes on serving.
     pub fn stop(&self) {
+        self.commands.abort();
         self.follower.abort();
         self.decider.abort();
     }
@@ -77,46 +79,6 @@ impl Drop for Watcher {
     }
 }
 
-/// Everything that happens.
-enum Event {
-    /// New entries: the newest, and the models that any of them named.
-    Entries(Box<PromotionEntry>, BTreeSet<String>),
-    /// The log was read, and there was nothing new.
-    Reached,
-    /// The log could not be read.
-    Unreachable(String),
-    /// A load ended.
-    Loaded(Box<Outcome>),
-}
-
-/// Asks for the next entry about each second, and for all that follow at once.
-async fn follow(log: PromotionLog, mut next: u64, events: UnboundedSender<Event>) {
-    loop {
-        let jitter = uuid::Uuid::now_v7().as_u128() as u64 % JITTER_MILLISECONDS;
-        tokio::time::sleep(PAUSE + Duration::from_millis(jitter)).await;
-        let mut newest = None;
-        let mut touched = BTreeSet::new();
-        let problem = loop {
-            match log.entry(next).await {
-                Ok(Some(entry)) => {
-                    touched.insert(entry.model.clone());
-                    next = entry.number + 1;
-                    newest = Some(entry);
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(error.to_string()),
-            }
-        };
-        if let Some(entry) = newest {
-            let _ = events.send(Event::Entries(Box::new(entry), touched));
-        }
-        let look = problem.map_or(Event::Reached, Event::Unreachable);
-        if events.send(look).is_err() {
-            return;
-        }
-    }
-}
-
 /// What the decider knows about a model.
 struct Book {
     promoted: Version,
@@ -125,6 +87,8 @@ struct Book {
     loading: Option<Arc<AtomicBool>>,
     failures: u32,
     retry_at: Option<Instant>,
+    /// An administrator took it out of service; nothing is loaded until somebody loads or promotes it again.
+    set_aside: bool,
 }
 
 struct Decider {
@@ -168,6 +132,23 @@ impl Decider {
                 self.settle(*outcome);
                 self.publish();
             }
+            Event::Asked(Command::Load(name)) => {
+                if let Some(book) = self.books.get_mut(&name) {
+                    book.set_aside = false;
+                    let in_hand = book.loading.is_some()
+                        || book
+                            .served
+                            .as_ref()
+                            .is_some_and(|served| served.version == book.promoted);
+                    if !in_hand {
+                        // An old failure would be taken for the outcome of this load.
+                        book.problem = None;
+                        self.start_load(&name);
+                    }
+                }
+                self.publish();
+            }
+            Event::Asked(Command::Unload(name)) => self.set_aside(&name),
             Event::Reached if self.log_problem.is_some() => {
                 tracing::info!("the promotion log can be read again");
                 self.log_problem = None;
@@ -212,11 +193,13 @@ impl Decider {
                 loading: None,
                 failures: 0,
                 retry_at: None,
+                set_aside: false,
             });
             let unchanged = book.promoted == promoted;
             let in_hand =
                 book.served.as_ref().is_some_and(|served| served.version == promoted) || book.loading.is_some();
-            if unchanged && (in_hand || (book.problem.is_some() && !touched.contains(name))) {
+            let rests = book.problem.is_some() || book.set_aside;
+            if unchanged && (in_hand || (rests && !touched.contains(name))) {
                 continue;
             }
             tracing::info!(
@@ -230,6 +213,7 @@ impl Decider {
             book.problem = None;
             book.failures = 0;
             book.retry_at = None;
+            book.set_aside = false;
             let serves_it = book
                 .served
                 .as_ref()
@@ -253,6 +237,26 @@ impl Decider {
             self.application
                 .telemetry
                 .model_dropped(name, served.version.version, &served.version.digest);
+            self.retirement.retire(served);
+        }
+    }
+
+    /// Takes a model out of service until somebody loads or promotes it again.
+    fn set_aside(&mut self, name: &str) {
+        let Some(book) = self.books.get_mut(name) else { return };
+        tracing::info!(model = name, "unloaded by an administrator");
+        book.set_aside = true;
+        book.retry_at = None;
+        book.problem = None;
+        if let Some(loading) = book.loading.take() {
+            loading.store(true, Ordering::Relaxed);
+        }
+        let served = book.served.take();
+        // Published before it is let go, so that no request can take it afterwards.
+        self.publish();
+        if let Some(served) = served {
+            let (version, digest) = (served.version.version, served.version.digest.clone());
+            self.application.telemetry.model_dropped(name, version, &digest);
             self.retirement.retire(served);
         }
     }
@@ -415,7 +419,7 @@ impl Decider {
     }
 
     fn publish(&mut self) {
-        let settled = |book: &Book| book.served.is_some() || book.problem.is_some();
+        let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
         self.starting = self.starting && !self.books.values().all(settled);
         let mut models = BTreeMap::new();
         for (name, book) in &self.books {
@@ -423,6 +427,7 @@ impl Decider {
                 promoted: book.promoted.clone(),
                 served: book.served.clone(),
                 problem: book.problem.clone(),
+                set_aside: book.set_aside,
             };
             self.application.telemetry.model_behind(name, !model.is_current());
             models.insert(name.clone(), model);

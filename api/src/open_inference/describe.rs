@@ -28,7 +28,9 @@ use crate::service::Application;
     ),
 )]
 pub async fn server() -> Json<Value> {
-    Json(json!({"name": "ratchet", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"]}))
+    Json(
+        json!({"name": "ratchet", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data", "model_repository"]}),
+    )
 }
 
 /// `GET /v2/health/live`.

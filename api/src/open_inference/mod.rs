@@ -4,6 +4,7 @@ pub mod describe;
 pub mod encode;
 pub mod infer;
 pub mod refusal;
+pub mod repository;
 pub mod request;
 pub mod routes;
 pub mod tensor;

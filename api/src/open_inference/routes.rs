@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
 use super::refusal::Refusal;
-use super::{describe, infer};
+use super::{describe, infer, repository};
 use crate::problem::Problem;
 use crate::service::Application;
 
@@ -35,6 +35,15 @@ pub fn routes() -> Router<Arc<Application>> {
         .route(
             "/v2/models/{model}/versions/{version}/infer",
             post(infer::infer_version).fallback(post_only),
+        )
+        .route("/v2/repository/index", post(repository::index).fallback(post_only))
+        .route(
+            "/v2/repository/models/{model}/load",
+            post(repository::load).fallback(post_only),
+        )
+        .route(
+            "/v2/repository/models/{model}/unload",
+            post(repository::unload).fallback(post_only),
         )
         .route("/v2/{*rest}", any(nowhere))
 }

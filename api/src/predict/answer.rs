@@ -19,6 +19,14 @@ pub const VERSION: HeaderName = HeaderName::from_static("ratchet-model-version")
 pub const DIGEST: HeaderName = HeaderName::from_static("ratchet-model-digest");
 /// Alias that it holds.
 pub const ALIAS_HEADER: HeaderName = HeaderName::from_static("ratchet-model-alias");
+/// Ids of the answers, where the body holds the published fields alone.
+pub const PREDICTIONS: HeaderName = HeaderName::from_static("ratchet-prediction-id");
+/// Both ends of the interval and its coverage, there.
+pub const INTERVAL: HeaderName = HeaderName::from_static("ratchet-interval");
+/// Whether the row is unlike those of the training, there.
+pub const OUTSIDE: HeaderName = HeaderName::from_static("ratchet-out-of-distribution");
+/// Whether the answer may be too low, there.
+pub const UNDERESTIMATED: HeaderName = HeaderName::from_static("ratchet-may-be-underestimated");
 /// Whether any row of its training was simulated.
 pub const SIMULATED: HeaderName = HeaderName::from_static("ratchet-simulated");
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::answer::Answering;
 use super::body::{self, Sent};
 use super::format::Format;
-use super::{query, stream};
+use super::{published_answer, query, stream};
 use crate::access::caller;
 use crate::models::registry::{ALIAS, Served, Target};
 use crate::problem::Problem;
@@ -84,7 +84,8 @@ async fn answer(
     kept: &mut Option<Sent>,
 ) -> Result<Response, Problem> {
     let format = Format::of(&parts.headers).ok_or_else(Problem::unsupported_media_type)?;
-    let answering = Answering::new(served.clone(), query::wants_explanation(parts.uri.query())?)?;
+    let explain = query::wants_explanation(parts.uri.query())?;
+    let answering = Answering::new(served.clone(), explain)?;
     if format != Format::Json {
         return stream::answer(application.clone(), answering, asked.clone(), format, body).await;
     }
@@ -92,7 +93,7 @@ async fn answer(
     let sent = body::parse(&content)?;
     let length = content.len();
     drop(content);
-    let headers = answering.headers();
+    let mut headers = answering.headers();
     let (sent, answered) = match &sent {
         Sent::Rows(rows) if rows.len() > INLINE_ROWS => {
             let work = tokio::task::spawn_blocking(move || {
@@ -121,9 +122,17 @@ async fn answer(
         .telemetry
         .predictions(&served.name, ALIAS, rows, answered.out_of_distribution);
     let texts: Vec<Bytes> = answered.answers.iter().map(text).collect();
+    // Whoever asks why gets the whole answer.
+    let shown = match served.bundle.answer_only() && !explain {
+        true => {
+            headers.extend(published_answer::headers(&answered));
+            published_answer::texts(&answered.answers, &served.bundle.content().target.answer)
+        }
+        false => texts.clone(),
+    };
     let (inputs, content) = match sent {
-        Sent::Row(row) => (vec![row], texts.first().cloned().ok_or_else(Problem::internal)?),
-        Sent::Rows(rows) => (rows, list(&texts)),
+        Sent::Row(row) => (vec![row], shown.first().cloned().ok_or_else(Problem::internal)?),
+        Sent::Rows(rows) => (rows, list(&shown)),
     };
     application.recorder.answered(
         asked.clone(),

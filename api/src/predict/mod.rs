@@ -7,6 +7,7 @@ pub mod delimited;
 pub mod format;
 pub mod handler;
 pub mod lines;
+pub mod published_answer;
 pub mod query;
 pub mod rows;
 pub mod stream;

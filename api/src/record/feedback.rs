@@ -126,8 +126,8 @@ fn read(body: Value) -> Result<Vec<GivenTruth>, Problem> {
 
 fn truth(record: Map<String, Value>, prefix: &str) -> Result<GivenTruth, Vec<FieldError>> {
     let mut fields = Fields::new(record, prefix);
-    let prediction = fields.text("prediction_id");
-    if !prediction.is_empty() && prediction.parse::<Uuid>().is_err() {
+    let prediction = fields.text("prediction_id").parse::<Uuid>();
+    if prediction.is_err() && !fields.has_fault("prediction_id") {
         let () = fields.refuse("prediction_id", "bad_id", "expected the prediction_id of an answer");
     }
     let truth = match fields.value("truth") {
@@ -139,10 +139,10 @@ fn truth(record: Map<String, Value>, prefix: &str) -> Result<GivenTruth, Vec<Fie
         let () = fields.refuse("truth", "wrong_type", "expected a number, or true or false");
     }
     let faults = fields.faults();
-    match truth {
-        Some(truth) if faults.is_empty() => Ok(GivenTruth {
+    match (truth, prediction) {
+        (Some(truth), Ok(prediction)) if faults.is_empty() => Ok(GivenTruth {
             // One spelling for each id.
-            prediction: prediction.to_ascii_lowercase(),
+            prediction: prediction.to_string(),
             truth,
         }),
         _ => Err(faults),

@@ -286,7 +286,7 @@ impl Writer {
             .map(|((mut inputs, predicted), answer)| {
                 let prediction = predicted.prediction;
                 let slice = slice.and_then(|field| inputs.get(&field.name)).and_then(Value::as_str);
-                let slice = slice.map(str::to_owned);
+                let slice = slice.map(|slice| storable(slice.to_owned()));
                 let probability = Some(prediction.probability()).filter(|share| share.is_finite());
                 self.mask(Some(served), &mut inputs);
                 NewRow {
@@ -329,7 +329,7 @@ impl Writer {
         NewRow {
             id: refused.id.to_string(),
             status: i64::from(refused.status),
-            error: Some(refused.error),
+            error: Some(storable(refused.error)),
             // A part of JSON says nothing.
             inputs: inputs.filter(|text| text.len() <= REFUSED_INPUTS),
             ..row
@@ -346,6 +346,14 @@ impl Writer {
                 *value = Value::from(MASKED);
             }
         }
+    }
+}
+
+/// Postgres keeps no text with the character 0, and one such row would hold up all that come after it.
+fn storable(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{FFFD}"),
+        false => text,
     }
 }
 

@@ -17,6 +17,7 @@ pub struct TestBundle {
     pub base: f64,
     pub simulated: bool,
     pub answer: String,
+    pub answer_only: bool,
     /// A tree adds 10 from 50 on; it knows how many training rows it saw, or not.
     pub tree: Option<bool>,
 }
@@ -29,6 +30,7 @@ impl TestBundle {
             base,
             simulated: false,
             answer: "seconds".to_owned(),
+            answer_only: false,
             tree: None,
         }
     }
@@ -79,6 +81,7 @@ impl TestBundle {
             name: self.name.clone(),
             description: "A model for tests.".to_owned(),
             route: self.route.clone(),
+            answer_only: self.answer_only,
             simulated: self.simulated,
             predict_at: Known::Call,
             target: Target {

@@ -208,3 +208,48 @@ async fn what_is_wrong_is_said_in_the_protocols_shape() {
     assert!(response.headers().contains_key("www-authenticate"));
     assert!(response.json::<Value>().await.unwrap()["error"].is_string());
 }
+
+#[tokio::test]
+async fn an_admin_takes_a_model_out_of_service_and_back() {
+    let house = House::new().await;
+    house.release("alpha", TestBundle::new("alpha", 1.0).bytes()).await;
+    let server = house.serve().await;
+    server.wait_for_version("alpha", 1).await;
+    let root = house
+        .identity
+        .add_user("root", crate::server::PASSWORD, ratchet_identity::Role::Admin)
+        .await
+        .unwrap();
+    let admin = house.identity.issue_token(&root).unwrap().token;
+    let ask = async |path: &str| {
+        let request = server.client.post(server.url(path)).bearer_auth(&admin);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let index = async || ask("/v2/repository/index").await.1[0].clone();
+    assert_eq!(
+        index().await,
+        json!({"name": "alpha", "version": "1", "state": "READY", "reason": ""})
+    );
+    assert_eq!(ask("/v2/repository/models/alpha/unload").await, (200, json!({})));
+    assert_eq!(index().await["state"], "UNAVAILABLE");
+    let row = crate::server::row(1.0);
+    assert_eq!(server.post("/predict/alpha", &row).await.0, 503);
+    let (status, health) = server.get("/health").await;
+    assert_eq!(
+        (status, &health["status"], &health["models"][0]["state"]),
+        (200, &json!("degraded"), &json!("unloaded"))
+    );
+    assert_eq!(ask("/v2/repository/models/alpha/load").await.0, 200);
+    assert_eq!(server.post("/predict/alpha", &row).await.0, 200);
+    // A promotion brings it back, too.
+    assert_eq!(ask("/v2/repository/models/alpha/unload").await.0, 200);
+    house.release("alpha", TestBundle::new("alpha", 2.0).bytes()).await;
+    server.wait_for_version("alpha", 2).await;
+    assert_eq!(ask("/v2/repository/models/nobody/load").await.0, 404);
+    let newest = house.identity.audit_log(None, 1).await.unwrap();
+    assert_eq!(
+        (newest[0].actor.as_str(), newest[0].action.as_str()),
+        ("root", "model.unload")
+    );
+}

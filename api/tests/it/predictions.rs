@@ -320,3 +320,53 @@ async fn without_a_name_the_default_model_answers_or_the_only_one() {
         "{metrics}"
     );
 }
+
+#[tokio::test]
+async fn a_model_may_answer_with_the_published_field_alone() {
+    let house = House::new().await;
+    let bundle = TestBundle {
+        answer: "duration_time".to_owned(),
+        answer_only: true,
+        ..TestBundle::new("delivery", 0.5).at("/api/predict/delivery/duration")
+    };
+    house.release("delivery", bundle.bytes()).await;
+    let server = house.serve().await;
+    server.wait_for_version("delivery", 1).await;
+    let path = "/api/predict/delivery/duration";
+    let ask = async |body: &Value| {
+        let request = server.client.post(server.url(path)).bearer_auth(&server.token);
+        request.json(body).send().await.unwrap()
+    };
+    let response = ask(&row(20.0)).await;
+    let headers = response.headers().clone();
+    let text = response.text().await.unwrap();
+    assert_eq!(text, r#"{"duration_time":20.5}"#, "exactly this, to the byte");
+    assert_eq!(headers["ratchet-out-of-distribution"], "false");
+    assert_eq!(headers["ratchet-model-version"], "1");
+    assert_eq!(headers["ratchet-simulated"], "false");
+    let id: uuid::Uuid = headers["ratchet-prediction-id"].to_str().unwrap().parse().unwrap();
+    let truth = json!({"prediction_id": id.to_string(), "truth": 21.0});
+    assert_eq!(server.post("/feedback", &truth).await.0, 200);
+    let response = ask(&json!([row(1.0), row(2.0)])).await;
+    let ids = response.headers()["ratchet-prediction-id"]
+        .to_str()
+        .unwrap()
+        .split(", ")
+        .count();
+    let list: Value = response.json().await.unwrap();
+    assert_eq!(
+        (ids, list),
+        (
+            2,
+            json!({"predictions": [{"duration_time": 1.5}, {"duration_time": 2.5}]})
+        )
+    );
+    let (_, whole) = server.post(&format!("{path}?explain=true"), &row(20.0)).await;
+    assert!(
+        whole["explanation"].is_object() && whole["prediction_id"].is_string(),
+        "{whole}"
+    );
+    let (_, document) = server.get("/openapi.json").await;
+    let schema = &document["components"]["schemas"]["delivery-answer"];
+    assert_eq!(schema["required"], json!(["duration_time"]));
+}

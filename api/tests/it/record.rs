@@ -213,6 +213,8 @@ async fn feedback_joins_once_and_tells_how_good_the_answers_were() {
         (status, pointers),
         (422, vec!["/0/prediction_id", "/0/truth", "/0/z", "/1"])
     );
+    let empty = json!({"prediction_id": "", "truth": 1});
+    assert_eq!(server.post("/feedback", &empty).await.0, 422);
     assert_eq!(desk.get("/accuracy?hours=0").await.0, 422);
 }
 

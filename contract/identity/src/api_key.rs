@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::audit::{self, Act};
 use crate::error::Error;
-use crate::identity::{CALLER_MEMORY, Identity};
+use crate::identity::{CALLER_MEMORY, Identity, OUTAGE_MEMORY};
 use crate::role::Role;
 use crate::token::Audience;
 use crate::user::{User, check_username};
@@ -64,10 +64,10 @@ pub struct NewKey {
 pub(crate) struct RememberedKeys(Mutex<HashMap<String, (Instant, ApiKey)>>);
 
 impl RememberedKeys {
-    fn get(&self, hash: &str) -> Option<ApiKey> {
+    fn get(&self, hash: &str, memory: Duration) -> Option<ApiKey> {
         let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         keys.get(hash)
-            .filter(|(since, _)| since.elapsed() < CALLER_MEMORY)
+            .filter(|(since, _)| since.elapsed() < memory)
             .map(|(_, key)| key.clone())
     }
 
@@ -178,17 +178,22 @@ impl Identity {
     /// The bearer of a key, as a user of the key's role.
     pub(crate) async fn verify_key(&self, secret: &str) -> Result<User, Error> {
         let hash = hash(secret);
-        let key = match self.inner.keys.get(&hash) {
+        let key = match self.inner.keys.get(&hash, CALLER_MEMORY) {
             Some(key) => key,
             None => {
-                let row = sqlx::query("SELECT * FROM api_keys WHERE sha256 = $1")
+                let looked_up = sqlx::query("SELECT * FROM api_keys WHERE sha256 = $1")
                     .bind(&hash)
                     .fetch_optional(&self.inner.store.pool)
-                    .await?;
-                let key = row.as_ref().map(read).transpose()?;
-                let key = key.ok_or(Error::Token("there is no such key"))?;
-                self.inner.keys.put(hash, key.clone());
-                key
+                    .await;
+                match looked_up {
+                    Ok(row) => {
+                        let key = row.as_ref().map(read).transpose()?;
+                        let key = key.ok_or(Error::Token("there is no such key"))?;
+                        self.inner.keys.put(hash, key.clone());
+                        key
+                    }
+                    Err(error) => self.inner.keys.get(&hash, OUTAGE_MEMORY).ok_or(error)?,
+                }
             }
         };
         if key.revoked_at.is_some() {

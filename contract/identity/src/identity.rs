@@ -22,6 +22,8 @@ use crate::user::{User, check_username};
 
 /// How long a token's user is remembered before the database is asked again: a removed user gets in for this long at most.
 pub const CALLER_MEMORY: Duration = Duration::from_secs(2);
+/// How long users and keys that were looked up are let in while the database does not answer.
+pub const OUTAGE_MEMORY: Duration = Duration::from_secs(300);
 /// Users remembered at once.
 const CALLERS_KEPT: usize = 4096;
 
@@ -245,14 +247,16 @@ impl Identity {
             return self.verify_key(token).await;
         }
         let claims = self.inner.signer.verify(token, self.audience)?;
-        let user = match self.remembered(claims.sub) {
+        let user = match self.remembered(claims.sub, CALLER_MEMORY) {
             Some(user) => user,
-            None => {
-                let found = self.inner.store.by_id(claims.sub).await?;
-                let user = found.ok_or(Error::Token("its user does not exist any more"))?;
-                self.remember(&user);
-                user
-            }
+            None => match self.inner.store.by_id(claims.sub).await {
+                Ok(found) => {
+                    let user = found.ok_or(Error::Token("its user does not exist any more"))?;
+                    self.remember(&user);
+                    user
+                }
+                Err(error) => self.remembered(claims.sub, OUTAGE_MEMORY).ok_or(error)?,
+            },
         };
         if user.disabled {
             Err(Error::Token("its user is disabled"))
@@ -300,11 +304,11 @@ impl Identity {
             .map_err(|error| failed(error.to_string()))
     }
 
-    fn remembered(&self, id: Uuid) -> Option<User> {
+    fn remembered(&self, id: Uuid, memory: Duration) -> Option<User> {
         let callers = self.inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers
             .get(&id)
-            .filter(|(since, _)| since.elapsed() < CALLER_MEMORY)
+            .filter(|(since, _)| since.elapsed() < memory)
             .map(|(_, user)| user.clone())
     }
 

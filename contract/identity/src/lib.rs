@@ -26,6 +26,7 @@
 //! - A token is a JWT ([`token`]) signed with `RATCHET_JWT_SECRET` or, without it, with a random secret that is kept in the
 //!   home ([`secret`]), or with a key pair whose public half others may have. A user who was removed or disabled, or whose role changed, is met as they are now, at most
 //!   [`identity::CALLER_MEMORY`] later, whatever the token says.
+//! - While the database does not answer, who was let in within [`identity::OUTAGE_MEMORY`] is let in.
 //! - A token is for one service: the engine refuses what was issued by the prediction API, and the other way round
 //!   ([`Identity::for_audience`]).
 //! - A refresh token ([`refresh`]) is good for one new pair of tokens. One that comes a second time was stolen from someone: all

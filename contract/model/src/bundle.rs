@@ -98,6 +98,8 @@ pub struct Content {
     pub description: String,
     /// Path that the model answers at, such as `/predict/time_pump`.
     pub route: Option<String>,
+    /// True if an answer is the target's field alone, as some published interface has it.
+    pub answer_only: bool,
     /// True if any training row was simulated.
     pub simulated: bool,
     /// When it answers.
@@ -133,6 +135,8 @@ struct Header {
     name: String,
     description: String,
     route: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    answer_only: bool,
     simulated: bool,
     predict_at: Known,
     target: Target,
@@ -213,6 +217,7 @@ impl Bundle {
             name: header.name,
             description: header.description,
             route: header.route,
+            answer_only: header.answer_only,
             simulated: header.simulated,
             predict_at: header.predict_at,
             target: header.target,
@@ -282,6 +287,11 @@ impl Bundle {
     /// The path that the model declares.
     pub fn route(&self) -> Option<&str> {
         self.content.route.as_deref()
+    }
+
+    /// True if an answer is the target's field alone.
+    pub fn answer_only(&self) -> bool {
+        self.content.answer_only
     }
 
     /// True if any training row was simulated.
@@ -569,6 +579,7 @@ fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -> Result<Ve
         name: content.name.clone(),
         description: content.description.clone(),
         route: content.route.clone(),
+        answer_only: content.answer_only,
         simulated: content.simulated,
         predict_at: content.predict_at,
         target: content.target.clone(),

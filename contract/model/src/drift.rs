@@ -5,6 +5,7 @@
 
 mod calibration;
 mod counts;
+mod spread;
 mod statistics;
 
 use std::collections::BTreeMap;

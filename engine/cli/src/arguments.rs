@@ -439,6 +439,13 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// From a prediction back to its model, run, tables and raw extract
+    Trace {
+        /// `prediction_id` of an answer
+        prediction: String,
+        #[command(flatten)]
+        listing: Listing,
+    },
     /// Put the version before the current one back; the current one is barred from unattended promotion
     Rollback {
         /// The model

@@ -58,6 +58,9 @@ pub struct TrainConfig {
     /// Path at which the model answers beside `/predict/<model>`, such as `/predict/time_pump`.
     #[serde(default)]
     pub route: Option<String>,
+    /// Whether an answer over HTTP is the target's field alone, as a published interface has it; all else about it goes to headers.
+    #[serde(default)]
+    pub answer_only: bool,
     /// Seed of everything random. Default: made from the names of DAG and task.
     #[serde(default)]
     pub seed: Option<u64>,

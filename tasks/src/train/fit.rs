@@ -114,6 +114,7 @@ pub fn fit_bundle(
         name: setting.config.model.clone(),
         description: setting.config.description.clone(),
         route: setting.config.route.clone(),
+        answer_only: setting.config.answer_only,
         simulated: setting.simulated,
         predict_at: setting.predict_at,
         target,

@@ -186,6 +186,17 @@ impl Drop for Server {
     }
 }
 
+impl Server {
+    /// Asks it to end and waits until it has.
+    pub fn stop(mut self) {
+        let process = self.process.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &process]).status().unwrap();
+        assert!(asked.success());
+        let ended = self.process.wait().unwrap();
+        assert!(ended.success(), "{ended}");
+    }
+}
+
 /// `ratchet-api`, as built alone, on a port of its own with one user.
 pub fn start_api(home: &Path, store: Option<&str>, environment: &[(&str, &str)]) -> Server {
     let address = format!("127.0.0.1:{}", free_port());

@@ -239,3 +239,26 @@ async fn a_file_that_is_no_database_is_named_with_the_remedy() {
         "{problem}"
     );
 }
+
+#[tokio::test]
+async fn while_the_database_is_away_who_was_known_is_let_in_and_nobody_else() {
+    let home = tempfile::tempdir().unwrap();
+    let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+    let ada = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
+    let bob = identity.add_user("bob", "correct horse", Role::User).await.unwrap();
+    let token = |user| identity.issue_token(user).unwrap().token;
+    let (known, unknown) = (token(&ada), token(&bob));
+    let key = identity.add_key("nightly", Role::User, 1).await.unwrap().secret;
+    let other = identity.add_key("other", Role::User, 1).await.unwrap().secret;
+    for bearer in [&known, &key] {
+        identity.verify_token(bearer).await.unwrap();
+    }
+    identity.close().await;
+    tokio::time::sleep(CALLER_MEMORY + Duration::from_millis(100)).await;
+    for bearer in [&known, &key] {
+        assert!(identity.verify_token(bearer).await.is_ok());
+    }
+    for bearer in [&unknown, &other] {
+        assert!(matches!(identity.verify_token(bearer).await, Err(Error::Database(_))));
+    }
+}

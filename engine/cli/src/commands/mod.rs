@@ -28,6 +28,7 @@ mod serve;
 mod shutdown;
 mod tasks;
 mod test;
+mod trace;
 mod users;
 mod validate;
 

@@ -1,4 +1,4 @@
-//! `ratchet models list | show | promote | rollback`.
+//! `ratchet models list | show | promote | rollback | trace`.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, P
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::trace::trace;
 use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
@@ -61,6 +62,7 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let source = Source::open(&remote, settings).await?;
             report(&source.rollback(&name, &alias, &reason).await?, listing.format)
         }
+        Models::Trace { prediction, listing } => trace(&prediction, listing.format, settings).await,
     }
 }
 

@@ -623,6 +623,7 @@ fn lists_that_make_instances() {
     assert_eq!(problems(&picked.replace("tasks:\n", many)), [""; 0]);
 }
 
+/// Y-121
 #[test]
 fn pools() {
     let text = |lines: &str| task(&format!("uses: extract.file\nwith: {{ from: x }}\n{lines}"));
@@ -670,6 +671,7 @@ fn pools() {
     );
 }
 
+/// Y-133
 #[test]
 fn approvals() {
     let ask = |lines: &str| task(&format!("approval:\n  message: Really?\n{lines}"));
@@ -754,6 +756,7 @@ fn triggers_that_are_whole() {
     assert!(dag.secrets.contains("HOOK"));
 }
 
+/// Y-146
 #[test]
 fn triggers_that_could_not_work() {
     for (trigger, expected) in [

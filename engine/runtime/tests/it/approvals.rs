@@ -48,6 +48,7 @@ fn value<'a>(ended: &'a Ended, task: &str, port: &str) -> &'a Value {
     }
 }
 
+/// Y-131
 #[tokio::test]
 async fn a_yes_fills_the_form_that_later_tasks_read_and_is_given_once() {
     let fixture = Fixture::new().await;
@@ -108,6 +109,7 @@ async fn a_yes_fills_the_form_that_later_tasks_read_and_is_given_once() {
     assert_eq!(attempts.len(), 1, "a question is no attempt");
 }
 
+/// Y-132
 #[tokio::test]
 async fn a_no_fails_the_task_or_skips_it_and_a_retry_asks_again() {
     let fixture = Fixture::new().await;
@@ -156,6 +158,7 @@ async fn a_no_fails_the_task_or_skips_it_and_a_retry_asks_again() {
     );
 }
 
+/// Y-132
 #[tokio::test]
 async fn the_deadline_answers_when_nobody_did_and_refuses_who_comes_later() {
     let fixture = Fixture::new().await;
@@ -175,6 +178,7 @@ async fn the_deadline_answers_when_nobody_did_and_refuses_who_comes_later() {
     assert_eq!(value(&ended, "after", "value"), &json!([true, null, 3, 0.5]));
 }
 
+/// Y-130
 #[tokio::test]
 async fn a_question_takes_no_slot_and_outlives_its_engine() {
     let fixture = Fixture::new().await;

@@ -15,6 +15,7 @@ fn slow(address: &str, seconds: f64) -> String {
     )
 }
 
+/// Y-162
 #[tokio::test]
 async fn a_late_run_is_marked_and_told_once_also_if_another_engine_goes_on_with_it() {
     let fixture = Fixture::new().await;
@@ -57,6 +58,7 @@ async fn a_run_within_its_deadline_gets_no_mark() {
     assert!(heard.lock().unwrap().is_empty());
 }
 
+/// Y-163
 #[tokio::test]
 async fn a_run_over_its_timeout_is_ended_and_has_failed_also_by_the_next_engine() {
     let fixture = Fixture::new().await;

@@ -52,6 +52,7 @@ fn most_at_once(attempts: &[AttemptRecord], slots: impl Fn(&AttemptRecord) -> us
     attempts.iter().map(at).max().unwrap_or(0)
 }
 
+/// Y-120
 #[tokio::test(flavor = "multi_thread")]
 async fn two_engines_on_one_store_never_take_more_slots_than_the_pool_has() {
     let fixture = Fixture::new().await;
@@ -72,6 +73,7 @@ async fn two_engines_on_one_store_never_take_more_slots_than_the_pool_has() {
     assert!(pool.holders.is_empty() && pool.waiting.is_empty(), "{pool:?}");
 }
 
+/// Y-122
 #[tokio::test]
 async fn a_higher_priority_comes_first_within_a_run_and_among_runs() {
     let fixture = Fixture::new().await;
@@ -117,6 +119,7 @@ async fn let_leases_end(home: &Path) {
         .unwrap();
 }
 
+/// Y-120
 #[tokio::test]
 async fn all_slots_come_free_after_an_engine_was_killed() {
     let fixture = Fixture::new().await;
@@ -156,6 +159,7 @@ async fn all_slots_come_free_after_an_engine_was_killed() {
     assert_gone(&started).await;
 }
 
+/// Y-120
 #[tokio::test]
 async fn a_cancelled_run_gives_its_slots_back_and_an_unknown_pool_fails_its_task() {
     let fixture = Fixture::new().await;

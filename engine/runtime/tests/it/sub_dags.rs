@@ -44,6 +44,7 @@ async fn inner_runs(fixture: &Fixture, name: &str) -> Vec<RunRecord> {
     fixture.engine.store().list_runs(Some(name), 100).await.unwrap()
 }
 
+/// Y-200
 #[tokio::test]
 async fn a_dag_within_a_dag_gets_parameters_and_gives_what_its_tasks_made() {
     let fixture = fixture(&[("inner.yaml", INNER), ("notes.yaml", "name: notes\ntasks: {}\n")]).await;
@@ -56,16 +57,12 @@ async fn a_dag_within_a_dag_gets_parameters_and_gives_what_its_tasks_made() {
     assert_eq!(runs[0].trigger, RunTrigger::Dag);
     assert_eq!(runs[0].parent_run.as_deref(), Some(ended.run.id.as_str()));
     assert_eq!(runs[0].logical_date, ended.run.logical_date);
-    let Output::Model(model) = &ended.task("model").outputs["model"] else {
-        panic!("no model")
-    };
-    assert_eq!(
-        model.inputs.len(),
-        1,
-        "the table of the inner run is its input: {model:?}"
-    );
+    let model = ratchet_artifacts::models::get(fixture.engine.bucket(), "test-model", 1).await;
+    let inputs = model.unwrap().unwrap().lineage.inputs;
+    assert_eq!(inputs, ["inner-table@1"], "lineage goes through the inner run");
 }
 
+/// Y-201
 #[tokio::test]
 async fn a_failure_within_is_told_with_its_task() {
     let fails = "name: inner\ntasks:\n  broken: { uses: test.fail, with: { attempts: 1, retryable: false } }\n";
@@ -81,6 +78,7 @@ async fn a_failure_within_is_told_with_its_task() {
     assert_eq!(ended.task("sub").attempts, 1, "its tasks have retries of their own");
 }
 
+/// Y-202
 #[tokio::test]
 async fn what_cannot_be_run_within_is_refused_with_the_reason() {
     let circle = "name: inner\ntasks:\n  back: { uses: core.dag, with: { dag: outer } }\n";
@@ -109,6 +107,7 @@ async fn what_cannot_be_run_within_is_refused_with_the_reason() {
     }
 }
 
+/// Y-200
 #[tokio::test]
 async fn more_runs_within_than_slots_hold_up_nobody() {
     let fixture = fixture(&[("inner.yaml", INNER)]).await;
@@ -122,6 +121,7 @@ async fn more_runs_within_than_slots_hold_up_nobody() {
     assert_eq!(inner_runs(&fixture, "inner").await.len(), 12);
 }
 
+/// Y-201
 #[tokio::test]
 async fn a_cancelled_run_cancels_the_one_within() {
     let slow = "name: inner\ntasks:\n  wait: { uses: test.sleep, with: { seconds: 600 } }\n";
@@ -149,6 +149,7 @@ async fn a_cancelled_run_cancels_the_one_within() {
     assert_eq!(inner_runs(&fixture, "inner").await[0].status, RunStatus::Cancelled);
 }
 
+/// Y-201
 #[tokio::test]
 async fn an_engine_that_takes_over_finds_the_run_within_again() {
     let once = "name: inner\ntasks:\n  count: { uses: test.counted, with: { value: 1, count: HOME/count, reads: HOME/inner.yaml } }\n  wait: { uses: test.sleep, needs: [count], with: { seconds: 2 } }\n";

@@ -59,6 +59,7 @@ fn write(fixture: &Fixture, name: &str, content: &str, seconds_ago: u64) {
         .unwrap();
 }
 
+/// Y-140, Y-144
 #[tokio::test]
 async fn a_changed_source_starts_one_run_whoever_looks_and_the_cooldown_holds_the_next_back() {
     let fixture = Fixture::new().await;
@@ -113,6 +114,7 @@ async fn a_changed_source_starts_one_run_whoever_looks_and_the_cooldown_holds_th
     );
 }
 
+/// Y-140
 #[tokio::test]
 async fn the_first_look_remembers_and_only_a_dag_that_never_ran_takes_it_for_news() {
     let fixture = Fixture::new().await;
@@ -139,6 +141,7 @@ async fn the_first_look_remembers_and_only_a_dag_that_never_ran_takes_it_for_new
     );
 }
 
+/// Y-141
 #[tokio::test]
 async fn a_dataset_of_another_dag_starts_a_run_and_its_own_does_not() {
     let fixture = Fixture::new().await;
@@ -238,6 +241,7 @@ fn accuracy(version: u64, mae: f64, labels: u64) -> NewWindow {
     }
 }
 
+/// Y-142
 #[tokio::test]
 async fn drift_of_the_champion_starts_a_run_and_passes_with_it() {
     let fixture = Fixture::new().await;
@@ -277,6 +281,7 @@ async fn drift_of_the_champion_starts_a_run_and_passes_with_it() {
     assert_eq!(events[0].outcome, TriggerOutcome::Dropped);
 }
 
+/// Y-142
 #[tokio::test]
 async fn degradation_is_measured_against_the_holdout_of_the_champion() {
     let fixture = Fixture::new().await;
@@ -301,6 +306,7 @@ async fn degradation_is_measured_against_the_holdout_of_the_champion() {
     );
 }
 
+/// Y-145
 #[tokio::test]
 async fn three_retrains_without_a_better_model_pause_the_trigger_until_somebody_ends_the_pause() {
     let fixture = Fixture::new().await;
@@ -380,6 +386,7 @@ async fn a_paused_dag_and_as_many_active_runs_as_may_be_hold_back() {
     );
 }
 
+/// Y-143
 #[tokio::test]
 async fn a_webhook_takes_its_token_and_gives_its_parameters_once_for_each_key() {
     let fixture = Fixture::new().await;
