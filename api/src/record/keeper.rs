@@ -21,7 +21,7 @@ use crate::models::registry::Served;
 use crate::telemetry::Telemetry;
 
 /// Requests that are written in one transaction at most.
-const TOGETHER: usize = 512;
+const TOGETHER: usize = 64;
 /// Before the database is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the log's size.

@@ -16,7 +16,7 @@ use crate::telemetry::Telemetry;
 /// Requests that wait to be written, at most.
 const WAITING: usize = 16 * 1024;
 /// The same in bytes.
-const WAITING_BYTES: usize = 32 * 1024 * 1024;
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 /// Takes copies of requests. Never waits: what finds no room is dropped and counted.
 #[derive(Clone, Debug)]
