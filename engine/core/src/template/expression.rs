@@ -238,6 +238,8 @@ struct Scanner<'a> {
     tests: Vec<String>,
     /// The last token that is not blank: decides what a name means.
     previous: Previous,
+    /// The brackets that are open, by what closes them.
+    open: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -263,6 +265,22 @@ impl<'a> Scanner<'a> {
                     self.copy_to(end, Previous::Other);
                 }
                 b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.name()?,
+                b'(' | b'[' | b'{' => {
+                    self.open.push(match byte {
+                        b'(' => b')',
+                        b'[' => b']',
+                        _ => b'}',
+                    });
+                    self.copy_to(self.at + 1, Previous::Other);
+                }
+                // Braces that close nothing end an expression for minijinja, which panics at what stands behind them.
+                b')' | b']' | b'}' => {
+                    if self.open.pop() != Some(byte) {
+                        let message = format!("not an expression: `{}` closes nothing", char::from(byte));
+                        return Err(TemplateError::new(self.source, message));
+                    }
+                    self.copy_to(self.at + 1, Previous::Other);
+                }
                 b'.' => self.copy_to(self.at + 1, Previous::Dot),
                 b'|' => self.copy_to(self.at + 1, Previous::Pipe),
                 byte if byte.is_ascii_whitespace() => self.copy_to(self.at + 1, self.previous),
@@ -404,6 +422,23 @@ mod tests {
 
     fn refused(source: &str) -> String {
         Expression::parse(source).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn brackets_that_close_nothing_are_refused_before_anybody_reads_them() {
+        for source in [
+            "}}'",
+            "params.x }}",
+            "(params.x]}} a",
+            "-}} 1",
+            "[params.x)",
+            ")",
+            "{'a': 1}}} 'b'",
+        ] {
+            assert!(refused(source).contains("closes nothing"), "{source}");
+        }
+        let nested = "{'a': {'b': [params.x, (1)]}}";
+        assert_eq!(references(nested), [Reference::Param("x".to_owned())]);
     }
 
     #[test]
