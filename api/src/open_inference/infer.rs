@@ -131,7 +131,6 @@ async fn answer_by(
     let json_length = json_length(&parts.headers)?;
     let explain = query::wants_explanation(parts.uri.query())?;
     let content = body::read(&parts.headers, content).await?;
-    let length = content.len();
     let mut request = InferRequest::read(&content, json_length, served.bundle.schema())?;
     drop(content);
     let answering = Answering::new(served.clone(), explain || request.explain)?;
@@ -157,7 +156,6 @@ async fn answer_by(
         Recorded {
             served: served.clone(),
             alias: ALIAS,
-            weight: 2 * length,
             inputs: request.records,
             rows: answered.rows.into_iter().collect(),
             answers: answered.answers.iter().map(text).collect(),

@@ -91,7 +91,6 @@ async fn answer(
     }
     let content = body::read(&parts.headers, body).await?;
     let sent = body::parse(&content)?;
-    let length = content.len();
     drop(content);
     let mut headers = answering.headers();
     let (sent, answered) = match &sent {
@@ -139,7 +138,6 @@ async fn answer(
         Recorded {
             served: served.clone(),
             alias: ALIAS,
-            weight: length + content.len(),
             inputs,
             rows: answered.rows.into_iter().collect(),
             predictions: answered.predictions,

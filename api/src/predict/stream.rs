@@ -203,7 +203,6 @@ impl Flow {
                 Recorded {
                     served: served.clone(),
                     alias: ALIAS,
-                    weight: 2 * done.output.len(),
                     inputs: done.inputs,
                     rows: done.read,
                     predictions: done.predictions,

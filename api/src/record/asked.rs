@@ -57,8 +57,6 @@ pub struct Recorded {
     pub served: Arc<Served>,
     /// The alias under which it did.
     pub alias: &'static str,
-    /// About how much memory all of this takes, in bytes.
-    pub weight: usize,
     /// The rows as they were sent.
     pub inputs: Vec<Map<String, Value>>,
     /// The same as the model read them, in as many parts as it read them in.
@@ -68,6 +66,19 @@ pub struct Recorded {
     /// The JSON of each answer.
     pub answers: Vec<Bytes>,
 }
+
+impl Recorded {
+    /// About how much memory it takes, in bytes: each value of a row as it was sent and as it was read, and the answers.
+    fn weight(&self) -> usize {
+        let fields = self.inputs.first().map_or(0, Map::len);
+        let answers: usize = self.answers.iter().map(Bytes::len).sum();
+        self.inputs.len() * (fields * VALUE + ROW) + answers
+    }
+}
+
+/// What a value takes in memory, twice, and what a row takes beside its values.
+const VALUE: usize = 300;
+const ROW: usize = 600;
 
 /// A request that was refused.
 #[derive(Debug)]
@@ -98,7 +109,7 @@ impl Entry {
     /// About how much memory it takes, in bytes.
     pub(super) fn weight(&self) -> usize {
         let own = match &self.outcome {
-            Outcome::Answered(recorded) => recorded.weight,
+            Outcome::Answered(recorded) => recorded.weight(),
             Outcome::Refused(refused) => refused.error.len(),
         };
         512 + own

@@ -20,8 +20,6 @@ use super::store::{Address, NewRow, Store, StoreError};
 use crate::models::registry::Served;
 use crate::telemetry::Telemetry;
 
-/// Requests that are written in one transaction at most.
-const TOGETHER: usize = 64;
 /// Before the database is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the log's size.
@@ -182,9 +180,9 @@ impl Writer {
             let stopping = *stopped.borrow();
             if rows.is_empty() {
                 let entries = match stopping {
-                    true => waiting.take_waiting(TOGETHER),
+                    true => waiting.take_waiting(),
                     false => tokio::select! {
-                        entries = waiting.take(TOGETHER) => entries,
+                        entries = waiting.take() => entries,
                         _ = stopped.changed() => continue,
                         () = tokio::time::sleep_until(trim_at) => Vec::new(),
                     },

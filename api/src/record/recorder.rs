@@ -16,7 +16,9 @@ use crate::telemetry::Telemetry;
 /// Requests that wait to be written, at most.
 const WAITING: usize = 16 * 1024;
 /// The same in bytes.
-const WAITING_BYTES: usize = 8 * 1024 * 1024;
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// What is taken out at once, in bytes: it is in memory a second time while it is written.
+const TAKEN_BYTES: usize = 4 * 1024 * 1024;
 
 /// Takes copies of requests. Never waits: what finds no room is dropped and counted.
 #[derive(Clone, Debug)]
@@ -34,24 +36,27 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// What waits already, up to `most`.
-    pub(super) fn take_waiting(&mut self, most: usize) -> Vec<Entry> {
-        let next = || self.entries.try_recv().ok();
-        let taken: Vec<Entry> = std::iter::from_fn(next).take(most).collect();
-        self.forget(&taken);
-        taken
+    /// Some of what waits; waits for the first of it. None once nobody records any more.
+    pub(super) async fn take(&mut self) -> Vec<Entry> {
+        let first = self.entries.recv().await;
+        self.with_more(first)
     }
 
-    fn forget(&self, taken: &[Entry]) {
-        let weight = taken.iter().map(Entry::weight).sum();
+    /// Some of what waits already.
+    pub(super) fn take_waiting(&mut self) -> Vec<Entry> {
+        let first = self.entries.try_recv().ok();
+        self.with_more(first)
+    }
+
+    fn with_more(&mut self, first: Option<Entry>) -> Vec<Entry> {
+        let mut taken: Vec<Entry> = first.into_iter().collect();
+        let mut weight = taken.iter().map(Entry::weight).sum();
+        while weight > 0 && weight < TAKEN_BYTES {
+            let Ok(entry) = self.entries.try_recv() else { break };
+            weight += entry.weight();
+            taken.push(entry);
+        }
         self.bytes.fetch_sub(weight, Ordering::Relaxed);
-    }
-
-    /// Up to `most` entries; waits for the first of them. None once nobody records any more.
-    pub(super) async fn take(&mut self, most: usize) -> Vec<Entry> {
-        let mut taken = Vec::new();
-        self.entries.recv_many(&mut taken, most).await;
-        self.forget(&taken);
         taken
     }
 }
