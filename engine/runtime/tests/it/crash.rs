@@ -46,7 +46,8 @@ const AT_START: [&str; 14] = [
 ];
 
 /// What else has to be among the points: everything that the engine makes durable.
-const WRITES: [&str; 8] = [
+const WRITES: [&str; 9] = [
+    "take slots of a pool",
     "release a run",
     "record what happened in a run",
     "keep what tasks say",
@@ -97,6 +98,7 @@ tasks:
     with: {{ content: rows of {number} }}
   slow:
     uses: test.sleep
+    pool: crash
     with: {{ seconds: 0.15, pids: pids-{number}, daemon: true }}
   train:
     uses: test.model
@@ -307,6 +309,11 @@ impl World {
                 );
             }
         }
+        let taken: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM pool_slots")
+            .fetch_one(&self.pool)
+            .await
+            .unwrap();
+        assert_eq!(taken, 0, "all slots of pools are free at the end");
         println!("{} runs, {lost} lost and {crashed} crashed attempts", every.len());
         assert!(lost > 0, "no kill met an attempt");
         self.check_bucket().await;

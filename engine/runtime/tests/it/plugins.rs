@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
-    registry.declare_pools([("gpu".to_owned(), 2)].into());
+    registry.declare_pools([("gpu".to_owned(), 2), ("crash".to_owned(), 3)].into());
     registry
         .add::<Echo>()
         .add::<Quiet>()
