@@ -63,6 +63,8 @@ fn main() {
     let half = Duration::from_secs_f64(CONNECTIONS as f64 / (rates[1] / 2.0));
     let seen = generator.block_on(load(predict, &prediction, Some(half)));
     println!("half     predict  {seen}");
+    // The service was not asked to stop: its threads end with the process.
+    std::mem::forget(servers);
 }
 
 /// Both servers, a token, and the body of a request.

@@ -82,11 +82,14 @@ fn serve(arguments: Serve) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(|error| StartError::Failed(format!("cannot start threads: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = stop_signal()?;
         let service = Service::start(options).await?;
         service.run(stop).await
-    })
+    });
+    // What waits for a database that is gone ends with the process. A runtime that went first would make its threads panic.
+    std::mem::forget(runtime);
+    outcome
 }
 
 /// Name and password of the first administrator; both or neither.
