@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ratchet_artifacts::sha256_of_file;
 use ratchet_core::plugin::TaskError;
-use sha2::{Digest, Sha256};
 
 use crate::blocking::blocking;
 
@@ -14,13 +14,7 @@ use crate::blocking::blocking;
 pub async fn digest_of_file(name: &str, path: PathBuf) -> Result<String, TaskError> {
     let name = name.to_owned();
     blocking("reading a file", move || {
-        let read = std::fs::File::open(&path).and_then(|mut file| {
-            let mut digest = Sha256::new();
-            std::io::copy(&mut file, &mut digest)?;
-            Ok(digest)
-        });
-        let digest = read.map_err(|error| unreadable(&name, &path, &error))?;
-        Ok(hex::encode(digest.finalize()))
+        sha256_of_file(&path).map_err(|error| unreadable(&name, &path, &error))
     })
     .await
 }

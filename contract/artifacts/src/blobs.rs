@@ -1,5 +1,9 @@
 //! Blobs: content goes in, its digest comes out; every read is checked against the digest.
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -13,6 +17,17 @@ const LARGE: usize = 1 << 20;
 #[must_use]
 pub fn sha256(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
+}
+
+/// The same of a file, read piece by piece. Blocks.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut digest)?;
+    Ok(hex::encode(digest.finalize()))
 }
 
 impl BlobRef {

@@ -77,7 +77,7 @@ mod promotions;
 mod sweep;
 mod versions;
 
-pub use blobs::sha256;
+pub use blobs::{sha256, sha256_of_file};
 pub use bucket::{Bucket, Created};
 pub use error::BucketError;
 pub use manifest::{BlobRef, ColumnManifest, DatasetManifest, Lineage, ModelManifest};

@@ -6,14 +6,12 @@
 //! succeeded; the newest success under the same key is taken.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
+use ratchet_artifacts::sha256;
 use ratchet_core::plugin::{Place, RunContext};
 use ratchet_core::spec::{Dag, TaskSpec};
 use ratchet_core::template::Scope;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
@@ -66,18 +64,7 @@ pub(crate) async fn key(
         "seed": seed,
         "outside": outside,
     });
-    Ok(hex(&Sha256::digest(decides.to_string())))
-}
-
-/// The digest of a program file.
-pub(crate) fn digest_of(program: &Path) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    io::copy(&mut io::BufReader::new(std::fs::File::open(program)?), &mut digest)?;
-    Ok(hex(&digest.finalize()))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(sha256(decides.to_string().as_bytes()))
 }
 
 /// For people: where outputs were taken from.

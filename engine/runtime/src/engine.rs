@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ratchet_artifacts::Bucket;
+use ratchet_artifacts::{Bucket, sha256_of_file};
 use ratchet_core::plugin::Registry;
 use ratchet_core::state::RunStatus;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::beginning::Beginning;
-use crate::cache::digest_of;
 use crate::dispatcher::Dispatcher;
 use crate::error::EngineError;
 use crate::event::RunEvent;
@@ -62,7 +61,7 @@ impl Inner {
     pub async fn build(&self) -> Result<&str, String> {
         let program = self.options.worker.clone();
         let digest = self.build.get_or_try_init(|| async {
-            let digest = tokio::task::spawn_blocking(move || digest_of(&program));
+            let digest = tokio::task::spawn_blocking(move || sha256_of_file(&program));
             match digest.await {
                 Ok(Ok(digest)) => Ok(digest),
                 Ok(Err(error)) => Err(format!("the program that runs the tasks cannot be read: {error}")),

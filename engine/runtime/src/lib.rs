@@ -54,6 +54,7 @@ mod engine;
 mod error;
 mod event;
 mod executor;
+mod http;
 mod journal;
 mod logs;
 mod masking;

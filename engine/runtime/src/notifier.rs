@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Inner;
 use crate::error::StoreError;
+use crate::http;
 use crate::masking::Masker;
 use crate::record::{RunRecord, TaskRecord};
 use crate::store::Notice;
@@ -200,19 +201,8 @@ fn described(error: reqwest::Error) -> String {
 }
 
 fn client(address: &Url) -> reqwest::Result<Client> {
-    // The first provider that a process installs stays, and ours is the same everywhere.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let local = match address.host_str() {
-        Some(host) => host == "localhost" || host.starts_with("127.") || host == "[::1]",
-        None => false,
-    };
-    let mut builder = Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
-    if local {
-        builder = builder.no_proxy();
-    }
-    builder.build()
+    let builder = http::builder(address).timeout(TIMEOUT);
+    builder.redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// Overloaded and broken services come back; a refusal stays one.

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3Builder;
+use ratchet_artifacts::outside;
 use ratchet_core::plugin::TaskError;
 use url::Url;
 
 use crate::blocking::blocking;
 use crate::digest::{digest_of_file, unreadable};
 use crate::simulate::Simulation;
+use crate::table;
 
 /// What stands behind `from`.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,9 +118,7 @@ impl Source {
             }
         }
     }
-}
 
-impl Source {
     /// Text that changes with the content, found without keeping it: the SHA-256 of a file, the ETag of an object.
     /// None for what is simulated: its address decides it.
     ///
@@ -130,13 +130,13 @@ impl Source {
                 let path = working_directory.join(path);
                 digest_of_file(from, path).await.map(Some)
             }
-            Source::S3 { bucket, key } => {
-                let (store, path) = open_s3(bucket, key, from)?;
-                let meta = store.head(&path).await.map_err(|error| unanswered(from, error))?;
-                let tag = meta
-                    .e_tag
+            Source::S3 { .. } => {
+                let found = outside::look(from, &[]).await.map_err(table::from_bucket)?;
+                let found = found.ok_or_else(|| TaskError::permanent(format!("`{from}` is not there")))?;
+                let tag = found
+                    .etag
                     .ok_or_else(|| TaskError::permanent(format!("the store says no ETag of `{from}`")))?;
-                Ok(Some(format!("{tag} {}", meta.size)))
+                Ok(Some(format!("{tag} {}", found.bytes)))
             }
             Source::Simulated(_) => Ok(None),
         }
@@ -145,32 +145,25 @@ impl Source {
 
 const FILE_HELP: &str = "write file:///absolute/path, or a path without a scheme";
 
-const ENVIRONMENT: &str = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers, AWS_ENDPOINT_URL and AWS_ALLOW_HTTP";
-
-fn open_s3(bucket: &str, key: &str, from: &str) -> Result<(AmazonS3, object_store::path::Path), TaskError> {
+async fn fetch_s3(bucket: &str, key: &str, from: &str) -> Result<Bytes, TaskError> {
+    let environment = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for other servers, AWS_ENDPOINT_URL and AWS_ALLOW_HTTP";
     let store = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .build()
-        .map_err(|error| TaskError::permanent(format!("`{from}` cannot be opened: {error}")).with_help(ENVIRONMENT))?;
-    let path = object_store::path::Path::parse(key)
-        .map_err(|error| TaskError::permanent(format!("`{from}` names no object: {error}")))?;
-    Ok((store, path))
-}
-
-fn unanswered(from: &str, error: object_store::Error) -> TaskError {
-    match error {
+        .map_err(|error| {
+            TaskError::permanent(format!("`{from}` cannot be opened: {error}"))
+                .with_help(format!("check {environment}"))
+        })?;
+    let failed = |error: object_store::Error| match error {
         object_store::Error::NotFound { .. } => TaskError::permanent(format!("`{from}` is not there"))
             .with_help("change `from`, or the parameter behind it (`-p NAME=ADDRESS`)"),
         object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
-            TaskError::permanent(format!("`{from}` may not be read: {error}")).with_help(ENVIRONMENT)
+            TaskError::permanent(format!("`{from}` may not be read: {error}")).with_help(format!("check {environment}"))
         }
         _ => TaskError::transient(format!("`{from}` cannot be read: {error}")),
-    }
-}
-
-async fn fetch_s3(bucket: &str, key: &str, from: &str) -> Result<Bytes, TaskError> {
-    let (store, path) = open_s3(bucket, key, from)?;
-    let failed = |error| unanswered(from, error);
+    };
+    let path = object_store::path::Path::parse(key)
+        .map_err(|error| TaskError::permanent(format!("`{from}` names no object: {error}")))?;
     store.get(&path).await.map_err(failed)?.bytes().await.map_err(failed)
 }
 

@@ -5,6 +5,7 @@ use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::TIMEOUT;
+use crate::http::use_ring;
 
 /// Address of the mail server: `smtp://host:25`, `smtp://user:password@host:587?tls=required`, `smtps://host`.
 pub(crate) const SERVER: &str = "RATCHET_SMTP_URL";
@@ -49,8 +50,7 @@ impl Mail {
 
     /// One try. An error says whether another one may help.
     pub async fn send(&self) -> Result<(), (String, bool)> {
-        // The first provider that a process installs stays, and ours is the same everywhere.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_ring();
         let sent = self.transport.send(self.message.clone()).await;
         sent.map(drop)
             .map_err(|error| (described(&error), !error.is_permanent()))

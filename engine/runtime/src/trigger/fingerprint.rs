@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use ratchet_artifacts::outside;
+use ratchet_artifacts::{outside, sha256_of_file};
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
+
+use crate::http;
 
 /// A file that was written less than this ago may still be written.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -101,7 +102,7 @@ pub(super) async fn look(
                 })
             }))
         }
-        Some(("http" | "https", _)) => http(address).await,
+        Some(("http" | "https", _)) => on_the_web(address).await,
         Some((scheme, _)) => Err(format!(
             "`{scheme}://` cannot be watched; name a path, file://, s3:// or http(s)://"
         )),
@@ -135,21 +136,14 @@ async fn file(path: &Path, before: Option<&Fingerprint>) -> Result<Sight, String
     {
         return Ok(Sight::Settling);
     }
-    let mut content = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut digest = Sha256::new();
-    let mut piece = vec![0; 1 << 18];
-    loop {
-        let read = content.read(&mut piece).await.map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        digest.update(&piece[..read]);
-    }
+    let content = path.to_path_buf();
+    let digest = tokio::task::spawn_blocking(move || sha256_of_file(&content)).await;
+    let digest = digest.map_err(std::io::Error::other).flatten().map_err(failed)?;
     let after = tokio::fs::metadata(path).await.map_err(failed)?;
     if Some(after.len()) != seen.size || after.modified().map_err(failed)? != modified {
         return Ok(Sight::Settling);
     }
-    seen.sha256 = Some(hex(&digest.finalize()));
+    seen.sha256 = Some(digest);
     Ok(Sight::Content(seen))
 }
 
@@ -158,11 +152,12 @@ fn since_epoch(time: SystemTime) -> String {
     format!("{}.{:09}", elapsed.as_secs(), elapsed.subsec_nanos())
 }
 
-async fn http(address: &str) -> Result<Sight, String> {
+async fn on_the_web(address: &str) -> Result<Sight, String> {
     let url = Url::parse(address).map_err(|error| format!("the address is none: {error}"))?;
     let shown = without_password(&url);
     let failed = |error: reqwest::Error| format!("{shown} cannot be read: {}", described(error));
-    let client = client(&url).map_err(failed)?;
+    let builder = http::builder(&url).connect_timeout(PATIENCE).read_timeout(PATIENCE);
+    let client = builder.build().map_err(failed)?;
     let head = client.head(url.clone()).send().await.map_err(failed)?;
     match head.status() {
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Sight::Missing),
@@ -207,21 +202,9 @@ async fn whole(mut answer: Response) -> reqwest::Result<Fingerprint> {
     }
     Ok(Fingerprint {
         size: Some(size),
-        sha256: Some(hex(&digest.finalize())),
+        sha256: Some(hex::encode(digest.finalize())),
         ..Fingerprint::default()
     })
-}
-
-fn client(url: &Url) -> reqwest::Result<Client> {
-    // The first provider that a process installs stays, and ours is the same everywhere.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let host = url.host_str().unwrap_or_default();
-    let local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    let mut builder = Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE);
-    if local {
-        builder = builder.no_proxy();
-    }
-    builder.build()
 }
 
 fn without_password(url: &Url) -> String {
@@ -241,14 +224,10 @@ fn described(error: reqwest::Error) -> String {
     reason.to_string()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
