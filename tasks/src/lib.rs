@@ -2,8 +2,9 @@
 //!
 //! A record's way through this crate:
 //!
-//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, or rows that [`simulate`] makes) and saves its raw bytes
-//!    before anything else. The text becomes a table: types are inferred over the whole file and text stays as it came.
+//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, the web, or rows that [`simulate`] makes), a service, a
+//!    database or a record collection, and saves the raw bytes before anything else. They become a table: types are
+//!    inferred over all rows and text stays as it came.
 //! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
 //!    that names the expectation, the value seen and the rows.
 //!    [`profile`] shows what a table looks like.
@@ -50,6 +51,8 @@ pub fn registry() -> Registry {
         .add::<crate::core::Fail>()
         .add::<crate::core::Exec>()
         .add::<extract::File>()
+        .add::<extract::Http>()
+        .add::<extract::Sql>()
         .add::<quality::Gate>()
         .add::<profile::Profile>()
         .add::<transform::Sql>()

@@ -80,7 +80,7 @@ mod versions;
 pub use blobs::{sha256, sha256_of_file};
 pub use bucket::{Bucket, Created};
 pub use error::BucketError;
-pub use manifest::{BlobRef, ColumnManifest, DatasetManifest, Lineage, ModelManifest};
+pub use manifest::{BlobRef, Collected, ColumnManifest, DatasetManifest, Lineage, ModelManifest};
 pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;

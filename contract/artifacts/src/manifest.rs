@@ -35,6 +35,19 @@ pub struct Lineage {
     pub engine: String,
 }
 
+/// When raw bytes were collected, and the words by which their server tells whether it has others by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// When the source was asked.
+    pub at: Timestamp,
+    /// The server's word for this content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the server says that it was written, in its own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+}
+
 /// A column of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnManifest {
@@ -64,6 +77,9 @@ pub struct DatasetManifest {
     /// The raw bytes before parsing, if it is an extract.
     #[serde(default)]
     pub raw: Vec<BlobRef>,
+    /// When they were collected, if it is an extract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
     /// Number of rows.
     pub rows: u64,
     /// Columns in file order.

@@ -11,7 +11,9 @@ use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
     BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
 };
-use ratchet_core::plugin::{Blob, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table};
+use ratchet_core::plugin::{
+    Blob, Collected, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+};
 use serde_json::Value;
 
 use crate::record::{Failure, PromotionOutcome};
@@ -123,7 +125,7 @@ async fn register_table(
         return Ok(table);
     }
     let name = if table.dataset.is_empty() {
-        dataset_name(origin, port)
+        Table::default_name(origin.dag, origin.task, port)
     } else {
         table.dataset
     };
@@ -133,6 +135,7 @@ async fn register_table(
             name,
             files: table.files.iter().map(to_reference).collect(),
             raw: table.raw.iter().map(to_reference).collect(),
+            collected: table.collected.clone().map(to_collected),
             rows: table.rows,
             columns: table
                 .columns
@@ -158,6 +161,7 @@ async fn register_table(
         version: Some(manifest.version),
         files: manifest.files.into_iter().map(to_blob).collect(),
         raw: manifest.raw.into_iter().map(to_blob).collect(),
+        collected: manifest.collected.map(from_collected),
         rows: manifest.rows,
         ..table
     })
@@ -293,23 +297,6 @@ fn lineage(origin: &Origin<'_>, inputs: Vec<String>) -> Lineage {
     }
 }
 
-/// `<dag>-<task>`, and the port's name unless it is the plugin's one table. Task ids may hold `_`, names may not. Each
-/// instance of a task makes a dataset of its own.
-fn dataset_name(origin: &Origin<'_>, port: &str) -> String {
-    let name = match port {
-        "table" => format!("{}-{}", origin.dag, origin.task),
-        other => format!("{}-{}-{other}", origin.dag, origin.task),
-    };
-    // An instance is called `task[key]`, and a key may have any letters.
-    let letters = name.chars().filter(|letter| *letter != ']');
-    letters
-        .map(|letter| match letter.to_ascii_lowercase() {
-            letter @ ('a'..='z' | '0'..='9') => letter,
-            _ => '-',
-        })
-        .collect()
-}
-
 /// `name@version` of every registered table in a rendered configuration.
 fn tables_in(with: &Value) -> Vec<String> {
     fn collect(value: &Value, found: &mut BTreeSet<String>) {
@@ -344,6 +331,22 @@ fn to_blob(reference: BlobRef) -> Blob {
     Blob {
         sha256: reference.sha256,
         bytes: reference.bytes,
+    }
+}
+
+fn to_collected(collected: Collected) -> ratchet_artifacts::Collected {
+    ratchet_artifacts::Collected {
+        at: collected.at,
+        etag: collected.etag,
+        last_modified: collected.last_modified,
+    }
+}
+
+fn from_collected(collected: ratchet_artifacts::Collected) -> Collected {
+    Collected {
+        at: collected.at,
+        etag: collected.etag,
+        last_modified: collected.last_modified,
     }
 }
 

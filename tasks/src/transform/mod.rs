@@ -3,6 +3,7 @@
 mod query;
 mod sql;
 
+pub(crate) use query::{require_query, sorted};
 pub use sql::{Sql, SqlConfig};
 
 use std::collections::BTreeMap;

@@ -2,13 +2,20 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod core;
+mod databases;
+mod drift;
 mod formats;
 mod gate;
+#[path = "../../../engine/runtime/src/store/postgres_server.rs"]
+mod postgres_server;
 mod profile;
 mod real_records;
+mod server;
+mod service;
 mod simulated;
 mod sql;
 mod support;
 mod tables;
 mod training;
 mod use_cases;
+mod web;

@@ -8,7 +8,7 @@ use ratchet_core::plugin::{Model, Output, Table};
 use ratchet_tasks::table::{self, About};
 use serde_json::{Value, json};
 
-use crate::support::{Stage, shipped_task};
+use crate::support::{Stage, shipped_task, shipped_vehicles};
 
 const TRAIN_UNTIL: &str = "2024-03-01";
 
@@ -17,9 +17,7 @@ async fn vehicles(stage: &Stage) -> Table {
     let mut with = shipped_task("incidents");
     with["from"] = json!("simulated://lfb?rows=6000&seed=2&days=90");
     let incidents = stage.table("extract.file", with).await;
-    let mut with = shipped_task("vehicles");
-    with["tables"]["incidents"] = serde_json::to_value(&incidents).unwrap();
-    stage.table("transform.sql", with).await
+    shipped_vehicles(stage, &incidents).await
 }
 
 fn configuration(table: &Table) -> Value {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,21 @@ pub struct TableColumn {
     pub nulls: u64,
 }
 
+/// When raw bytes were collected, and the words by which their server tells whether it has others by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Collected {
+    /// When the source was asked.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// The server's word for this content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the server says that it was written, in its own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+}
+
 /// A table: Parquet (zstd) files in the bucket. Tasks return it without `version`; the engine registers a dataset
 /// version when it completes the attempt and hands it on with the number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +130,28 @@ pub struct Table {
     /// Digests of the raw bytes that were saved before parsing, if this is an extract.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub raw: Vec<Blob>,
+    /// When they were collected, if this is an extract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
+}
+
+impl Table {
+    /// What the engine calls a dataset that has no name: `<dag>-<task>`, and the port's name unless it is the plugin's one
+    /// table. Task ids may hold `_`, names may not. Each instance of a task makes a dataset of its own.
+    pub fn default_name(dag: &str, task: &str, port: &str) -> String {
+        let name = match port {
+            "table" => format!("{dag}-{task}"),
+            other => format!("{dag}-{task}-{other}"),
+        };
+        // An instance is called `task[key]`, and a key may have any letters.
+        let letters = name.chars().filter(|letter| *letter != ']');
+        letters
+            .map(|letter| match letter.to_ascii_lowercase() {
+                letter @ ('a'..='z' | '0'..='9') => letter,
+                _ => '-',
+            })
+            .collect()
+    }
 }
 
 /// Numbers of rows that a model was made and judged with.

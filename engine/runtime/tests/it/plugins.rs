@@ -333,6 +333,7 @@ impl Plugin for MakeTable {
             source: "simulated://test".to_owned(),
             simulated: true,
             raw: Vec::new(),
+            collected: None,
         };
         let rejected = Output::Table(Table {
             rows: 0,
