@@ -10,6 +10,7 @@ mod gate;
 mod hot_load;
 mod open_inference;
 mod parity;
+mod rolling;
 mod s3;
 mod streams;
 mod support;
