@@ -309,10 +309,7 @@ impl Bundle {
     /// Predictions alone, as training and comparison need them.
     pub fn predict(&self, rows: &Rows) -> Vec<Prediction> {
         let matrix = self.content.pipeline.transform(rows);
-        let Content { target, outputs, .. } = &self.content;
-        (0..rows.len())
-            .map(|row| predict(target, outputs, self.offsets, matrix.row(row)))
-            .collect()
+        predict(&self.content.target, &self.content.outputs, self.offsets, &matrix)
     }
 
     /// Full answers: prediction, slice risk, out-of-distribution fields.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::Prediction;
 use crate::arithmetic::{log_odds, logistic};
 use crate::conformal::Interval;
+use crate::features::Matrix;
 use crate::predictor::{Link, Predictor};
 use crate::target::{Target, TargetKind, class_probabilities};
 
@@ -44,10 +45,26 @@ impl ModelOutput {
     }
 }
 
-/// What a model predicts for one row of features. `offsets` reach from a number's score to the ends of its interval, on the
-/// scale of training.
-pub fn predict(target: &Target, outputs: &[ModelOutput], offsets: Option<Interval>, features: &[f64]) -> Prediction {
-    let scores = outputs.iter().map(|output| output.predictor.score(features));
+/// What a model predicts for rows of features. `offsets` reach from a number's score to the ends of its interval, on the scale of
+/// training.
+pub fn predict(
+    target: &Target,
+    outputs: &[ModelOutput],
+    offsets: Option<Interval>,
+    features: &Matrix,
+) -> Vec<Prediction> {
+    let scores: Vec<Vec<f64>> = outputs.iter().map(|output| output.predictor.scores(features)).collect();
+    (0..features.rows)
+        .map(|row| predict_row(target, outputs, offsets, scores.iter().map(|scores| scores[row])))
+        .collect()
+}
+
+fn predict_row(
+    target: &Target,
+    outputs: &[ModelOutput],
+    offsets: Option<Interval>,
+    scores: impl Iterator<Item = f64>,
+) -> Prediction {
     match &target.kind {
         TargetKind::Regression { transform } => {
             let score = scores.sum::<f64>();

@@ -167,8 +167,10 @@ fn boost(
     let mut weights = vec![1.0; truth.len()];
     let mut fitted = boosting::fit(features, target, &weights, Loss::Squared, config, resources, judge)?;
     for _ in 0..config.reweight {
-        let residuals: Vec<f64> = (0..truth.len())
-            .map(|row| (truth[row] - transform.backward(fitted.0.score(features.row(row)))).abs())
+        let scores = fitted.0.scores(features);
+        let residuals = truth.iter().zip(scores);
+        let residuals: Vec<f64> = residuals
+            .map(|(truth, score)| (truth - transform.backward(score)).abs())
             .collect();
         // Rows that are met almost exactly would otherwise decide everything.
         let floor = RESIDUAL_FLOOR * ratchet_model::metrics::mean(residuals.iter().copied());

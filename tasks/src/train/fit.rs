@@ -143,22 +143,24 @@ pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, rat
     Pipeline::fit(&setting.config.features, setting.schema, &part.rows, &inputs).map_err(|error| error.to_string())
 }
 
-/// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere.
+/// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere; a draft without that.
 pub fn fit_bundle(
     setting: &Setting<'_>,
     candidate: &Candidate,
     part: &Part,
     features: &(Pipeline, ratchet_model::features::Matrix),
-    learnt: &Learnt,
+    learnt: Option<&Learnt>,
 ) -> Result<Vec<u8>, String> {
     let (pipeline, matrix) = features;
     let mut outputs = candidate::fit(candidate, matrix, &part.truth, setting.aim(), None)?.outputs;
-    // Explanations weigh the two ways of a split by how many training rows went each.
+    // Explanations weigh the two ways of a split by how many training rows went each; drafts explain nothing.
     for output in &mut outputs {
-        if let Predictor::Forest(forest) = &mut output.predictor {
+        if let (Some(_), Predictor::Forest(forest)) = (learnt, &mut output.predictor) {
             forest.count_covers(matrix);
         }
     }
+    let draft = Learnt::default();
+    let learnt = learnt.unwrap_or(&draft);
     for (output, calibration) in outputs.iter_mut().zip(&learnt.calibrations) {
         output.calibration = *calibration;
     }
@@ -248,9 +250,8 @@ fn weights(
                 output.calibration = *calibration;
             }
             let matrix = bundle.content().pipeline.transform(&validation.rows);
-            let probabilities: Vec<Vec<f64>> = (0..matrix.rows)
-                .map(|row| ratchet_model::predict(setting.target, &outputs, None, matrix.row(row)).probabilities)
-                .collect();
+            let predictions = ratchet_model::predict(setting.target, &outputs, None, &matrix);
+            let probabilities: Vec<Vec<f64>> = predictions.into_iter().map(|row| row.probabilities).collect();
             let truth: Vec<i64> = validation.truth.iter().map(|value| *value as i64).collect();
             Some(class_weights(classes, &truth, &probabilities))
         }

@@ -11,7 +11,7 @@ use super::fit::Part;
 use crate::simulate::random::Random;
 
 /// Rows on which importance is measured at most.
-const IMPORTANCE_ROWS: usize = 1000;
+const IMPORTANCE_ROWS: usize = 500;
 
 /// Times that each field is shuffled.
 const SHUFFLES: usize = 2;

@@ -92,6 +92,9 @@ pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, Strin
     Ok(assemble(&prepared, &model.params().to_vec(), model.intercept()))
 }
 
+/// Mean gradient of the loss below which logistic regression has arrived.
+const GRADIENT: f64 = 1e-5;
+
 /// Logistic regression; the score is the log odds of true.
 pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Linear, String> {
     let prepared = prepare(features);
@@ -102,7 +105,9 @@ pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Line
     let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
     let settings = linfa_logistic::LogisticRegression::default()
         .alpha(alpha)
-        .max_iterations(200);
+        .max_iterations(200)
+        // The gradient is that of the sum over the rows.
+        .gradient_tolerance(GRADIENT * target.len() as f64);
     let model = settings.fit(&dataset).map_err(|error| error.to_string())?;
     // linfa calls one of the two labels positive by its own rule; the score has to speak of true.
     let sign = if model.labels().pos.class { 1.0 } else { -1.0 };

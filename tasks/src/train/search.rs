@@ -184,9 +184,7 @@ fn score(setting: &Setting<'_>, settings: &BoostingConfig, folds: &[Fold], share
         };
         let truth = &fold.fit_truth[skipped..];
         let fitted = candidate::fit(&candidate, &matrix, truth, aim, Some(judge))?;
-        let predictions: Vec<_> = (0..fold.judge.rows)
-            .map(|row| predict(setting.target, &fitted.outputs, None, fold.judge.row(row)))
-            .collect();
+        let predictions = predict(setting.target, &fitted.outputs, None, &fold.judge);
         let metrics = accuracy(setting.target, &predictions, &fold.judge_truth);
         sum += metrics
             .get(selection_metric(setting.target))

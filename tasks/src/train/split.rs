@@ -186,7 +186,8 @@ pub fn backtest_splits(config: &TrainConfig, rows: &ModelRows, count: usize) -> 
         }
         return Ok(splits);
     }
-    let end = parse_timestamp(&config.holdout_until).unwrap_or(last + 1).min(last + 1);
+    let midnight = next_midnight(last);
+    let end = parse_timestamp(&config.holdout_until).map_or(midnight, |until| until.min(midnight));
     for (origin, next) in origins((first, end), count, DAY) {
         splits.push(cut(rows, &usable, 0, window_of_time(config, (first, origin, next))));
         enough_by_time(&splits[splits.len() - 1], (first, last))

@@ -12,7 +12,7 @@ use super::boosting::Resources;
 use super::candidate::settle;
 use super::config::{SplitConfig, TrainConfig};
 use super::evaluate::{accuracy_metrics, holdout_metrics, selection_metric};
-use super::fit::{Learnt, Part, Setting, fit_bundle, fit_features, learn};
+use super::fit::{Part, Setting, fit_bundle, fit_features, learn};
 use super::line::Line;
 use super::rows::{ModelRows, read_rows, schema_of};
 use super::search::search;
@@ -212,7 +212,8 @@ impl Prepared<'_> {
         let learnt = learn(&setting, &chosen.draft, &validation, &all.truth)
             .map_err(|error| TaskError::permanent(error.to_string()))?;
         let features = fit_features(&setting, &all).map_err(self.failed("fitting the features"))?;
-        let bytes = fit_bundle(&setting, &chosen.candidate, &all, &features, &learnt).map_err(self.failed(name))?;
+        let bytes =
+            fit_bundle(&setting, &chosen.candidate, &all, &features, Some(&learnt)).map_err(self.failed(name))?;
         let bundle = read(&bytes)?;
         let golden = bundle
             .check_golden_rows()
@@ -275,7 +276,7 @@ impl Prepared<'_> {
             context.progress(fraction, format!("fitting {}", candidate.name()));
             let failed = self.failed(&format!("candidate {number} ({})", candidate.name()));
             let candidate = settle(setting, candidate, fit, context).map_err(&failed)?;
-            let bytes = fit_bundle(setting, &candidate, fit, &features, &Learnt::default()).map_err(failed)?;
+            let bytes = fit_bundle(setting, &candidate, fit, &features, None).map_err(failed)?;
             let bundle = read(&bytes)?;
             let mut metrics = accuracy_metrics(&bundle, &bundle.predict(&validation.rows), &validation.truth);
             // A metric that does not exist (one class only) is left out: JSON has no NaN.
