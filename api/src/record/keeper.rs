@@ -269,7 +269,7 @@ impl Writer {
         let kind = match content.target.kind {
             TargetKind::Regression { .. } => "number",
             TargetKind::Binary { .. } => "binary",
-            TargetKind::Ordinal { .. } => "class",
+            TargetKind::Ordinal { .. } | TargetKind::Multiclass { .. } => "class",
         };
         let slice = content
             .slices

@@ -72,7 +72,7 @@ impl Answer<'_> {
                 json.insert(self.target.answer.clone(), json!(prediction.value > 0.5));
                 json.insert("probability".to_owned(), json!(prediction.probability()));
             }
-            TargetKind::Ordinal { classes, .. } => {
+            TargetKind::Ordinal { classes, .. } | TargetKind::Multiclass { classes, .. } => {
                 json.insert(self.target.answer.clone(), json!(prediction.value as i64));
                 let pairs = classes.iter().zip(&prediction.probabilities);
                 let map: Map<String, Value> = pairs.map(|(class, share)| (class.to_string(), json!(share))).collect();
@@ -103,7 +103,7 @@ pub(crate) fn schema(target: &Target, slices: bool) -> Value {
             });
             properties.insert("interval".to_owned(), interval);
         }
-        TargetKind::Binary { above } => {
+        TargetKind::Binary { above, .. } => {
             let description = format!("True if `{}` is expected above {above}.", target.column);
             properties.insert(
                 target.answer.clone(),
@@ -111,7 +111,7 @@ pub(crate) fn schema(target: &Target, slices: bool) -> Value {
             );
             properties.insert("probability".to_owned(), share.clone());
         }
-        TargetKind::Ordinal { classes, .. } => {
+        TargetKind::Ordinal { classes, .. } | TargetKind::Multiclass { classes, .. } => {
             properties.insert(target.answer.clone(), json!({"type": "integer", "enum": classes}));
             let probabilities = json!({"type": "object", "additionalProperties": share});
             properties.insert("probabilities".to_owned(), probabilities);

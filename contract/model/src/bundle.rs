@@ -16,10 +16,11 @@ use crate::conformal::{Interval, Residuals};
 use crate::drift::Profile;
 use crate::explain::Explanation;
 use crate::features::Pipeline;
+use crate::output::{Calibration, ModelOutput, predict};
 use crate::predictor::{Forest, ForestArrays, Linear, Link, Predictor};
 use crate::schema::{Column, FieldKind, FieldProblem, Known, Rows, Schema, format_timestamp};
 use crate::slices::SliceRisks;
-use crate::target::{Target, TargetKind, class_probabilities};
+use crate::target::{Target, TargetKind};
 
 /// The version of the format that this code writes and reads.
 pub const FORMAT: u32 = 1;
@@ -67,26 +68,6 @@ pub struct Window {
     pub validation_from: i64,
     /// Rows from `until` up to this instant are the holdout.
     pub holdout_until: i64,
-}
-
-/// Scale and shift of log odds, fitted on the validation rows (Platt 1999).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Multiplies the score.
-    pub slope: f64,
-    /// Added afterwards.
-    pub shift: f64,
-}
-
-/// One predictor with what its score means.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelOutput {
-    /// From features to score.
-    pub predictor: Predictor,
-    /// What the score is.
-    pub link: Link,
-    /// Applied to log odds, for outputs that are probabilities.
-    pub calibration: Option<Calibration>,
 }
 
 /// Everything that training decides.
@@ -328,60 +309,7 @@ impl Bundle {
     /// Predictions alone, as training and comparison need them.
     pub fn predict(&self, rows: &Rows) -> Vec<Prediction> {
         let matrix = self.content.pipeline.transform(rows);
-        (0..rows.len())
-            .map(|row| self.predict_features(matrix.row(row)))
-            .collect()
-    }
-
-    fn predict_features(&self, features: &[f64]) -> Prediction {
-        let scores = self
-            .content
-            .outputs
-            .iter()
-            .map(|output| output.predictor.score(features));
-        match &self.content.target.kind {
-            TargetKind::Regression { transform } => {
-                let score = scores.sum::<f64>();
-                let interval = self.offsets.map(|offsets| Interval {
-                    lower: transform.backward(score + offsets.lower),
-                    upper: transform.backward(score + offsets.upper),
-                });
-                Prediction {
-                    value: transform.backward(score),
-                    interval,
-                    probabilities: Vec::new(),
-                }
-            }
-            TargetKind::Binary { .. } => {
-                let probability = scores
-                    .zip(&self.content.outputs)
-                    .map(|(score, output)| output.probability(score))
-                    .sum();
-                Prediction {
-                    value: f64::from(u8::from(probability > 0.5)),
-                    interval: None,
-                    probabilities: vec![1.0 - probability, probability],
-                }
-            }
-            TargetKind::Ordinal { classes, weights } => {
-                let cuts: Vec<f64> = scores
-                    .zip(&self.content.outputs)
-                    .map(|(score, output)| output.probability(score))
-                    .collect();
-                let probabilities = class_probabilities(&cuts);
-                let mut best = 0;
-                for class in 1..classes.len() {
-                    if probabilities[class] * weights[class] > probabilities[best] * weights[best] {
-                        best = class;
-                    }
-                }
-                Prediction {
-                    value: classes[best] as f64,
-                    interval: None,
-                    probabilities,
-                }
-            }
-        }
+        predict(&self.content.target, &self.content.outputs, self.offsets, &matrix)
     }
 
     /// Full answers: prediction, slice risk, out-of-distribution fields.
@@ -447,22 +375,6 @@ impl Bundle {
     /// JSON Schema of [`Answer::to_json`].
     pub fn answer_schema(&self) -> Value {
         crate::answer::schema(&self.content.target, self.content.slices.is_some())
-    }
-}
-
-impl ModelOutput {
-    /// A score as a probability, calibrated if it was.
-    pub fn probability(&self, score: f64) -> f64 {
-        match self.calibration {
-            None => self.link.apply(score),
-            Some(Calibration { slope, shift }) => {
-                let odds = match self.link {
-                    Link::Logistic => score,
-                    Link::Identity => crate::arithmetic::log_odds(score),
-                };
-                crate::arithmetic::logistic(slope * odds + shift)
-            }
-        }
     }
 }
 

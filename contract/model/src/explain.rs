@@ -7,8 +7,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bundle::{Content, ModelOutput};
+use crate::bundle::Content;
 use crate::features::Pipeline;
+use crate::output::ModelOutput;
 use crate::predictor::{ForestShapley, Link, Predictor};
 use crate::schema::{Rows, Schema};
 use crate::target::{TargetKind, Transform};
@@ -37,7 +38,8 @@ pub struct Explanation<'a> {
 
 impl Explanation<'_> {
     /// `{"score": .., "base": .., "scale": "..", "contributions": {field: value}}`; for classes in order `{"cuts": [..]}`, each such an
-    /// object with `more_than`, the class that its score says the target exceeds.
+    /// object with `more_than`, the class that its score says the target exceeds; for classes without an order `{"classes": [..]}`, each
+    /// with its `class`.
     pub fn to_json(&self) -> Value {
         let cuts: Vec<Map<String, Value>> = self.outputs.iter().map(|output| self.output_to_json(output)).collect();
         match (self.kind, cuts) {
@@ -46,6 +48,12 @@ impl Explanation<'_> {
                     cut.insert("more_than".to_owned(), json!(class));
                 }
                 json!({ "cuts": cuts })
+            }
+            (TargetKind::Multiclass { classes, .. }, mut outputs) => {
+                for (output, class) in outputs.iter_mut().zip(classes) {
+                    output.insert("class".to_owned(), json!(class));
+                }
+                json!({ "classes": outputs })
             }
             (_, cuts) => cuts.into_iter().next().map_or(Value::Null, Value::Object),
         }

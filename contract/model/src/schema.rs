@@ -97,7 +97,8 @@ impl Column {
         }
     }
 
-    fn select(&self, rows: &[usize]) -> Column {
+    /// The values of these rows, in that order.
+    pub fn select(&self, rows: &[usize]) -> Column {
         match self {
             Column::Number(values) => Column::Number(rows.iter().map(|row| values[*row]).collect()),
             Column::Text(values) => Column::Text(rows.iter().map(|row| values[*row].clone()).collect()),

@@ -424,6 +424,16 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Train a version's configuration again as of several moments of the past and judge each on the rows that came next. Nothing is registered
+    Backtest {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        /// How many moments; tables without a time are cut into so many parts, each judged once
+        #[arg(long, default_value_t = 6, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=50))]
+        folds: usize,
+        #[command(flatten)]
+        listing: Listing,
+    },
     /// Put a version into production by hand; the log keeps who and why
     Promote {
         /// NAME@VERSION

@@ -250,13 +250,16 @@ fn loss(target: &Target, prediction: &Prediction, truth: f64) -> f64 {
         TargetKind::Ordinal { classes, .. } => {
             metrics::ranked_probability_score(truth as i64, &prediction.probabilities, classes)
         }
+        TargetKind::Multiclass { classes, .. } => {
+            metrics::class_brier(truth as i64, &prediction.probabilities, classes)
+        }
     }
 }
 
 fn loss_name(target: &Target) -> &'static str {
     match target.kind {
         TargetKind::Regression { .. } => "mae",
-        TargetKind::Binary { .. } => "brier",
+        TargetKind::Binary { .. } | TargetKind::Multiclass { .. } => "brier",
         TargetKind::Ordinal { .. } => "ranked_probability_score",
     }
 }
@@ -278,7 +281,7 @@ fn baseline(target: &Target, training: &[f64]) -> Prediction {
                 probabilities: vec![1.0 - yes, yes],
             }
         }
-        TargetKind::Ordinal { classes, .. } => {
+        TargetKind::Ordinal { classes, .. } | TargetKind::Multiclass { classes, .. } => {
             let probabilities: Vec<f64> = classes.iter().map(|class| share(*class as f64)).collect();
             let majority = (0..classes.len()).fold(0, |best, class| {
                 if probabilities[class] > probabilities[best] {

@@ -13,14 +13,14 @@ use crate::support::{Stage, shipped_task, shipped_vehicles};
 const TRAIN_UNTIL: &str = "2024-03-01";
 
 /// Vehicles of a small simulated table.
-async fn vehicles(stage: &Stage) -> Table {
+pub async fn vehicles(stage: &Stage) -> Table {
     let mut with = shipped_task("incidents");
     with["from"] = json!("simulated://lfb?rows=6000&seed=2&days=90");
     let incidents = stage.table("extract.file", with).await;
     shipped_vehicles(stage, &incidents).await
 }
 
-fn configuration(table: &Table) -> Value {
+pub fn configuration(table: &Table) -> Value {
     json!({
         "model": "times",
         "table": table,
@@ -40,7 +40,7 @@ fn configuration(table: &Table) -> Value {
     })
 }
 
-async fn train(stage: &Stage, with: Value) -> Model {
+pub async fn train(stage: &Stage, with: Value) -> Model {
     let outputs = stage
         .run("train.model", with)
         .await
@@ -51,20 +51,20 @@ async fn train(stage: &Stage, with: Value) -> Model {
     }
 }
 
-async fn refusal(stage: &Stage, with: Value) -> String {
+pub async fn refusal(stage: &Stage, with: Value) -> String {
     let error = stage.run("train.model", with).await.unwrap_err();
     assert!(!error.retryable, "{error}");
     error.to_string()
 }
 
-async fn changed(stage: &Stage, table: &Table, change: impl FnOnce(&mut DataFrame)) -> Table {
+pub async fn changed(stage: &Stage, table: &Table, change: impl FnOnce(&mut DataFrame)) -> Table {
     let bucket = Bucket::open(&stage.context.bucket_url).await.unwrap();
     let mut frame = table::read(&bucket, table).await.unwrap();
     change(&mut frame);
     table::write(&bucket, frame, About::inherited([table])).await.unwrap()
 }
 
-fn replace(frame: &mut DataFrame, name: &str, values: impl Fn(usize, Option<i64>, &str) -> Option<i64>) {
+pub fn replace(frame: &mut DataFrame, name: &str, values: impl Fn(usize, Option<i64>, &str) -> Option<i64>) {
     let times = frame.column("TimestampOfCall").unwrap().str().unwrap().clone();
     let before = frame.column(name).unwrap().i64().unwrap().clone();
     let after: Vec<Option<i64>> = (0..frame.height())

@@ -11,6 +11,7 @@ mod hot_load;
 mod mobilisations;
 mod open_inference;
 mod parity;
+mod rolling;
 mod s3;
 mod streams;
 mod support;

@@ -4,6 +4,7 @@ mod about;
 mod approve;
 mod audit;
 mod backfill;
+mod backtest;
 mod case_run;
 mod completions;
 mod dags;

@@ -1,4 +1,4 @@
-//! `ratchet models list | show | promote | rollback | trace`.
+//! `ratchet models list | show | promote | rollback | trace | backtest`.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, P
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::backtest::backtest;
 use super::trace::trace;
 use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
@@ -61,6 +62,10 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let reason = given(reason)?;
             let source = Source::open(&remote, settings).await?;
             report(&source.rollback(&name, &alias, &reason).await?, listing.format)
+        }
+        Models::Backtest { model, folds, listing } => {
+            let manifest = find(&settings.open_bucket().await?, &model).await?;
+            backtest(&manifest, folds, listing.format, settings).await
         }
         Models::Trace { prediction, listing } => trace(&prediction, listing.format, settings).await,
     }
