@@ -9,6 +9,7 @@
 //!    [`profile`] shows what a table looks like.
 //! 3. [`transform`] reshapes tables by SQL. What comes out is sorted by a declared key, so that the same rows have the
 //!    same bytes on every machine.
+//! 4. [`publish`] makes a table one that features look up, in training and beside every request.
 //!
 //! [`mod@core`] holds what has nothing to do with data: `core.exec` runs any program, `core.noop`, `core.sleep` and
 //! `core.fail` are for building and testing DAGs.
@@ -30,6 +31,7 @@ pub mod known;
 pub mod nearest;
 pub mod profile;
 pub mod promote;
+pub mod publish;
 pub mod quality;
 pub mod rows;
 pub mod simulate;
@@ -53,6 +55,7 @@ pub fn registry() -> Registry {
         .add::<quality::Gate>()
         .add::<profile::Profile>()
         .add::<transform::Sql>()
+        .add::<publish::PublishLookup>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()
         .add::<promote::PromoteModel>();

@@ -32,5 +32,5 @@ pub use answer::{Answer, Prediction};
 pub use bundle::{Bundle, BundleError, Calibration, Content, FORMAT, ModelOutput, Window};
 pub use explain::{Contributions, Explanation};
 pub use route::{is_model_name, route_problem};
-pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema};
+pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema, UnusedField};
 pub use target::{Target, TargetKind, Transform, class_probabilities};

@@ -7,11 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratchet_artifacts::datasets::{self, NewDataset};
+use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
     BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
 };
-use ratchet_core::plugin::{Blob, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table};
+use ratchet_core::plugin::{
+    Blob, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table, TableColumn,
+};
 use serde_json::Value;
 
 use crate::record::{Failure, PromotionOutcome};
@@ -84,6 +87,7 @@ async fn register_all(
         let registered = match output {
             Output::Table(table) => Output::Table(register_table(bucket, origin, &port, table).await?),
             Output::Model(model) => Output::Model(Box::new(register_model(bucket, origin, &port, *model).await?)),
+            Output::Lookup(lookup) => Output::Lookup(publish(bucket, origin, &port, lookup).await?),
             other => other,
         };
         completed.outputs.insert(port, registered);
@@ -134,16 +138,7 @@ async fn register_table(
             files: table.files.iter().map(to_reference).collect(),
             raw: table.raw.iter().map(to_reference).collect(),
             rows: table.rows,
-            columns: table
-                .columns
-                .iter()
-                .map(|column| ColumnManifest {
-                    name: column.name.clone(),
-                    kind: column_type(column.kind).to_owned(),
-                    known: column.known.map(|known| known_name(known).to_owned()),
-                    nulls: column.nulls,
-                })
-                .collect(),
+            columns: table.columns.iter().map(column_manifest).collect(),
             lineage: Lineage {
                 source: table.source.clone(),
                 simulated: table.simulated,
@@ -160,6 +155,40 @@ async fn register_table(
         raw: manifest.raw.into_iter().map(to_blob).collect(),
         rows: manifest.rows,
         ..table
+    })
+}
+
+async fn publish(
+    bucket: &Bucket,
+    origin: &Origin<'_>,
+    port: &str,
+    lookup: Lookup,
+) -> Result<Lookup, CompletionFailure> {
+    if lookup.version.is_some() {
+        return Ok(lookup);
+    }
+    let manifest = lookups::register(
+        bucket,
+        NewLookup {
+            name: lookup.name.clone(),
+            content: to_reference(&lookup.content),
+            rows: lookup.rows,
+            found_by: lookup.key.clone(),
+            time: lookup.time.clone(),
+            columns: lookup.columns.iter().map(column_manifest).collect(),
+            lineage: Lineage {
+                source: lookup.source.clone(),
+                simulated: lookup.simulated,
+                ..lineage(origin, tables_in(origin.with))
+            },
+            key: key(origin, port),
+        },
+    )
+    .await?;
+    Ok(Lookup {
+        version: Some(manifest.version),
+        content: to_blob(manifest.content),
+        ..lookup
     })
 }
 
@@ -344,6 +373,15 @@ fn to_blob(reference: BlobRef) -> Blob {
     Blob {
         sha256: reference.sha256,
         bytes: reference.bytes,
+    }
+}
+
+fn column_manifest(column: &TableColumn) -> ColumnManifest {
+    ColumnManifest {
+        name: column.name.clone(),
+        kind: column_type(column.kind).to_owned(),
+        known: column.known.map(|known| known_name(known).to_owned()),
+        nulls: column.nulls,
     }
 }
 

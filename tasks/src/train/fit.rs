@@ -1,11 +1,9 @@
 //! From rows to a bundle: features, one candidate, and what is learnt from rows that it did not see.
 
-use std::collections::BTreeMap;
-
 use ratchet_model::arithmetic::log_odds;
 use ratchet_model::conformal::Residuals;
 use ratchet_model::drift::Profile;
-use ratchet_model::features::{FitInputs, Pipeline, Places};
+use ratchet_model::features::{FitInputs, Join, LookupTables, Pipeline, StepConfig};
 use ratchet_model::predictor::Link;
 use ratchet_model::slices::SliceRisks;
 use ratchet_model::{
@@ -34,8 +32,12 @@ pub struct Setting<'a> {
     pub schema: &'a Schema,
     /// What to predict.
     pub target: &'a Target,
-    /// Places by lookup name.
-    pub lookups: &'a BTreeMap<String, Places>,
+    /// Features, without those of lookups that are not given.
+    pub features: &'a [StepConfig],
+    /// How rows find those of lookups.
+    pub joins: &'a [Join],
+    /// Lookups by the name under which they are published.
+    pub lookups: &'a LookupTables,
     /// When the model answers.
     pub predict_at: Known,
     /// Which rows train.
@@ -87,10 +89,17 @@ pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, rat
     let inputs = FitInputs {
         target: &part.value,
         folds: &folds,
-        lookups: setting.lookups,
         predict_at: setting.predict_at,
     };
-    Pipeline::fit(&setting.config.features, setting.schema, &part.rows, &inputs).map_err(|error| error.to_string())
+    Pipeline::fit(
+        setting.features,
+        setting.joins,
+        setting.schema,
+        &part.rows,
+        setting.lookups,
+        &inputs,
+    )
+    .map_err(|error| error.to_string())
 }
 
 /// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere.
@@ -131,7 +140,7 @@ pub fn fit_bundle(
     };
     let step = (part.rows.len() / GOLDEN_ROWS).max(1);
     let golden: Vec<usize> = (0..part.rows.len()).step_by(step).take(GOLDEN_ROWS).collect();
-    Bundle::write(content, &part.rows.select(&golden)).map_err(|error| error.to_string())
+    Bundle::write(content, &part.rows.select(&golden), setting.lookups).map_err(|error| error.to_string())
 }
 
 /// Learns residuals, calibration, class weights and slice risks from rows that the bundle did not see.
@@ -155,7 +164,7 @@ pub fn learn(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Resul
                 .collect();
             learnt.calibrations = calibrations(bundle, validation, &cuts);
             let truth: Vec<i64> = validation.truth.iter().map(|value| *value as i64).collect();
-            let matrix = bundle.content().pipeline.transform(&validation.rows);
+            let matrix = bundle.features(&validation.rows);
             let probabilities: Vec<Vec<f64>> = (0..matrix.rows)
                 .map(|row| {
                     let outputs = bundle.content().outputs.iter().zip(&learnt.calibrations);
@@ -176,7 +185,7 @@ pub fn learn(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Resul
 }
 
 fn calibrations(bundle: &Bundle, validation: &Part, cuts: &[f64]) -> Vec<Option<Calibration>> {
-    let matrix = bundle.content().pipeline.transform(&validation.rows);
+    let matrix = bundle.features(&validation.rows);
     let outputs = bundle.content().outputs.iter().zip(cuts);
     let fitted = outputs.map(|(output, cut)| {
         let odds: Vec<f64> = output

@@ -8,13 +8,16 @@ mod evaluate;
 mod fit;
 mod line;
 mod linear;
+mod lookups;
 mod rows;
 mod split;
 mod task;
 mod tree;
 
-pub use config::{Candidate, HashSplit, LookupConfig, SliceConfig, SplitConfig, TargetConfig, TrainConfig};
+pub use config::{Candidate, HashSplit, SliceConfig, SplitConfig, TargetConfig, TrainConfig};
 pub use evaluate::{accuracy_metrics, holdout_metrics};
 pub use line::{Line, PLACES};
-pub use rows::{ModelRows, numbers, read_rows, texts, timestamps};
+pub use lookups::LookupConfig;
+pub use lookups::newest as newest_lookups;
+pub use rows::{ModelRows, model_known, numbers, read_rows, texts, timestamps};
 pub use task::TrainModel;

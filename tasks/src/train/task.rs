@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use polars::prelude::DataFrame;
 use ratchet_core::plugin::{
-    ConfigProblem, Model, Output, Outputs, Plugin, Port, PortKind, Report, RowCounts, Table, TaskContext, TaskError,
+    ConfigProblem, Model, Output, Outputs, Place, Plugin, Port, PortKind, Report, RowCounts, Table, TaskContext,
+    TaskError,
 };
-use ratchet_model::features::{Pipeline, Place, Places};
-use ratchet_model::{Bundle, Known, Schema};
+use ratchet_model::features::{Join, JoinConfig, Pipeline, StepConfig, plan_joins};
+use ratchet_model::{Bundle, FieldKind, Rows, Schema, UnusedField};
 use serde_json::{Value, json};
 
 use super::boosting::Resources;
-use super::config::{LookupConfig, SplitConfig, TrainConfig, problems};
+use super::config::{SplitConfig, TrainConfig, UnusedConfig, UnusedKind, problems};
 use super::evaluate::{accuracy_metrics, holdout_metrics, selection_metric};
 use super::fit::{Learnt, Part, Setting, fit_bundle, fit_features, learn};
 use super::line::Line;
-use super::rows::{ModelRows, numbers, read_rows, schema_of, texts};
+use super::lookups::{self, Found, LookupConfig};
+use super::rows::{ModelRows, model_known, read_rows, schema_of};
 use super::split::{Split, split};
 use crate::blocking::blocking;
-use crate::table::{self, column, open_bucket, place_of, to_blob};
+use crate::table::{self, open_bucket, to_blob};
+use crate::words::count;
 
 /// See [`TrainConfig`].
 pub struct TrainModel;
@@ -50,27 +53,36 @@ impl Plugin for TrainModel {
         problems(config)
     }
 
+    async fn fingerprint(config: &TrainConfig, _place: &Place) -> Result<Option<String>, TaskError> {
+        let newest = |lookup: &&LookupConfig| !lookup.name.is_empty() && lookup.version.is_none();
+        match config.lookups.values().find(newest) {
+            None => Ok(None),
+            Some(lookup) => Err(TaskError::permanent(format!(
+                "the newest version of `{}` is joined, whichever that is then",
+                lookup.name
+            ))
+            .with_help("name a `version` if the training is to be taken from the cache")),
+        }
+    }
+
     async fn run(config: TrainConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let bucket = open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
-        let mut lookups = BTreeMap::new();
-        for (name, lookup) in &config.lookups {
-            if let Some(places) = &lookup.table {
-                let frame = table::read(&bucket, places).await?;
-                lookups.insert(name.clone(), read_places(&frame, places, lookup)?);
-                context.info(format!(
-                    "lookup `{name}`: {} places from {}",
-                    places.rows,
-                    place_of(places)
-                ));
-            }
+        let given = lookups::given(&bucket, &config).await?;
+        for (called, lookup) in &given {
+            let rows = count(lookup.table.len() as u64);
+            context.info(format!(
+                "lookup `{called}`: {}@{}, {rows} rows",
+                lookup.name, lookup.version
+            ));
         }
-        if config.table.simulated {
+        let simulated = config.table.simulated || given.values().any(|lookup| lookup.simulated);
+        if simulated {
             context.warn("SIMULATED: the rows come from a simulated source; the model says so in every answer");
         }
-        let given = context.clone();
-        let settings = config.clone();
-        let trained = blocking("training", move || train(&settings, &frame, &lookups, &given)).await?;
+        let parameters = parameters(&config, &given);
+        let (settings, within) = (config.clone(), context.clone());
+        let trained = blocking("training", move || train(&settings, &frame, &given, simulated, &within)).await?;
         let blob = bucket
             .put_blob(trained.bundle.into())
             .await
@@ -78,18 +90,16 @@ impl Plugin for TrainModel {
         let report =
             serde_json::to_vec_pretty(&trained.report).map_err(|error| TaskError::permanent(error.to_string()))?;
         let report_blob = bucket.put_blob(report.into()).await.map_err(table::from_bucket)?;
-        let tables =
-            std::iter::once(&config.table).chain(config.lookups.values().filter_map(|lookup| lookup.table.as_ref()));
         let model = Model {
             name: config.model.clone(),
             version: None,
             bundle: to_blob(&blob),
             metrics: trained.metrics,
             rows: trained.rows,
-            inputs: tables.map(table_name).collect(),
+            inputs: vec![table_name(&config.table)],
             source: config.table.source.clone(),
-            simulated: config.table.simulated,
-            parameters: parameters(&config),
+            simulated,
+            parameters,
             report: trained.report,
         };
         let summary = format!("{} chosen of {}", trained.candidate, config.candidates.len());
@@ -111,43 +121,21 @@ fn table_name(table: &Table) -> String {
     }
 }
 
-/// The configuration without the tables, which the lineage names.
-fn parameters(config: &TrainConfig) -> Value {
+/// The configuration without the table, which the lineage names, and with the versions of lookups that were joined.
+fn parameters(config: &TrainConfig, given: &BTreeMap<String, Found>) -> Value {
+    let mut config = config.clone();
+    for (called, lookup) in &mut config.lookups {
+        lookup.lookup = None;
+        if let Some(found) = given.get(called) {
+            lookup.name.clone_from(&found.name);
+            lookup.version = Some(found.version);
+        }
+    }
     let mut value = serde_json::to_value(config).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
         map.remove("table");
-        for lookup in map
-            .get_mut("lookups")
-            .and_then(Value::as_object_mut)
-            .into_iter()
-            .flat_map(|map| map.values_mut())
-        {
-            if let Some(lookup) = lookup.as_object_mut() {
-                lookup.remove("table");
-            }
-        }
     }
     value
-}
-
-fn read_places(frame: &DataFrame, about: &Table, lookup: &LookupConfig) -> Result<Places, TaskError> {
-    let place = place_of(about);
-    let names = texts(column(frame, &lookup.key, &place)?, &place)?;
-    let x = numbers(column(frame, &lookup.x, &place)?, &place)?;
-    let y = numbers(column(frame, &lookup.y, &place)?, &place)?;
-    let mut places = Places::default();
-    for (row, name) in names.iter().enumerate() {
-        if let (Some(name), true) = (name, x[row].is_finite() && y[row].is_finite()) {
-            places.insert(name, Place { x: x[row], y: y[row] });
-        }
-    }
-    if places.is_empty() {
-        return Err(TaskError::permanent(format!(
-            "{place} has no row with a name in `{}` and numbers in `{}` and `{}`",
-            lookup.key, lookup.x, lookup.y
-        )));
-    }
-    Ok(places)
 }
 
 /// Seconds of a day.
@@ -174,21 +162,24 @@ fn part(rows: &ModelRows, line: &Line<'_>, indices: &[usize]) -> Part {
     }
 }
 
-fn known(known: ratchet_core::plugin::Known) -> Known {
-    match known {
-        ratchet_core::plugin::Known::Call => Known::Call,
-        ratchet_core::plugin::Known::Dispatch => Known::Dispatch,
-        ratchet_core::plugin::Known::After => Known::After,
-    }
-}
-
-/// All problems of the features at once.
-fn check_features(config: &TrainConfig, schema: &Schema) -> Result<(), TaskError> {
-    let problems = Pipeline::check(&config.features, schema, known(config.predict_at));
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+/// How rows find those of lookups, and that features read only what is there in time: all problems at once.
+fn check_features(
+    config: &TrainConfig,
+    features: &[StepConfig],
+    lookups: &[JoinConfig<'_>],
+    schema: &Schema,
+) -> Result<Vec<Join>, TaskError> {
+    let list = match plan_joins(lookups, features, schema) {
+        Err(problems) => problems,
+        Ok(joins) => {
+            let pipeline = Pipeline::joining(joins.clone());
+            let problems = Pipeline::check(features, &pipeline.fields(schema), model_known(config.predict_at));
+            if problems.is_empty() {
+                return Ok(joins);
+            }
+            problems.iter().map(ToString::to_string).collect()
+        }
+    };
     Err(TaskError::permanent(format!(
         "the features of `{}` cannot be used: {}",
         config.model,
@@ -200,12 +191,17 @@ fn check_features(config: &TrainConfig, schema: &Schema) -> Result<(), TaskError
 fn train(
     config: &TrainConfig,
     frame: &DataFrame,
-    lookups: &BTreeMap<String, Places>,
+    given: &BTreeMap<String, Found>,
+    simulated: bool,
     context: &TaskContext,
 ) -> Result<Trained, TaskError> {
     let target = config.target.to_target();
-    let mut schema = schema_of(frame, &config.table, &config.features, &config.model)?;
-    check_features(config, &schema)?;
+    let features = lookups::features(config, given);
+    let join_configs = lookups::join_configs(config, given);
+    let tables = lookups::tables(given);
+    let mut schema = schema_of(frame, &config.table, &features, &join_configs, &config.model)?;
+    schema.unused = unused_fields(config, &schema)?;
+    let joins = check_features(config, &features, &join_configs, &schema)?;
     if let Some(slices) = &config.slices
         && schema.position(&slices.field).is_none()
     {
@@ -252,17 +248,22 @@ fn train(
         config,
         schema: &schema,
         target: &target,
-        lookups,
-        predict_at: known(config.predict_at),
+        features: &features,
+        joins: &joins,
+        lookups: &tables,
+        predict_at: model_known(config.predict_at),
         window: &window,
-        simulated: config.table.simulated,
+        simulated,
         resources,
     };
     let failed = |what: &str| {
         let what = format!("{what} of `{}`", config.model);
         move |problem: String| TaskError::permanent(format!("{what}: {problem}"))
     };
-    let read = |bytes: &[u8]| Bundle::read(bytes).map_err(|error| TaskError::permanent(error.to_string()));
+    let read = |bytes: &[u8]| {
+        let bundle = Bundle::read(bytes).and_then(|bundle| bundle.with_lookups(&tables));
+        bundle.map_err(|error| TaskError::permanent(error.to_string()))
+    };
 
     let features = fit_features(&setting, &fit).map_err(failed("fitting the features"))?;
     let mut trials = Vec::new();
@@ -304,6 +305,13 @@ fn train(
         .map_err(|error| TaskError::permanent(error.to_string()))?;
     let metrics = holdout_metrics(&bundle, &holdout.rows, &holdout.truth);
     context.info(format!("{} on the holdout: {}", candidate.name(), describe(&metrics)));
+    let unmatched = unmatched(&bundle, &all.rows);
+    for (lookup, rows) in &unmatched {
+        context.info(format!(
+            "lookup `{lookup}` has no row for {rows} of {} training rows",
+            all.rows.len()
+        ));
+    }
     let report = json!({
         "candidates": trials,
         "chosen": candidate.name(),
@@ -313,6 +321,7 @@ fn train(
         "window": bundle.content().window,
         "golden_rows": golden,
         "bundle_bytes": bytes.len(),
+        "unmatched_rows": unmatched,
         "left_out": {"without_target": without_target, "without_time": rows.without_time},
     });
     let rows = RowCounts {
@@ -327,6 +336,36 @@ fn train(
         rows,
         report,
     })
+}
+
+/// How many training rows found nothing, per lookup.
+fn unmatched(bundle: &Bundle, rows: &Rows) -> BTreeMap<String, usize> {
+    let (_, unmatched) = bundle.features_and_unmatched(rows);
+    let lookups = bundle.lookups().map(|(called, _)| called.to_owned());
+    let counts = unmatched.iter().map(|rows| rows.iter().filter(|row| **row).count());
+    lookups.zip(counts).collect()
+}
+
+/// The fields of a request that nothing reads.
+fn unused_fields(config: &TrainConfig, schema: &Schema) -> Result<Vec<UnusedField>, TaskError> {
+    let read = |unused: &&UnusedConfig| schema.position(&unused.name).is_some();
+    if let Some(unused) = config.unused.iter().find(read) {
+        let message = format!(
+            "`unused` names `{}`, which a feature of `{}` reads",
+            unused.name, config.model
+        );
+        return Err(TaskError::permanent(message).with_help("take it out of one of them"));
+    }
+    let fields = config.unused.iter().map(|unused| UnusedField {
+        name: unused.name.clone(),
+        kind: match unused.kind {
+            UnusedKind::Number => FieldKind::Number,
+            UnusedKind::Text => FieldKind::Text,
+            UnusedKind::Timestamp => FieldKind::Timestamp,
+        },
+        because: unused.because.clone(),
+    });
+    Ok(fields.collect())
 }
 
 fn describe(metrics: &BTreeMap<String, f64>) -> String {
