@@ -7,7 +7,7 @@
 //! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
 //!    that names the expectation, the value seen and the rows.
 //!    [`profile`] shows what a table looks like.
-//! 3. [`transform`] reshapes tables by SQL. What comes out is sorted by a declared key, so that the same rows have the
+//! 3. [`transform`] reshapes tables by SQL, joins what was known at a time, and resamples. What comes out is sorted by a declared key, so that the same rows have the
 //!    same bytes on every machine.
 //! 4. [`publish`] makes a table one that features look up, in training and beside every request.
 //!
@@ -55,6 +55,8 @@ pub fn registry() -> Registry {
         .add::<quality::Gate>()
         .add::<profile::Profile>()
         .add::<transform::Sql>()
+        .add::<transform::AsOf>()
+        .add::<transform::Resample>()
         .add::<publish::PublishLookup>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()

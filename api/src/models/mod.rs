@@ -3,6 +3,7 @@
 mod follow;
 pub mod list;
 pub mod load;
+pub mod lookups;
 pub mod registry;
 pub mod retire;
 pub mod route;

@@ -12,12 +12,14 @@ use std::time::Duration;
 use ratchet_artifacts::{Bucket, PromotionEntry, PromotionLog};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::follow::{Event, follow, pass_on};
 use super::load::{self, Job, Outcome, Problem, Reason};
-use super::registry::{ALIAS, Command, Model, Served, Snapshot, Version};
+use super::lookups::{self, LoadedLookup, LoadedLookups, Sighting};
+use super::registry::{ALIAS, Command, Lookup, Model, Served, Snapshot, Version};
 use super::retire::Retirement;
 use super::route;
 use crate::openapi;
@@ -32,6 +34,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 pub struct Watcher {
     commands: JoinHandle<()>,
     follower: JoinHandle<()>,
+    lookups: JoinHandle<()>,
     decider: JoinHandle<()>,
 }
 
@@ -47,10 +50,14 @@ impl Watcher {
         let next = head.as_ref().map_or(1, |entry| entry.number + 1);
         let follower = tokio::spawn(follow(PromotionLog::new(bucket.clone()), next, events.clone()));
         let commands = tokio::spawn(pass_on(application.models.commands(), events.clone()));
+        let (wanted, wanted_lookups) = watch::channel(BTreeMap::new());
+        let lookups = tokio::spawn(lookups::follow(bucket.clone(), wanted_lookups, events.clone()));
         let decider = Decider {
             application,
             bucket,
             events,
+            wanted,
+            lookups: BTreeMap::new(),
             memory_limit,
             retirement: Retirement::start(),
             books: BTreeMap::new(),
@@ -61,6 +68,7 @@ impl Watcher {
         Watcher {
             commands,
             follower,
+            lookups,
             decider: tokio::spawn(decider.run(head, received)),
         }
     }
@@ -69,6 +77,7 @@ impl Watcher {
     pub fn stop(&self) {
         self.commands.abort();
         self.follower.abort();
+        self.lookups.abort();
         self.decider.abort();
     }
 }
@@ -98,6 +107,9 @@ struct Decider {
     memory_limit: Option<u64>,
     retirement: Retirement,
     books: BTreeMap<String, Book>,
+    /// Lookups that models read, and the same for whoever follows them.
+    lookups: BTreeMap<String, Lookup>,
+    wanted: watch::Sender<BTreeMap<String, u64>>,
     head: Option<Arc<PromotionEntry>>,
     log_problem: Option<String>,
     starting: bool,
@@ -146,6 +158,10 @@ impl Decider {
                         self.start_load(&name);
                     }
                 }
+                self.publish();
+            }
+            Event::Looked(sighting) => {
+                self.look(*sighting);
                 self.publish();
             }
             Event::Asked(Command::Unload(name)) => self.set_aside(&name),
@@ -270,6 +286,11 @@ impl Decider {
             model: name.to_owned(),
             promoted: book.promoted.clone(),
             fall_back_from: self.head.clone().filter(|_| book.served.is_none()),
+            lookups: self
+                .lookups
+                .iter()
+                .map(|(name, lookup)| (name.clone(), lookup.newest.clone()))
+                .collect(),
         };
         let (handle, bucket, events) = (Handle::current(), self.bucket.clone(), self.events.clone());
         let work = move || {
@@ -364,15 +385,21 @@ impl Decider {
             route::check(&served.name, declared, &self.routes())
                 .map_err(|message| Problem::new(Reason::Route, message))?;
         }
+        self.check_memory(served.memory_bytes())?;
+        Ok(served)
+    }
+
+    /// Whether so many more bytes stay below the limit.
+    fn check_memory(&self, bytes: usize) -> Result<(), Problem> {
         if let Some(limit) = self.memory_limit {
             // The old bundle stays until its last request is answered, so both count.
             let taken: usize = self
                 .books
                 .values()
                 .filter_map(|book| book.served.as_ref())
-                .map(|other| other.bundle.memory_bytes())
+                .map(|other| other.memory_bytes())
                 .sum();
-            let needed = (taken + served.bundle.memory_bytes()) as u64;
+            let needed = (taken + bytes) as u64;
             if needed > limit {
                 let message = format!(
                     "models would take {needed} bytes with this one, the limit is {limit}; raise RATCHET_MEMORY_LIMIT or \
@@ -381,14 +408,112 @@ impl Decider {
                 return Err(Problem::new(Reason::Memory, message));
             }
         }
-        Ok(served)
+        Ok(())
+    }
+
+    /// Takes a newer version of a lookup into the models that read it; one that it does not fit keeps what it has.
+    fn look(&mut self, sighting: Sighting) {
+        let Sighting {
+            lookup: name,
+            loaded,
+            mut problem,
+        } = sighting;
+        if let Some(loaded) = loaded
+            && let Err(refused) = self
+                .check_memory(loaded.table.memory_bytes())
+                .map(|()| self.keep(loaded))
+        {
+            problem.get_or_insert(refused);
+        }
+        let refused = self.attach();
+        let Some(lookup) = self.lookups.get_mut(&name) else {
+            return;
+        };
+        let problem = problem.or_else(|| refused.get(&name).cloned());
+        if let Some(problem) = problem
+            .as_ref()
+            .filter(|problem| lookup.problem.as_ref() != Some(*problem))
+        {
+            tracing::error!(lookup = name, %problem, "the newest version of a lookup cannot be used; the last good one goes on");
+            self.application.telemetry.lookup_failed(&name);
+        }
+        lookup.problem = problem;
+    }
+
+    /// Keeps a version of a lookup if it is the newest.
+    fn keep(&mut self, loaded: Arc<LoadedLookup>) {
+        let name = loaded.version.name.clone();
+        let held = self.lookups.get(&name);
+        if held.is_none_or(|held| held.newest.version.version < loaded.version.version) {
+            let newest = Lookup {
+                newest: loaded,
+                problem: None,
+            };
+            self.lookups.insert(name, newest);
+        }
+    }
+
+    /// Gives every model the newest versions of its lookups; what does not fit comes back by the lookup's name.
+    fn attach(&mut self) -> BTreeMap<String, Problem> {
+        let mut refused = BTreeMap::new();
+        let mut retired = Vec::new();
+        for (model, book) in &mut self.books {
+            let Some(served) = &book.served else { continue };
+            let mut lookups = served.lookups.clone();
+            for (name, held) in &mut lookups {
+                let Some(Lookup { newest, .. }) = self.lookups.get(name) else {
+                    continue;
+                };
+                if newest.version == held.version {
+                    continue;
+                }
+                match served.bundle.accepts(name, &newest.table) {
+                    Ok(()) => *held = newest.clone(),
+                    Err(unfit) => {
+                        let message = format!("{name}@{} does not fit {model}: it {unfit}", newest.version.version);
+                        refused.insert(name.clone(), Problem::new(Reason::Lookup, message));
+                    }
+                }
+            }
+            let versions = |lookups: &LoadedLookups| -> Vec<u64> {
+                lookups.values().map(|lookup| lookup.version.version).collect()
+            };
+            if versions(&lookups) == versions(&served.lookups) {
+                continue;
+            }
+            match served.bundle.with_lookups(&lookups::tables(&lookups)) {
+                Ok(bundle) => {
+                    self.application.telemetry.lookups_read(model, &lookups);
+                    tracing::info!(model, versions = ?versions(&lookups), "reads newer lookups");
+                    let refreshed = Served {
+                        name: served.name.clone(),
+                        version: served.version.clone(),
+                        route: served.route.clone(),
+                        bundle,
+                        lookups,
+                    };
+                    retired.extend(book.served.replace(Arc::new(refreshed)));
+                }
+                Err(error) => tracing::error!(model, %error, "a model does not take its lookups"),
+            }
+        }
+        if !retired.is_empty() {
+            // Published before the old ones are let go, so that no request can take them afterwards.
+            self.publish();
+        }
+        retired.into_iter().for_each(|served| self.retirement.retire(served));
+        refused
     }
 
     fn serve(&mut self, served: Served, duration: Duration) {
+        let served = Arc::new(served);
+        for lookup in served.lookups.values() {
+            self.keep(lookup.clone());
+        }
+        self.application.telemetry.lookups_read(&served.name, &served.lookups);
         let Some(book) = self.books.get_mut(&served.name) else {
             return;
         };
-        let served = Arc::new(served);
         let previous = book.served.replace(served.clone());
         let before = previous
             .as_ref()
@@ -409,6 +534,8 @@ impl Decider {
         if let Some(previous) = previous {
             self.retirement.retire(previous);
         }
+        // A newer version of a lookup may have come while this model was loading.
+        self.attach();
     }
 
     fn routes(&self) -> BTreeMap<String, Arc<Served>> {
@@ -421,6 +548,15 @@ impl Decider {
     fn publish(&mut self) {
         let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
         self.starting = self.starting && !self.books.values().all(settled);
+        let served = || self.books.values().filter_map(|book| book.served.as_ref());
+        let read: BTreeSet<&String> = served().flat_map(|served| served.lookups.keys()).collect();
+        let read: BTreeSet<String> = read.into_iter().cloned().collect();
+        self.lookups.retain(|name, _| read.contains(name));
+        let wanted = self
+            .lookups
+            .iter()
+            .map(|(name, lookup)| (name.clone(), lookup.newest.version.version));
+        self.wanted.send_replace(wanted.collect());
         let mut models = BTreeMap::new();
         for (name, book) in &self.books {
             let model = Model {
@@ -437,6 +573,7 @@ impl Decider {
         self.application.models.replace(Snapshot {
             models,
             routes: self.routes(),
+            lookups: self.lookups.clone(),
             position: self.head.as_ref().map_or(0, |entry| entry.number),
             log_problem: self.log_problem.clone(),
             starting: self.starting,

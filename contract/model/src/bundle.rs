@@ -14,7 +14,7 @@ use crate::answer::{Answer, Prediction};
 use crate::conformal::{Interval, Residuals};
 use crate::drift::Profile;
 use crate::explain::Explanation;
-use crate::features::{LookupTables, Matrix, Pipeline};
+use crate::features::{LookupTable, LookupTables, Matrix, Pipeline};
 use crate::predictor::{Link, Predictor};
 use crate::schema::{Column, FieldProblem, Known, Rows, Schema, format_timestamp};
 use crate::slices::SliceRisks;
@@ -219,6 +219,21 @@ impl Bundle {
         })
     }
 
+    /// Whether a table has what the model reads of the lookup of that name.
+    ///
+    /// # Errors
+    /// What it has not.
+    pub fn accepts(&self, lookup: &str, table: &LookupTable) -> Result<(), String> {
+        let mut joins = self.content.pipeline.joins().iter();
+        joins.try_for_each(|join| {
+            if join.lookup == lookup {
+                join.fits(table)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
     /// The lookups that it reads, as features call them and under which names they are published.
     pub fn lookups(&self) -> impl Iterator<Item = (&str, &str)> {
         let joins = self.content.pipeline.joins().iter();
@@ -395,7 +410,7 @@ impl Bundle {
                     let joins = self.content.pipeline.joins().iter().zip(&unmatched);
                     joins
                         .filter(|(_, rows)| rows[row])
-                        .map(|(join, _)| join.name.as_str())
+                        .map(|(join, _)| join.lookup.as_str())
                         .collect()
                 }),
             }

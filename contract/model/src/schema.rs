@@ -296,6 +296,18 @@ impl Schema {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    /// Type of a field that a request may hold, read or not.
+    pub fn kind_of(&self, name: &str) -> Option<FieldKind> {
+        let read = self.position(name).map(|position| self.fields[position].kind);
+        let unused = || {
+            self.unused
+                .iter()
+                .find(|field| field.name == name)
+                .map(|field| field.kind)
+        };
+        read.or_else(unused)
+    }
+
     /// Reads request rows. All faults of all rows come back at once; `pointer` gets the row's index in front when there
     /// is more than one row.
     pub fn parse(&self, records: &[&Map<String, Value>]) -> Result<Rows, Vec<FieldProblem>> {

@@ -1,12 +1,10 @@
 //! `publish.lookup`.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use polars::prelude::DataFrame;
 use ratchet_artifacts::check_name;
 use ratchet_core::plugin::{
-    ColumnType, ConfigProblem, Known, Lookup, Output, Outputs, Plugin, Port, PortKind, Table, TableColumn, TaskContext,
+    ColumnType, ConfigProblem, Lookup, Output, Outputs, Plugin, Port, PortKind, Table, TableColumn, TaskContext,
     TaskError,
 };
 use ratchet_model::Column;
@@ -15,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blocking::blocking;
-use crate::known::{KnownColumns, word};
+use crate::known::KnownColumns;
 use crate::table::{self, column, place_of, to_blob};
 use crate::train::{model_known, numbers, texts, timestamps};
 use crate::words::count;
@@ -107,7 +105,9 @@ impl Plugin for PublishLookup {
 /// The file of the lookup, its number of rows and its columns.
 fn make(config: &PublishLookupConfig, frame: &DataFrame) -> Result<(Vec<u8>, u64, Vec<TableColumn>), TaskError> {
     let place = place_of(&config.table);
-    let known = known_columns(config)?;
+    let of_table = config.table.columns.iter();
+    let inherited = of_table.filter_map(|column| Some((column.name.clone(), column.known?)));
+    let known = config.known.over(inherited.collect())?;
     let mut columns = Vec::new();
     let mut described = Vec::new();
     let names = names(config);
@@ -153,24 +153,4 @@ fn names(config: &PublishLookupConfig) -> Vec<&str> {
     let time = Some(&config.time).filter(|time| !time.is_empty());
     let all = config.columns.iter().chain(&config.key).chain(time);
     all.map(String::as_str).collect()
-}
-
-fn known_columns(config: &PublishLookupConfig) -> Result<BTreeMap<String, Known>, TaskError> {
-    let of_table = config.table.columns.iter();
-    let mut known: BTreeMap<String, Known> = of_table
-        .filter_map(|column| Some((column.name.clone(), column.known?)))
-        .collect();
-    for (name, time) in config.known.iter() {
-        if let Some(before) = known.insert(name.to_owned(), time)
-            && time < before
-        {
-            return Err(TaskError::permanent(format!(
-                "`known` calls column `{name}` {}, but its table says {}",
-                word(time),
-                word(before)
-            ))
-            .with_help("publishing makes no value known earlier; leave the column out of `known`"));
-        }
-    }
-    Ok(known)
 }

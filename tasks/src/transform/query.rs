@@ -29,7 +29,8 @@ pub fn run(frames: BTreeMap<String, DataFrame>, sql: &str, sort: &[String]) -> R
     sorted(frame, sort)
 }
 
-fn sorted(frame: DataFrame, sort: &[String]) -> Result<DataFrame, TaskError> {
+/// The rows sorted by `sort` and then by all other columns, nulls first.
+pub fn sorted(frame: DataFrame, sort: &[String]) -> Result<DataFrame, TaskError> {
     let mut order = Vec::with_capacity(frame.width());
     for name in sort {
         table::column(&frame, name, "the query's result").map_err(|mut error| {

@@ -1,11 +1,14 @@
 //! The built-in tasks as a DAG uses them: by name from the registry, with a configuration as JSON.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod as_of;
 mod core;
 mod formats;
 mod gate;
+mod lookups;
 mod profile;
 mod real_records;
+mod resample;
 mod simulated;
 mod sql;
 mod support;
