@@ -315,6 +315,13 @@ impl Telemetry {
         }
     }
 
+    /// A model reads these no more.
+    pub fn lookups_dropped(&self, model: &str, lookups: &LoadedLookups) {
+        for lookup in lookups.keys() {
+            self.lookup_version.remove(&lookup_labels(model, lookup));
+        }
+    }
+
     /// Counts a version of a lookup that could not be used.
     pub fn lookup_failed(&self, lookup: &str) {
         let lookup = lookup.to_owned();

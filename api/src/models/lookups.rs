@@ -193,6 +193,7 @@ pub(super) async fn follow(
                     problem: None,
                 },
                 Ok(None) => continue,
+                Err(_) if unreachable.contains(&name) => continue,
                 Err(problem) => {
                     unreachable.insert(name.clone());
                     Sighting {

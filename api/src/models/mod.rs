@@ -7,4 +7,5 @@ pub mod lookups;
 pub mod registry;
 pub mod retire;
 pub mod route;
+mod shelf;
 pub mod watch;

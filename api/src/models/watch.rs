@@ -18,10 +18,11 @@ use tokio::time::Instant;
 
 use super::follow::{Event, follow, pass_on};
 use super::load::{self, Job, Outcome, Problem, Reason};
-use super::lookups::{self, LoadedLookup, LoadedLookups, Sighting};
-use super::registry::{ALIAS, Command, Lookup, Model, Served, Snapshot, Version};
+use super::lookups::{self, Sighting};
+use super::registry::{ALIAS, Command, Model, Served, Snapshot, Version};
 use super::retire::Retirement;
 use super::route;
+use super::shelf::Shelf;
 use crate::openapi;
 use crate::service::Application;
 
@@ -56,8 +57,7 @@ impl Watcher {
             application,
             bucket,
             events,
-            wanted,
-            lookups: BTreeMap::new(),
+            lookups: Shelf::new(wanted),
             memory_limit,
             retirement: Retirement::start(),
             books: BTreeMap::new(),
@@ -107,9 +107,7 @@ struct Decider {
     memory_limit: Option<u64>,
     retirement: Retirement,
     books: BTreeMap<String, Book>,
-    /// Lookups that models read, and the same for whoever follows them.
-    lookups: BTreeMap<String, Lookup>,
-    wanted: watch::Sender<BTreeMap<String, u64>>,
+    lookups: Shelf,
     head: Option<Arc<PromotionEntry>>,
     log_problem: Option<String>,
     starting: bool,
@@ -253,6 +251,7 @@ impl Decider {
             self.application
                 .telemetry
                 .model_dropped(name, served.version.version, &served.version.digest);
+            self.application.telemetry.lookups_dropped(name, &served.lookups);
             self.retirement.retire(served);
         }
     }
@@ -273,6 +272,7 @@ impl Decider {
         if let Some(served) = served {
             let (version, digest) = (served.version.version, served.version.digest.clone());
             self.application.telemetry.model_dropped(name, version, &digest);
+            self.application.telemetry.lookups_dropped(name, &served.lookups);
             self.retirement.retire(served);
         }
     }
@@ -286,11 +286,7 @@ impl Decider {
             model: name.to_owned(),
             promoted: book.promoted.clone(),
             fall_back_from: self.head.clone().filter(|_| book.served.is_none()),
-            lookups: self
-                .lookups
-                .iter()
-                .map(|(name, lookup)| (name.clone(), lookup.newest.clone()))
-                .collect(),
+            lookups: self.lookups.held(),
         };
         let (handle, bucket, events) = (Handle::current(), self.bucket.clone(), self.events.clone());
         let work = move || {
@@ -418,38 +414,17 @@ impl Decider {
             loaded,
             mut problem,
         } = sighting;
-        if let Some(loaded) = loaded
-            && let Err(refused) = self
-                .check_memory(loaded.table.memory_bytes())
-                .map(|()| self.keep(loaded))
-        {
-            problem.get_or_insert(refused);
+        if let Some(loaded) = loaded {
+            match self.check_memory(loaded.table.memory_bytes()) {
+                Ok(()) => self.lookups.keep(loaded),
+                Err(refused) => problem = problem.or(Some(refused)),
+            }
         }
         let refused = self.attach();
-        let Some(lookup) = self.lookups.get_mut(&name) else {
-            return;
-        };
         let problem = problem.or_else(|| refused.get(&name).cloned());
-        if let Some(problem) = problem
-            .as_ref()
-            .filter(|problem| lookup.problem.as_ref() != Some(*problem))
-        {
+        if let Some(problem) = self.lookups.note(&name, problem) {
             tracing::error!(lookup = name, %problem, "the newest version of a lookup cannot be used; the last good one goes on");
             self.application.telemetry.lookup_failed(&name);
-        }
-        lookup.problem = problem;
-    }
-
-    /// Keeps a version of a lookup if it is the newest.
-    fn keep(&mut self, loaded: Arc<LoadedLookup>) {
-        let name = loaded.version.name.clone();
-        let held = self.lookups.get(&name);
-        if held.is_none_or(|held| held.newest.version.version < loaded.version.version) {
-            let newest = Lookup {
-                newest: loaded,
-                problem: None,
-            };
-            self.lookups.insert(name, newest);
         }
     }
 
@@ -459,42 +434,9 @@ impl Decider {
         let mut retired = Vec::new();
         for (model, book) in &mut self.books {
             let Some(served) = &book.served else { continue };
-            let mut lookups = served.lookups.clone();
-            for (name, held) in &mut lookups {
-                let Some(Lookup { newest, .. }) = self.lookups.get(name) else {
-                    continue;
-                };
-                if newest.version == held.version {
-                    continue;
-                }
-                match served.bundle.accepts(name, &newest.table) {
-                    Ok(()) => *held = newest.clone(),
-                    Err(unfit) => {
-                        let message = format!("{name}@{} does not fit {model}: it {unfit}", newest.version.version);
-                        refused.insert(name.clone(), Problem::new(Reason::Lookup, message));
-                    }
-                }
-            }
-            let versions = |lookups: &LoadedLookups| -> Vec<u64> {
-                lookups.values().map(|lookup| lookup.version.version).collect()
-            };
-            if versions(&lookups) == versions(&served.lookups) {
-                continue;
-            }
-            match served.bundle.with_lookups(&lookups::tables(&lookups)) {
-                Ok(bundle) => {
-                    self.application.telemetry.lookups_read(model, &lookups);
-                    tracing::info!(model, versions = ?versions(&lookups), "reads newer lookups");
-                    let refreshed = Served {
-                        name: served.name.clone(),
-                        version: served.version.clone(),
-                        route: served.route.clone(),
-                        bundle,
-                        lookups,
-                    };
-                    retired.extend(book.served.replace(Arc::new(refreshed)));
-                }
-                Err(error) => tracing::error!(model, %error, "a model does not take its lookups"),
+            if let Some(refreshed) = self.lookups.refresh(served, &mut refused) {
+                self.application.telemetry.lookups_read(model, &refreshed.lookups);
+                retired.extend(book.served.replace(Arc::new(refreshed)));
             }
         }
         if !retired.is_empty() {
@@ -508,7 +450,7 @@ impl Decider {
     fn serve(&mut self, served: Served, duration: Duration) {
         let served = Arc::new(served);
         for lookup in served.lookups.values() {
-            self.keep(lookup.clone());
+            self.lookups.keep(lookup.clone());
         }
         self.application.telemetry.lookups_read(&served.name, &served.lookups);
         let Some(book) = self.books.get_mut(&served.name) else {
@@ -548,15 +490,8 @@ impl Decider {
     fn publish(&mut self) {
         let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
         self.starting = self.starting && !self.books.values().all(settled);
-        let served = || self.books.values().filter_map(|book| book.served.as_ref());
-        let read: BTreeSet<&String> = served().flat_map(|served| served.lookups.keys()).collect();
-        let read: BTreeSet<String> = read.into_iter().cloned().collect();
-        self.lookups.retain(|name, _| read.contains(name));
-        let wanted = self
-            .lookups
-            .iter()
-            .map(|(name, lookup)| (name.clone(), lookup.newest.version.version));
-        self.wanted.send_replace(wanted.collect());
+        let served = self.books.values().filter_map(|book| book.served.as_deref());
+        self.lookups.follow(served);
         let mut models = BTreeMap::new();
         for (name, book) in &self.books {
             let model = Model {
@@ -573,7 +508,7 @@ impl Decider {
         self.application.models.replace(Snapshot {
             models,
             routes: self.routes(),
-            lookups: self.lookups.clone(),
+            lookups: self.lookups.all().clone(),
             position: self.head.as_ref().map_or(0, |entry| entry.number),
             log_problem: self.log_problem.clone(),
             starting: self.starting,

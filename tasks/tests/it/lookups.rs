@@ -318,7 +318,7 @@ async fn what_cannot_be_published_is_said_with_the_remedy() {
     let registry = ratchet_tasks::registry();
     let plugin = registry.get("publish.lookup").unwrap();
     let table = extract(&stage, "t.csv", "name,x\na,1\n", json!({}), &[]).await;
-    let problems = plugin.validate(&json!({ "name": "Places", "table": table })).unwrap();
+    let problems = (plugin.validate)(&json!({ "name": "Places", "table": table }));
     let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     assert_eq!(
         messages,
@@ -362,7 +362,7 @@ async fn what_training_cannot_join_is_said_with_the_remedy() {
     );
     let registry = ratchet_tasks::registry();
     let problems = |with: Value| {
-        let problems = registry.get("train.model").unwrap().validate(&with).unwrap();
+        let problems = (registry.get("train.model").unwrap().validate)(&with);
         problems
             .into_iter()
             .map(|problem| (problem.pointer, problem.message))

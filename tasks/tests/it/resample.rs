@@ -150,7 +150,7 @@ async fn what_cannot_be_resampled_is_said_with_the_remedy() {
     let registry = ratchet_tasks::registry();
     let plugin = registry.get("transform.resample").unwrap();
     let problems = |more: Value| {
-        let problems = plugin.validate(&with(&table, more)).unwrap();
+        let problems = (plugin.validate)(&with(&table, more));
         problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
     };
     assert_eq!(problems(json!({ "every": { "minutes": 7 } })), ["divides no day"]);

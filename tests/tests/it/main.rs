@@ -8,6 +8,7 @@ mod determinism;
 mod documented;
 mod gate;
 mod hot_load;
+mod lookups;
 mod open_inference;
 mod parity;
 mod s3;

@@ -9,7 +9,7 @@ use super::encode::{category, target_means};
 use super::fit::fit_step;
 use super::join::{Join, LookupTables};
 use super::step::Step;
-use crate::schema::{Field, Known, Rows, Schema};
+use crate::schema::{Known, Rows, Schema};
 
 /// Features of rows: row after row, NaN where a value is missing.
 #[derive(Clone, Debug, PartialEq)]
@@ -323,7 +323,7 @@ impl Pipeline {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::schema::{Column, FieldKind};
+    use crate::schema::{Column, Field, FieldKind};
 
     fn example() -> (Schema, Rows) {
         let field = |name: &str, kind, known| Field {

@@ -396,3 +396,19 @@ proptest! {
         prop_assert_eq!(with(&since_long(&hours)), with(&since_long(&known)));
     }
 }
+
+proptest! {
+    /// A file from outside is read or refused, whatever was done to it.
+    #[test]
+    fn a_file_with_other_bytes_is_read_or_refused(changes in prop::collection::vec((0_usize..400, any::<u8>()), 1..6)) {
+        let mut content = stations().write().unwrap();
+        let length = content.len();
+        for (place, byte) in changes {
+            content[place % length] = byte;
+        }
+        if let Ok(table) = LookupTable::read(&content) {
+            prop_assert!(!table.is_empty());
+            prop_assert!(LookupTable::read(&table.write().unwrap()).is_ok());
+        }
+    }
+}
