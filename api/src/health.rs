@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::models::load::Problem;
+use crate::models::lookups::LookupVersion;
 use crate::models::registry::{ALIAS, Model, Snapshot, Version};
 use crate::service::Application;
 
@@ -18,8 +20,8 @@ use crate::service::Application;
 pub enum Status {
     /// Every promoted model answers with the promoted version, or none was promoted yet.
     Ok,
-    /// Every promoted model answers, but some with an earlier version, or the promotion log cannot be read, or an administrator took a
-    /// model out of service.
+    /// Every promoted model answers, but some with an earlier version, or the promotion log or a lookup cannot be read, or an
+    /// administrator took a model out of service.
     Degraded,
     /// Some promoted model has no version to answer with.
     Unavailable,
@@ -34,8 +36,22 @@ pub struct Health {
     pub status: Status,
     /// Promoted models by name.
     pub models: Vec<ModelHealth>,
+    /// Lookups that these read; not there if they read none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupHealth>,
     /// The promotion log.
     pub log: LogHealth,
+}
+
+/// A lookup's health.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LookupHealth {
+    /// The newest version that can be read.
+    #[serde(flatten)]
+    pub version: LookupVersion,
+    /// Why a newer one cannot be used, or why some model does not use this one: a word and a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureHealth>,
 }
 
 /// A promoted model's health.
@@ -79,6 +95,15 @@ pub struct LogHealth {
     pub reason: Option<String>,
 }
 
+impl FailureHealth {
+    fn of(problem: &Problem) -> FailureHealth {
+        FailureHealth {
+            code: problem.reason.as_str(),
+            message: problem.message.clone(),
+        }
+    }
+}
+
 impl Health {
     /// The health that a snapshot shows.
     pub fn of(snapshot: &Snapshot) -> Health {
@@ -92,6 +117,7 @@ impl Health {
         {
             Status::Unavailable
         } else if snapshot.models.values().any(|model| failed(model) || model.set_aside)
+            || snapshot.lookups.values().any(|lookup| lookup.problem.is_some())
             || snapshot.log_problem.is_some()
         {
             Status::Degraded
@@ -109,10 +135,11 @@ impl Health {
                 model if failed(model) => "failed",
                 _ => "loading",
             },
-            reason: model.problem.as_ref().map(|problem| FailureHealth {
-                code: problem.reason.as_str(),
-                message: problem.message.clone(),
-            }),
+            reason: model.problem.as_ref().map(FailureHealth::of),
+        });
+        let lookups = snapshot.lookups.values().map(|lookup| LookupHealth {
+            version: lookup.newest.version.clone(),
+            reason: lookup.problem.as_ref().map(FailureHealth::of),
         });
         let log = LogHealth {
             position: snapshot.position,
@@ -122,6 +149,7 @@ impl Health {
         Health {
             status,
             models: models.collect(),
+            lookups: lookups.collect(),
             log,
         }
     }

@@ -14,6 +14,7 @@ use ratchet_artifacts::{Bucket, BucketError, PromotionEntry, PromotionLog, model
 use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
+use super::lookups::{self, LoadedLookups};
 use super::registry::{ALIAS, Served, Version};
 
 /// Rows that a bundle answers before it serves, and the longest that may take.
@@ -56,6 +57,8 @@ pub enum Reason {
     Route,
     /// It would take more memory than the limit.
     Memory,
+    /// A lookup that it reads cannot be used.
+    Lookup,
     /// A check panicked.
     Panic,
 }
@@ -74,6 +77,7 @@ impl Reason {
             Reason::Answer => "answer",
             Reason::Route => "route",
             Reason::Memory => "memory",
+            Reason::Lookup => "lookup",
             Reason::Panic => "panic",
         }
     }
@@ -112,6 +116,7 @@ impl From<BundleError> for Problem {
         let reason = match error {
             BundleError::Damaged(_) => Reason::Structure,
             BundleError::UnknownFormat { .. } => Reason::Format,
+            BundleError::Lookup { .. } => Reason::Lookup,
             BundleError::GoldenRow { .. } => Reason::GoldenRows,
         };
         Problem::new(reason, error.to_string())
@@ -127,6 +132,8 @@ pub struct Job {
     pub promoted: Version,
     /// The log entry that says so, if an earlier version may stand in: nothing of this model serves yet.
     pub fall_back_from: Option<Arc<PromotionEntry>>,
+    /// Versions of lookups that this replica holds.
+    pub lookups: LoadedLookups,
 }
 
 /// What came of it.
@@ -145,7 +152,7 @@ pub struct Outcome {
 /// Does a job. Gives up between steps once `cancelled` is set: a newer entry has made it pointless.
 pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -> Outcome {
     let started = Instant::now();
-    let promoted = load_guarded(handle, bucket, &job.model, &job.promoted, cancelled);
+    let promoted = load_guarded(handle, bucket, &job, &job.promoted, cancelled);
     let stand_in = match (&promoted, &job.fall_back_from) {
         (Err(_), Some(entry)) => stand_in(handle, bucket, &job, entry, cancelled),
         _ => None,
@@ -189,7 +196,7 @@ fn stand_in(
         if tried.contains(&version) || newest.is_barred(&job.model, &version.digest) {
             continue;
         }
-        match load_guarded(handle, bucket, &job.model, &version, cancelled) {
+        match load_guarded(handle, bucket, job, &version, cancelled) {
             Ok(served) => return Some(served),
             Err(problem) => {
                 tracing::warn!(model = job.model, version = version.version, %problem, "an earlier version does not load either");
@@ -203,11 +210,11 @@ fn stand_in(
 fn load_guarded(
     handle: &Handle,
     bucket: &Bucket,
-    model: &str,
+    job: &Job,
     version: &Version,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
-    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, model, version, cancelled))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, job, version, cancelled))).unwrap_or_else(|_| {
         Err(Problem::new(
             Reason::Panic,
             "a check of the bundle panicked, which is a bug of this program",
@@ -218,10 +225,11 @@ fn load_guarded(
 fn load(
     handle: &Handle,
     bucket: &Bucket,
-    model: &str,
+    job: &Job,
     version: &Version,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
+    let model = job.model.as_str();
     let go_on = || match cancelled.load(Ordering::Relaxed) {
         true => Err(Problem::new(Reason::Unreachable, "a newer promotion came first")),
         false => Ok(()),
@@ -266,6 +274,8 @@ fn load(
         ));
     }
     go_on()?;
+    let (bundle, lookups) = lookups::equip(handle, bucket, &bundle, &job.lookups)?;
+    go_on()?;
     check_answers(&bundle)?;
     let route = bundle.route().map(str::to_owned);
     Ok(Served {
@@ -273,6 +283,7 @@ fn load(
         version: version.clone(),
         route,
         bundle,
+        lookups,
     })
 }
 

@@ -3,7 +3,9 @@
 mod follow;
 pub mod list;
 pub mod load;
+pub mod lookups;
 pub mod registry;
 pub mod retire;
 pub mod route;
+mod shelf;
 pub mod watch;

@@ -193,6 +193,7 @@ impl Flow {
         let telemetry = &self.application.telemetry;
         let rows = done.predictions.len() as u64;
         telemetry.predictions(&served.name, ALIAS, rows, done.out_of_distribution);
+        telemetry.unmatched(&served.name, &done.predictions);
         let recorder = &self.application.recorder;
         for (faults, input) in done.refused {
             recorder.refused_row(self.asked.clone(), served.clone(), &faults, input);

@@ -8,6 +8,7 @@ mod drift;
 mod explain;
 mod keys;
 mod loading;
+mod lookups;
 mod open_inference;
 mod people;
 mod postgres;

@@ -321,6 +321,7 @@ fn action(path: &str) -> &'static str {
         "blobs" => "write a blob",
         "datasets" => "register a dataset",
         "models" => "register a model",
+        "lookups" => "publish a lookup",
         "promotions" => "append a promotion",
         "sweeps" => "announce a sweep",
         "runs" if path.ends_with("/log.ndjson") => "write the log of an attempt",

@@ -7,6 +7,7 @@
 //! blobs/sha256/ab/cdef...           content under its own digest                     Bucket::put_blob, get_blob
 //! datasets/<name>/<version>.json    what a table is and where it comes from          datasets
 //! models/<name>/<version>.json      a model version's passport                       models
+//! lookups/<name>/<version>.json     a table that serving reads beside a request      lookups
 //! feeds/<collection>/<date>/...     what serving saw and was told                     feeds
 //! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
 //! monitoring/<model>/<date>/*.json  what serving saw of a model, window by window      monitoring
@@ -66,6 +67,7 @@ pub mod failpoints;
 pub mod faults;
 pub mod feeds;
 mod location;
+pub mod lookups;
 mod manifest;
 pub mod models;
 pub mod monitoring;
@@ -80,7 +82,7 @@ mod versions;
 pub use blobs::{sha256, sha256_of_file};
 pub use bucket::{Bucket, Created};
 pub use error::BucketError;
-pub use manifest::{BlobRef, Collected, ColumnManifest, DatasetManifest, Lineage, ModelManifest};
+pub use manifest::{BlobRef, Collected, ColumnManifest, DatasetManifest, Lineage, LookupManifest, ModelManifest};
 pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;

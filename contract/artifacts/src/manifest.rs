@@ -92,6 +92,34 @@ pub struct DatasetManifest {
     pub key: String,
 }
 
+/// `lookups/<name>/<version>.json`: a table that serving reads beside a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookupManifest {
+    /// 1.
+    pub format: u32,
+    /// Name.
+    pub name: String,
+    /// From 1. The highest number is what serving reads.
+    pub version: u64,
+    /// The rows.
+    pub content: BlobRef,
+    /// Number of rows.
+    pub rows: u64,
+    /// Columns by which a row is found.
+    pub found_by: Vec<String>,
+    /// Column that says when a row is known, if rows of one key follow each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// All columns.
+    pub columns: Vec<ColumnManifest>,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// When it was published.
+    pub created_at: Timestamp,
+    /// `run/task`.
+    pub key: String,
+}
+
 /// `models/<name>/<version>.json`, the version's passport.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelManifest {

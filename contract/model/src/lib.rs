@@ -34,5 +34,5 @@ pub use bundle::{Bundle, BundleError, Content, FORMAT, Window};
 pub use explain::{Contributions, Explanation};
 pub use output::{Calibration, ModelOutput, most_weighty, predict};
 pub use route::{is_model_name, route_problem};
-pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema};
+pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema, UnusedField};
 pub use target::{Question, Target, TargetKind, Transform, class_probabilities};

@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratchet_artifacts::datasets::{self, NewDataset};
+use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
     BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
 };
 use ratchet_core::plugin::{
-    Blob, Collected, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table, TableColumn,
 };
 use serde_json::Value;
 
@@ -86,6 +87,7 @@ async fn register_all(
         let registered = match output {
             Output::Table(table) => Output::Table(register_table(bucket, origin, &port, table).await?),
             Output::Model(model) => Output::Model(Box::new(register_model(bucket, origin, &port, *model).await?)),
+            Output::Lookup(lookup) => Output::Lookup(publish(bucket, origin, &port, lookup).await?),
             other => other,
         };
         completed.outputs.insert(port, registered);
@@ -137,16 +139,7 @@ async fn register_table(
             raw: table.raw.iter().map(to_reference).collect(),
             collected: table.collected.clone().map(to_collected),
             rows: table.rows,
-            columns: table
-                .columns
-                .iter()
-                .map(|column| ColumnManifest {
-                    name: column.name.clone(),
-                    kind: column_type(column.kind).to_owned(),
-                    known: column.known.map(|known| known_name(known).to_owned()),
-                    nulls: column.nulls,
-                })
-                .collect(),
+            columns: table.columns.iter().map(column_manifest).collect(),
             lineage: Lineage {
                 source: table.source.clone(),
                 simulated: table.simulated,
@@ -164,6 +157,40 @@ async fn register_table(
         collected: manifest.collected.map(from_collected),
         rows: manifest.rows,
         ..table
+    })
+}
+
+async fn publish(
+    bucket: &Bucket,
+    origin: &Origin<'_>,
+    port: &str,
+    lookup: Lookup,
+) -> Result<Lookup, CompletionFailure> {
+    if lookup.version.is_some() {
+        return Ok(lookup);
+    }
+    let manifest = lookups::register(
+        bucket,
+        NewLookup {
+            name: lookup.name.clone(),
+            content: to_reference(&lookup.content),
+            rows: lookup.rows,
+            found_by: lookup.key.clone(),
+            time: lookup.time.clone(),
+            columns: lookup.columns.iter().map(column_manifest).collect(),
+            lineage: Lineage {
+                source: lookup.source.clone(),
+                simulated: lookup.simulated,
+                ..lineage(origin, tables_in(origin.with))
+            },
+            key: key(origin, port),
+        },
+    )
+    .await?;
+    Ok(Lookup {
+        version: Some(manifest.version),
+        content: to_blob(manifest.content),
+        ..lookup
     })
 }
 
@@ -347,6 +374,15 @@ fn from_collected(collected: ratchet_artifacts::Collected) -> Collected {
         at: collected.at,
         etag: collected.etag,
         last_modified: collected.last_modified,
+    }
+}
+
+fn column_manifest(column: &TableColumn) -> ColumnManifest {
+    ColumnManifest {
+        name: column.name.clone(),
+        kind: column_type(column.kind).to_owned(),
+        known: column.known.map(|known| known_name(known).to_owned()),
+        nulls: column.nulls,
     }
 }
 

@@ -18,7 +18,7 @@ use super::bootstrap::{Effect, FEWEST_BLOCKS, Verdict, block_effect, verdict};
 use super::report::markdown;
 use crate::blocking::blocking;
 use crate::table::{self, open_bucket, place_of, to_blob, to_blob_ref};
-use crate::train::{Line, ModelRows, PLACES, accuracy_metrics, read_rows};
+use crate::train::{Line, ModelRows, PLACES, accuracy_metrics, newest_lookups, read_rows};
 
 /// Compares a new version with the one in production, on the holdout rows that neither was trained on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +120,7 @@ impl Plugin for CompareChampion {
             .map_err(table::from_bucket)?;
         let challenger = Bundle::read(&bytes)
             .map_err(|error| unreadable(&config.challenger.name, "the challenger", &error.to_string()))?;
+        let challenger = newest_lookups(&bucket, challenger).await?;
         let champion = champion(&bucket, &config.challenger.name, &config.alias).await?;
         let frame = table::read(&bucket, &config.table).await?;
         let seed = context.seed;
@@ -218,7 +219,7 @@ async fn champion(bucket: &Bucket, model: &str, alias: &str) -> Result<Option<Ch
     Ok(Some(Champion {
         version: holder.version,
         digest: holder.digest,
-        bundle,
+        bundle: newest_lookups(bucket, bundle).await?,
     }))
 }
 

@@ -4,7 +4,7 @@ use ratchet_core::plugin::{ColumnType, Table};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-use crate::postgres_server::PostgresServer;
+use ratchet_database::test_server::PostgresServer;
 use crate::support::Stage;
 
 fn kinds(table: &Table) -> Vec<(&str, ColumnType, u64)> {

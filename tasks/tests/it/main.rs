@@ -1,19 +1,20 @@
 //! The built-in tasks as a DAG uses them: by name from the registry, with a configuration as JSON.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod as_of;
 mod classes;
 mod core;
 mod databases;
 mod drift;
 mod formats;
 mod gate;
-#[path = "../../../engine/runtime/src/store/postgres_server.rs"]
-mod postgres_server;
+mod lookups;
 mod profile;
 mod real_records;
+mod resample;
+mod search;
 mod server;
 mod service;
-mod search;
 mod simulated;
 mod sql;
 mod support;

@@ -8,6 +8,7 @@ mod determinism;
 mod documented;
 mod gate;
 mod hot_load;
+mod lookups;
 mod mobilisations;
 mod open_inference;
 mod parity;
