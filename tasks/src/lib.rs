@@ -23,11 +23,14 @@
 pub mod blocking;
 pub mod compare;
 pub mod core;
+pub mod difference;
 mod digest;
 pub mod extract;
 mod html;
+pub mod interop;
 pub mod known;
 pub mod nearest;
+pub mod predict;
 pub mod profile;
 pub mod promote;
 pub mod quality;
@@ -55,6 +58,7 @@ pub fn registry() -> Registry {
         .add::<transform::Sql>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()
-        .add::<promote::PromoteModel>();
+        .add::<promote::PromoteModel>()
+        .add::<predict::PredictBatch>();
     registry
 }

@@ -11,7 +11,7 @@ use polars::prelude::{Column, DataFrame, DataType, TimeUnit};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter, StatisticsOptions};
-use ratchet_artifacts::{BlobRef, Bucket, BucketError};
+use ratchet_artifacts::{BlobRef, Bucket, BucketError, DatasetManifest};
 use ratchet_core::plugin::{Blob, ColumnType, Known, Table, TableColumn, TaskError};
 
 use crate::blocking::blocking;
@@ -147,6 +147,31 @@ pub fn column<'a>(frame: &'a DataFrame, name: &str, place: &str) -> Result<&'a C
 /// The error for a column that is not there.
 pub fn missing_column(name: &str, place: &str, names: &[&str]) -> TaskError {
     TaskError::permanent(format!("{place} has no column `{name}`")).with_help(suggestion(name, names, "columns"))
+}
+
+/// A registered version as a table.
+///
+/// # Errors
+/// A manifest whose columns have types that this program does not know.
+pub fn of_manifest(manifest: &DatasetManifest) -> Result<Table, TaskError> {
+    let unknown = |error: serde_json::Error| {
+        TaskError::permanent(format!(
+            "the manifest of {}@{} has columns that this program cannot read: {error}",
+            manifest.name, manifest.version
+        ))
+        .with_help("install a newer Ratchet")
+    };
+    let columns = serde_json::to_value(&manifest.columns).and_then(serde_json::from_value);
+    Ok(Table {
+        dataset: manifest.name.clone(),
+        version: Some(manifest.version),
+        files: manifest.files.iter().map(to_blob).collect(),
+        rows: manifest.rows,
+        columns: columns.map_err(unknown)?,
+        source: manifest.lineage.source.clone(),
+        simulated: manifest.lineage.simulated,
+        raw: manifest.raw.iter().map(to_blob).collect(),
+    })
 }
 
 /// How messages call a table: "table `name@version`", or by its task where it has no name yet.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratchet_artifacts::{Bucket, BucketError, PromotionEntry, PromotionLog, models};
+use ratchet_artifacts::{
+    Bucket, BucketError, PromotionEntry, PromotionError, PromotionLog, SignatureError, TrustedKeys, models,
+};
 use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
@@ -42,6 +44,8 @@ pub enum Reason {
     Missing,
     /// Manifest or bundle is not what its digest says.
     Damaged,
+    /// Manifest or promotion lack a signature that counts.
+    Signature,
     /// The bundle's structure does not hold together.
     Structure,
     /// The bundle's format is not one that this program reads.
@@ -67,6 +71,7 @@ impl Reason {
             Reason::Unreachable => "unreachable",
             Reason::Missing => "missing",
             Reason::Damaged => "damaged",
+            Reason::Signature => "signature",
             Reason::Structure => "structure",
             Reason::Format => "format",
             Reason::Name => "name",
@@ -107,6 +112,21 @@ impl From<BucketError> for Problem {
     }
 }
 
+impl From<PromotionError> for Problem {
+    fn from(error: PromotionError) -> Problem {
+        match error {
+            PromotionError::Bucket(error) => error.into(),
+            other => Problem::new(Reason::Damaged, other.to_string()),
+        }
+    }
+}
+
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Problem {
+        Problem::new(Reason::Signature, error.to_string())
+    }
+}
+
 impl From<BundleError> for Problem {
     fn from(error: BundleError) -> Problem {
         let reason = match error {
@@ -118,6 +138,15 @@ impl From<BundleError> for Problem {
     }
 }
 
+/// Where models come from.
+#[derive(Clone)]
+pub struct Origin {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// Whose signatures manifests and promotions need; none: nobody's.
+    pub trusted: Option<Arc<TrustedKeys>>,
+}
+
 /// What to load.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -125,8 +154,10 @@ pub struct Job {
     pub model: String,
     /// The version that was promoted.
     pub promoted: Version,
-    /// The log entry that says so, if an earlier version may stand in: nothing of this model serves yet.
-    pub fall_back_from: Option<Arc<PromotionEntry>>,
+    /// The newest log entry, whose table says so.
+    pub head: Arc<PromotionEntry>,
+    /// True if an earlier version may stand in: nothing of this model serves yet.
+    pub may_fall_back: bool,
 }
 
 /// What came of it.
@@ -143,11 +174,11 @@ pub struct Outcome {
 }
 
 /// Does a job. Gives up between steps once `cancelled` is set: a newer entry has made it pointless.
-pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -> Outcome {
+pub fn run(handle: &Handle, origin: &Origin, job: Job, cancelled: &AtomicBool) -> Outcome {
     let started = Instant::now();
-    let promoted = load_guarded(handle, bucket, &job.model, &job.promoted, cancelled);
-    let stand_in = match (&promoted, &job.fall_back_from) {
-        (Err(_), Some(entry)) => stand_in(handle, bucket, &job, entry, cancelled),
+    let promoted = load_guarded(handle, origin, &job.model, &job.promoted, job.head.number, cancelled);
+    let stand_in = match &promoted {
+        Err(_) if job.may_fall_back => stand_in(handle, origin, &job, cancelled),
         _ => None,
     };
     Outcome {
@@ -158,22 +189,22 @@ pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -
     }
 }
 
-/// The newest earlier holder of the alias that loads. One that a rollback has barred was found bad and is passed over.
-fn stand_in(
-    handle: &Handle,
-    bucket: &Bucket,
-    job: &Job,
-    newest: &PromotionEntry,
-    cancelled: &AtomicBool,
-) -> Option<Served> {
-    let log = PromotionLog::new(bucket.clone());
-    let mut tried = vec![job.promoted.clone()];
-    let oldest = newest.number.saturating_sub(ENTRIES_BACK).max(1);
-    for number in (oldest..newest.number).rev() {
+/// The newest earlier holder of the alias that loads. One that a rollback has barred was found bad and is passed over; so is an
+/// entry without the signature that it needs, with all that it says.
+fn stand_in(handle: &Handle, origin: &Origin, job: &Job, cancelled: &AtomicBool) -> Option<Served> {
+    let log = PromotionLog::new(origin.bucket.clone());
+    let mut newest: Option<PromotionEntry> = None;
+    // Where signatures count, an earlier entry may be signed though the newest for the same version is not.
+    let mut tried = match origin.trusted {
+        Some(_) => Vec::new(),
+        None => vec![job.promoted.clone()],
+    };
+    let oldest = job.head.number.saturating_sub(ENTRIES_BACK).max(1);
+    for number in (oldest..=job.head.number).rev() {
         if cancelled.load(Ordering::Relaxed) {
             return None;
         }
-        let entry = match handle.block_on(log.entry(number)) {
+        let entry = match handle.block_on(log.signed_entry(number)) {
             Ok(Some(entry)) => entry,
             Ok(None) => continue,
             Err(error) => {
@@ -181,15 +212,21 @@ fn stand_in(
                 continue;
             }
         };
-        let holder = entry.holder(&job.model, ALIAS)?;
+        let trusted = origin.trusted.as_deref();
+        if trusted.is_some_and(|trusted| trusted.accept(&entry).is_err()) {
+            continue;
+        }
+        let entry = entry.document;
+        let holder = entry.holder(&job.model, ALIAS)?.clone();
+        let newest = newest.get_or_insert(entry);
         let version = Version {
             version: holder.version,
-            digest: holder.digest.clone(),
+            digest: holder.digest,
         };
         if tried.contains(&version) || newest.is_barred(&job.model, &version.digest) {
             continue;
         }
-        match load_guarded(handle, bucket, &job.model, &version, cancelled) {
+        match load_guarded(handle, origin, &job.model, &version, number, cancelled) {
             Ok(served) => return Some(served),
             Err(problem) => {
                 tracing::warn!(model = job.model, version = version.version, %problem, "an earlier version does not load either");
@@ -202,17 +239,51 @@ fn stand_in(
 
 fn load_guarded(
     handle: &Handle,
-    bucket: &Bucket,
+    origin: &Origin,
     model: &str,
     version: &Version,
+    entry: u64,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
-    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, model, version, cancelled))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| {
+        if let Some(trusted) = &origin.trusted {
+            handle.block_on(check_signatures(&origin.bucket, trusted, model, version, entry))?;
+        }
+        load(handle, &origin.bucket, model, version, cancelled)
+    }))
+    .unwrap_or_else(|_| {
         Err(Problem::new(
             Reason::Panic,
             "a check of the bundle panicked, which is a bug of this program",
         ))
     })
+}
+
+/// Whether the version and the entry, not after `newest`, that promoted it are signed by somebody who may.
+async fn check_signatures(
+    bucket: &Bucket,
+    trusted: &TrustedKeys,
+    model: &str,
+    version: &Version,
+    newest: u64,
+) -> Result<(), Problem> {
+    let entry = PromotionLog::new(bucket.clone()).giving(model, ALIAS, newest).await?;
+    let entry =
+        entry.filter(|entry| entry.document.version == version.version && entry.document.digest == version.digest);
+    let entry = entry.ok_or_else(|| {
+        let message = format!(
+            "no entry of the promotion log gives {ALIAS} to {model}@{}, only a later one's table says so; promote it \
+             again with RATCHET_SIGNING_KEY set",
+            version.version
+        );
+        Problem::new(Reason::Signature, message)
+    })?;
+    trusted.accept(&entry)?;
+    // A version that is missing is said by who loads it.
+    if let Some(manifest) = models::get_signed(bucket, model, version.version).await? {
+        trusted.accept(&manifest)?;
+    }
+    Ok(())
 }
 
 fn load(

@@ -17,6 +17,7 @@ mod refresh;
 mod retrain;
 mod roles;
 mod server;
+mod signatures;
 mod start;
 mod streams;
 mod swap;

@@ -62,6 +62,7 @@ impl Plugin for File {
     const NAME: &'static str = "extract.file";
     const SUMMARY: &'static str = "Reads CSV, Parquet or JSON (a file, S3, or a simulated source) into a table.";
     const CACHEABLE: bool = true;
+    const REPLAYS: bool = true;
 
     fn outputs() -> Vec<Port> {
         vec![Port {
@@ -104,7 +105,14 @@ impl Plugin for File {
         let source = Source::parse(&config.from).map_err(|(message, help)| {
             TaskError::permanent(format!("`from` of task `{}`: {message}", context.task)).with_help(help)
         })?;
-        let fetched = source.fetch(&config.from, &context.working_directory).await?;
+        let bucket = table::open_bucket(&context.bucket_url).await?;
+        let fetched = match context.raw.first() {
+            Some(raw) => {
+                let bytes = bucket.get_blob(&table::to_blob_ref(raw)).await;
+                source.fetched_before(&config.from, bytes.map_err(table::from_bucket)?)
+            }
+            None => source.fetch(&config.from, &context.working_directory).await?,
+        };
         if fetched.simulated {
             context.warn(format!(
                 "SIMULATED rows from {}: made up, not observed",
@@ -113,7 +121,6 @@ impl Plugin for File {
         }
 
         // Before anything is parsed: whatever the parser does, the bytes can be read again.
-        let bucket = table::open_bucket(&context.bucket_url).await?;
         let raw = bucket
             .put_blob(fetched.bytes.clone())
             .await

@@ -4,6 +4,7 @@
 mod core;
 mod formats;
 mod gate;
+mod predict;
 mod profile;
 mod real_records;
 mod simulated;

@@ -3,6 +3,8 @@
 
 mod backfill;
 mod bad_input;
+mod batch;
+mod datasets;
 mod demo;
 mod determinism;
 mod documented;
@@ -10,8 +12,12 @@ mod gate;
 mod hot_load;
 mod open_inference;
 mod parity;
+mod reproduce;
 mod s3;
+mod signatures;
 mod streams;
 mod support;
 mod trace;
+mod tracking;
 mod training;
+mod trips;
