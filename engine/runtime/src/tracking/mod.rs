@@ -115,7 +115,8 @@ impl Teller<'_> {
 
     async fn experiment(&self) -> Result<String, Problem> {
         let name = &self.run.dag;
-        let find = || self.client.get("experiments/get-by-name", &[("experiment_name", name)]);
+        let query = [("experiment_name", name.as_str())];
+        let find = || self.client.get("experiments/get-by-name", &query);
         let found = match find().await {
             Err(problem) if problem.is("RESOURCE_DOES_NOT_EXIST") => {
                 match self.client.post("experiments/create", &json!({ "name": name })).await {
