@@ -14,7 +14,6 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::options::{AccessOptions, AccessState};
 use crate::connection::{self, TlsFiles, acceptor};
-use crate::models::load::Origin;
 use crate::models::registry::Models;
 use crate::models::watch::Watcher;
 use crate::published::engine::{Engine, EngineOptions};
@@ -198,8 +197,7 @@ impl Service {
             encrypted: tls.is_some(),
         });
         let url = bucket.url().to_owned();
-        let origin = Origin { bucket, trusted };
-        let watcher = Watcher::start(application.clone(), origin, head, options.memory_limit);
+        let watcher = Watcher::start(application.clone(), bucket, head, options.memory_limit);
         let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!(%address, store = url, "listening on {scheme}://{address}");
         Ok(Service {

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratchet_artifacts::{
-    Bucket, BucketError, PromotionEntry, PromotionError, PromotionLog, SignatureError, TrustedKeys, models,
-};
+use ratchet_artifacts::{Bucket, BucketError, PromotionEntry, PromotionLog, models};
 use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
 use super::registry::{ALIAS, Served, Version};
+use super::signatures;
 
 /// Rows that a bundle answers before it serves, and the longest that may take.
 const WARM_UP_ROWS: usize = 500;
@@ -112,21 +111,6 @@ impl From<BucketError> for Problem {
     }
 }
 
-impl From<PromotionError> for Problem {
-    fn from(error: PromotionError) -> Problem {
-        match error {
-            PromotionError::Bucket(error) => error.into(),
-            other => Problem::new(Reason::Damaged, other.to_string()),
-        }
-    }
-}
-
-impl From<SignatureError> for Problem {
-    fn from(error: SignatureError) -> Problem {
-        Problem::new(Reason::Signature, error.to_string())
-    }
-}
-
 impl From<BundleError> for Problem {
     fn from(error: BundleError) -> Problem {
         let reason = match error {
@@ -138,15 +122,6 @@ impl From<BundleError> for Problem {
     }
 }
 
-/// Where models come from.
-#[derive(Clone)]
-pub struct Origin {
-    /// The bucket.
-    pub bucket: Bucket,
-    /// Whose signatures manifests and promotions need; none: nobody's.
-    pub trusted: Option<Arc<TrustedKeys>>,
-}
-
 /// What to load.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -154,10 +129,8 @@ pub struct Job {
     pub model: String,
     /// The version that was promoted.
     pub promoted: Version,
-    /// The newest log entry, whose table says so.
-    pub head: Arc<PromotionEntry>,
-    /// True if an earlier version may stand in: nothing of this model serves yet.
-    pub may_fall_back: bool,
+    /// The log entry that says so, if an earlier version may stand in: nothing of this model serves yet.
+    pub fall_back_from: Option<Arc<PromotionEntry>>,
 }
 
 /// What came of it.
@@ -174,11 +147,11 @@ pub struct Outcome {
 }
 
 /// Does a job. Gives up between steps once `cancelled` is set: a newer entry has made it pointless.
-pub fn run(handle: &Handle, origin: &Origin, job: Job, cancelled: &AtomicBool) -> Outcome {
+pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -> Outcome {
     let started = Instant::now();
-    let promoted = load_guarded(handle, origin, &job.model, &job.promoted, job.head.number, cancelled);
-    let stand_in = match &promoted {
-        Err(_) if job.may_fall_back => stand_in(handle, origin, &job, cancelled),
+    let promoted = load_guarded(handle, bucket, &job.model, &job.promoted, None, cancelled);
+    let stand_in = match (&promoted, &job.fall_back_from) {
+        (Err(_), Some(entry)) => stand_in(handle, bucket, &job, entry, cancelled),
         _ => None,
     };
     Outcome {
@@ -189,22 +162,27 @@ pub fn run(handle: &Handle, origin: &Origin, job: Job, cancelled: &AtomicBool) -
     }
 }
 
-/// The newest earlier holder of the alias that loads. One that a rollback has barred was found bad and is passed over; so is an
-/// entry without the signature that it needs, with all that it says.
-fn stand_in(handle: &Handle, origin: &Origin, job: &Job, cancelled: &AtomicBool) -> Option<Served> {
-    let log = PromotionLog::new(origin.bucket.clone());
-    let mut newest: Option<PromotionEntry> = None;
+/// The newest earlier holder of the alias that loads. One that a rollback has barred was found bad and is passed over.
+fn stand_in(
+    handle: &Handle,
+    bucket: &Bucket,
+    job: &Job,
+    newest: &PromotionEntry,
+    cancelled: &AtomicBool,
+) -> Option<Served> {
+    let log = PromotionLog::new(bucket.clone());
     // Where signatures count, an earlier entry may be signed though the newest for the same version is not.
-    let mut tried = match origin.trusted {
+    let mut tried = match bucket.trusted() {
         Some(_) => Vec::new(),
         None => vec![job.promoted.clone()],
     };
-    let oldest = job.head.number.saturating_sub(ENTRIES_BACK).max(1);
-    for number in (oldest..=job.head.number).rev() {
+    let mut barring = bucket.trusted().is_none().then(|| newest.clone());
+    let oldest = newest.number.saturating_sub(ENTRIES_BACK).max(1);
+    for number in (oldest..=newest.number).rev() {
         if cancelled.load(Ordering::Relaxed) {
             return None;
         }
-        let entry = match handle.block_on(log.signed_entry(number)) {
+        let entry = match handle.block_on(signatures::entry(bucket, &log, number)) {
             Ok(Some(entry)) => entry,
             Ok(None) => continue,
             Err(error) => {
@@ -212,21 +190,16 @@ fn stand_in(handle: &Handle, origin: &Origin, job: &Job, cancelled: &AtomicBool)
                 continue;
             }
         };
-        let trusted = origin.trusted.as_deref();
-        if trusted.is_some_and(|trusted| trusted.accept(&entry).is_err()) {
-            continue;
-        }
-        let entry = entry.document;
-        let holder = entry.holder(&job.model, ALIAS)?.clone();
-        let newest = newest.get_or_insert(entry);
+        let barring = barring.get_or_insert_with(|| entry.clone());
+        let holder = entry.holder(&job.model, ALIAS)?;
         let version = Version {
             version: holder.version,
-            digest: holder.digest,
+            digest: holder.digest.clone(),
         };
-        if tried.contains(&version) || newest.is_barred(&job.model, &version.digest) {
+        if tried.contains(&version) || barring.is_barred(&job.model, &version.digest) {
             continue;
         }
-        match load_guarded(handle, origin, &job.model, &version, number, cancelled) {
+        match load_guarded(handle, bucket, &job.model, &version, Some(number), cancelled) {
             Ok(served) => return Some(served),
             Err(problem) => {
                 tracing::warn!(model = job.model, version = version.version, %problem, "an earlier version does not load either");
@@ -239,51 +212,22 @@ fn stand_in(handle: &Handle, origin: &Origin, job: &Job, cancelled: &AtomicBool)
 
 fn load_guarded(
     handle: &Handle,
-    origin: &Origin,
+    bucket: &Bucket,
     model: &str,
     version: &Version,
-    entry: u64,
+    entry: Option<u64>,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
-    catch_unwind(AssertUnwindSafe(|| {
-        if let Some(trusted) = &origin.trusted {
-            handle.block_on(check_signatures(&origin.bucket, trusted, model, version, entry))?;
-        }
-        load(handle, &origin.bucket, model, version, cancelled)
-    }))
-    .unwrap_or_else(|_| {
+    let work = || {
+        handle.block_on(signatures::check(bucket, model, ALIAS, version, entry))?;
+        load(handle, bucket, model, version, cancelled)
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Problem::new(
             Reason::Panic,
             "a check of the bundle panicked, which is a bug of this program",
         ))
     })
-}
-
-/// Whether the version and the entry, not after `newest`, that promoted it are signed by somebody who may.
-async fn check_signatures(
-    bucket: &Bucket,
-    trusted: &TrustedKeys,
-    model: &str,
-    version: &Version,
-    newest: u64,
-) -> Result<(), Problem> {
-    let entry = PromotionLog::new(bucket.clone()).giving(model, ALIAS, newest).await?;
-    let entry =
-        entry.filter(|entry| entry.document.version == version.version && entry.document.digest == version.digest);
-    let entry = entry.ok_or_else(|| {
-        let message = format!(
-            "no entry of the promotion log gives {ALIAS} to {model}@{}, only a later one's table says so; promote it \
-             again with RATCHET_SIGNING_KEY set",
-            version.version
-        );
-        Problem::new(Reason::Signature, message)
-    })?;
-    trusted.accept(&entry)?;
-    // A version that is missing is said by who loads it.
-    if let Some(manifest) = models::get_signed(bucket, model, version.version).await? {
-        trusted.accept(&manifest)?;
-    }
-    Ok(())
 }
 
 fn load(

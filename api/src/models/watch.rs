@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ratchet_artifacts::{PromotionEntry, PromotionLog};
+use ratchet_artifacts::{Bucket, PromotionEntry, PromotionLog};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::follow::{Event, follow, pass_on};
-use super::load::{self, Job, Origin, Outcome, Problem, Reason};
+use super::load::{self, Job, Outcome, Problem, Reason};
 use super::registry::{ALIAS, Command, Model, Served, Snapshot, Version};
 use super::retire::Retirement;
 use super::route;
@@ -39,17 +39,17 @@ impl Watcher {
     /// Starts from the entry `head`, the newest when the service started (none: nothing was ever promoted).
     pub fn start(
         application: Arc<Application>,
-        origin: Origin,
+        bucket: Bucket,
         head: Option<PromotionEntry>,
         memory_limit: Option<u64>,
     ) -> Watcher {
         let (events, received) = unbounded_channel();
         let next = head.as_ref().map_or(1, |entry| entry.number + 1);
-        let follower = tokio::spawn(follow(PromotionLog::new(origin.bucket.clone()), next, events.clone()));
+        let follower = tokio::spawn(follow(PromotionLog::new(bucket.clone()), next, events.clone()));
         let commands = tokio::spawn(pass_on(application.models.commands(), events.clone()));
         let decider = Decider {
             application,
-            origin,
+            bucket,
             events,
             memory_limit,
             retirement: Retirement::start(),
@@ -93,7 +93,7 @@ struct Book {
 
 struct Decider {
     application: Arc<Application>,
-    origin: Origin,
+    bucket: Bucket,
     events: UnboundedSender<Event>,
     memory_limit: Option<u64>,
     retirement: Retirement,
@@ -262,21 +262,18 @@ impl Decider {
     }
 
     fn start_load(&mut self, name: &str) {
-        let (Some(book), Some(head)) = (self.books.get_mut(name), self.head.clone()) else {
-            return;
-        };
+        let Some(book) = self.books.get_mut(name) else { return };
         let cancelled = Arc::new(AtomicBool::new(false));
         book.loading = Some(cancelled.clone());
         book.retry_at = None;
         let job = Job {
             model: name.to_owned(),
             promoted: book.promoted.clone(),
-            head,
-            may_fall_back: book.served.is_none(),
+            fall_back_from: self.head.clone().filter(|_| book.served.is_none()),
         };
-        let (handle, origin, events) = (Handle::current(), self.origin.clone(), self.events.clone());
+        let (handle, bucket, events) = (Handle::current(), self.bucket.clone(), self.events.clone());
         let work = move || {
-            let outcome = load::run(&handle, &origin, job, &cancelled);
+            let outcome = load::run(&handle, &bucket, job, &cancelled);
             // A job that was cancelled has a successor, whose outcome counts.
             if !cancelled.load(Ordering::Relaxed) {
                 let _ = events.send(Event::Loaded(Box::new(outcome)));

@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::error::Trouble;
-use crate::{BucketError, SigningKey, failpoints, location};
+use crate::{BucketError, SigningKey, TrustedKeys, failpoints, location};
 
 /// Pauses before another try where the store answered with an error that passes.
 const PATIENCE: [Duration; 4] = [
@@ -47,6 +47,8 @@ pub struct Bucket {
     fresh: SignedDuration,
     /// Signs manifests and entries of the promotion log.
     signing_key: Option<SigningKey>,
+    /// Whose signatures count for those who ask.
+    trusted: Option<Arc<TrustedKeys>>,
 }
 
 /// An object as a listing shows it.
@@ -94,6 +96,7 @@ impl Bucket {
             url: opened.url.into(),
             fresh: FRESH,
             signing_key: None,
+            trusted: None,
         };
         if opened.remote {
             bucket.ask_first().await?;
@@ -109,6 +112,7 @@ impl Bucket {
             url: url.into(),
             fresh: FRESH,
             signing_key: None,
+            trusted: None,
         }
     }
 
@@ -123,6 +127,22 @@ impl Bucket {
     #[must_use]
     pub fn signing_with(self, signing_key: Option<SigningKey>) -> Self {
         Self { signing_key, ..self }
+    }
+
+    /// The same bucket, in which the signatures of these keys count. Reading refuses nothing by itself: whoever must know
+    /// asks [`Bucket::trusted`].
+    #[must_use]
+    pub fn trusting(self, trusted: Option<TrustedKeys>) -> Self {
+        Self {
+            trusted: trusted.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// Whose signatures count; none if nobody's is needed.
+    #[must_use]
+    pub fn trusted(&self) -> Option<&TrustedKeys> {
+        self.trusted.as_deref()
     }
 
     /// A document that stands at `path`, signed if there is a key.

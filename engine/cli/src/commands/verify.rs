@@ -33,15 +33,14 @@ impl Check {
 
 /// Checks a version from its bundle's bytes to the log's entries, and prints what holds. Exit status 1 if anything does not.
 pub async fn verify(reference: &Reference, format: Format, settings: &Settings) -> Result<(), Failure> {
-    let bucket = settings.open_bucket().await?;
-    let trusted = settings.trusted_keys()?;
+    let bucket = settings.open_bucket().await?.trusting(settings.trusted_keys()?);
     let found = super::models::find(&bucket, reference).await?;
     let manifest = models::get_signed(&bucket, &found.name, found.version)
         .await?
         .ok_or_else(|| Failure::service(format!("{}@{} has just gone", found.name, found.version)))?;
     let mut checks = contents(&bucket, &manifest.document).await;
-    checks.push(Check::new("manifest", signature(&manifest, trusted.as_ref())));
-    checks.extend(promotions(&bucket, &manifest.document, trusted.as_ref()).await);
+    checks.push(Check::new("manifest", signature(&manifest, bucket.trusted())));
+    checks.extend(promotions(&bucket, &manifest.document).await);
 
     let holds = checks.iter().all(|check| check.holds);
     let name = format!("{}@{}", found.name, found.version);
@@ -96,7 +95,7 @@ async fn contents(bucket: &Bucket, manifest: &ModelManifest) -> Vec<Check> {
 }
 
 /// The chain of the log, and the entries that gave this version an alias.
-async fn promotions(bucket: &Bucket, manifest: &ModelManifest, trusted: Option<&TrustedKeys>) -> Vec<Check> {
+async fn promotions(bucket: &Bucket, manifest: &ModelManifest) -> Vec<Check> {
     let log = PromotionLog::new(bucket.clone());
     let entries = match log.entries().await {
         Ok(entries) => entries,
@@ -109,7 +108,7 @@ async fn promotions(bucket: &Bucket, manifest: &ModelManifest, trusted: Option<&
             continue;
         }
         let outcome = match log.signed_entry(entry.number).await {
-            Ok(Some(signed)) => signature(&signed, trusted),
+            Ok(Some(signed)) => signature(&signed, bucket.trusted()),
             Ok(None) => Err("it has just gone".to_owned()),
             Err(error) => Err(error.to_string()),
         };

@@ -150,7 +150,12 @@ impl Teller<'_> {
                 "experiment_id": experiment, "run_name": tracked.name, "user_id": self.run.actor,
                 "start_time": tracked.start, "tags": tags,
             });
-            run = self.client.post("runs/create", &made).await?.get_mut("run").map(Value::take);
+            run = self
+                .client
+                .post("runs/create", &made)
+                .await?
+                .get_mut("run")
+                .map(Value::take);
         }
         let run = run.unwrap_or_default();
         Ok(Begun {
