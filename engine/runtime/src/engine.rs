@@ -6,12 +6,13 @@ use std::sync::Arc;
 use ratchet_artifacts::{Bucket, SigningKey, sha256_of_file};
 use ratchet_core::plugin::{Output, Outputs, Registry};
 use ratchet_core::state::RunStatus;
+use ratchet_database::Address;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::beginning::Beginning;
 use crate::dispatcher::Dispatcher;
-use crate::error::EngineError;
+use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
@@ -19,7 +20,7 @@ use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
 use crate::reproduce::Replay;
 use crate::slots::Slots;
-use crate::store::{Address, AttemptName, SayingKind, Store};
+use crate::store::{AttemptName, SayingKind, Store};
 
 /// What an engine needs to know.
 #[derive(Clone)]
@@ -137,7 +138,7 @@ impl Engine {
         options.home = home;
         options.working_directory = working_directory;
         let address = match &options.database_url {
-            Some(url) => Address::parse(url)?,
+            Some(url) => Address::parse(url).map_err(StoreError::from)?,
             None => Address::file(&options.home.join("engine.sqlite")),
         };
         let store = Store::open(&address).await?;
