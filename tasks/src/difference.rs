@@ -207,7 +207,7 @@ fn by_row(from: &DataFrame, to: &DataFrame, key: &[String]) -> Result<RowDiffere
         .iter()
         .filter(|(column, _)| !key.is_empty() && !key.contains(&column.name().to_string()))
     {
-        let (before_values, after_values) = (hashes(&[before], from.height()), hashes(&[after], to.height()));
+        let (before_values, after_values) = (hashes(&[*before], from.height()), hashes(&[*after], to.height()));
         let mut differing = 0;
         for (changed, (left, right)) in changed.iter_mut().zip(&pairs) {
             if before_values[*left] != after_values[*right] {
