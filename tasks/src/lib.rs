@@ -25,11 +25,14 @@
 pub mod blocking;
 pub mod compare;
 pub mod core;
+pub mod difference;
 mod digest;
 pub mod extract;
 mod html;
+pub mod interop;
 pub mod known;
 pub mod nearest;
+pub mod predict;
 pub mod profile;
 pub mod promote;
 pub mod publish;
@@ -63,6 +66,7 @@ pub fn registry() -> Registry {
         .add::<publish::PublishLookup>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()
-        .add::<promote::PromoteModel>();
+        .add::<promote::PromoteModel>()
+        .add::<predict::PredictBatch>();
     registry
 }

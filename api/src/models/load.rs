@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use super::lookups::{self, LoadedLookups};
 use super::registry::{ALIAS, Served, Version};
+use super::signatures;
 
 /// Rows that a bundle answers before it serves, and the longest that may take.
 const WARM_UP_ROWS: usize = 500;
@@ -43,6 +44,8 @@ pub enum Reason {
     Missing,
     /// Manifest or bundle is not what its digest says.
     Damaged,
+    /// Manifest or promotion lack a signature that counts.
+    Signature,
     /// The bundle's structure does not hold together.
     Structure,
     /// The bundle's format is not one that this program reads.
@@ -70,6 +73,7 @@ impl Reason {
             Reason::Unreachable => "unreachable",
             Reason::Missing => "missing",
             Reason::Damaged => "damaged",
+            Reason::Signature => "signature",
             Reason::Structure => "structure",
             Reason::Format => "format",
             Reason::Name => "name",
@@ -152,7 +156,7 @@ pub struct Outcome {
 /// Does a job. Gives up between steps once `cancelled` is set: a newer entry has made it pointless.
 pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -> Outcome {
     let started = Instant::now();
-    let promoted = load_guarded(handle, bucket, &job, &job.promoted, cancelled);
+    let promoted = load_guarded(handle, bucket, &job, &job.promoted, None, cancelled);
     let stand_in = match (&promoted, &job.fall_back_from) {
         (Err(_), Some(entry)) => stand_in(handle, bucket, &job, entry, cancelled),
         _ => None,
@@ -174,13 +178,18 @@ fn stand_in(
     cancelled: &AtomicBool,
 ) -> Option<Served> {
     let log = PromotionLog::new(bucket.clone());
-    let mut tried = vec![job.promoted.clone()];
+    // Where signatures count, an earlier entry may be signed though the newest for the same version is not.
+    let mut tried = match bucket.trusted() {
+        Some(_) => Vec::new(),
+        None => vec![job.promoted.clone()],
+    };
+    let mut barring = bucket.trusted().is_none().then(|| newest.clone());
     let oldest = newest.number.saturating_sub(ENTRIES_BACK).max(1);
-    for number in (oldest..newest.number).rev() {
+    for number in (oldest..=newest.number).rev() {
         if cancelled.load(Ordering::Relaxed) {
             return None;
         }
-        let entry = match handle.block_on(log.entry(number)) {
+        let entry = match handle.block_on(signatures::entry(bucket, &log, number)) {
             Ok(Some(entry)) => entry,
             Ok(None) => continue,
             Err(error) => {
@@ -188,15 +197,16 @@ fn stand_in(
                 continue;
             }
         };
+        let barring = barring.get_or_insert_with(|| entry.clone());
         let holder = entry.holder(&job.model, ALIAS)?;
         let version = Version {
             version: holder.version,
             digest: holder.digest.clone(),
         };
-        if tried.contains(&version) || newest.is_barred(&job.model, &version.digest) {
+        if tried.contains(&version) || barring.is_barred(&job.model, &version.digest) {
             continue;
         }
-        match load_guarded(handle, bucket, job, &version, cancelled) {
+        match load_guarded(handle, bucket, job, &version, Some(number), cancelled) {
             Ok(served) => return Some(served),
             Err(problem) => {
                 tracing::warn!(model = job.model, version = version.version, %problem, "an earlier version does not load either");
@@ -212,9 +222,14 @@ fn load_guarded(
     bucket: &Bucket,
     job: &Job,
     version: &Version,
+    entry: Option<u64>,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
-    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, job, version, cancelled))).unwrap_or_else(|_| {
+    let work = || {
+        handle.block_on(signatures::check(bucket, &job.model, ALIAS, version, entry))?;
+        load(handle, bucket, job, version, cancelled)
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Problem::new(
             Reason::Panic,
             "a check of the bundle panicked, which is a bug of this program",

@@ -8,4 +8,5 @@ pub mod registry;
 pub mod retire;
 pub mod route;
 mod shelf;
+mod signatures;
 pub mod watch;

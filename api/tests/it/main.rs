@@ -18,6 +18,7 @@ mod refresh;
 mod retrain;
 mod roles;
 mod server;
+mod signatures;
 mod start;
 mod streams;
 mod swap;

@@ -40,6 +40,12 @@
 //! its comparison met and is refused if another holds the alias by then. A rollback is a new entry; what it left is
 //! barred until a person promotes it.
 //!
+//! # Who says so
+//!
+//! A bucket that was given a key ([`Bucket::signing_with`]) signs each manifest and each entry that is written through it.
+//! [`TrustedKeys`] says whose signature counts, [`models::get_signed`] and [`PromotionLog::signed_entry`] read what it
+//! is asked about.
+//!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! use ratchet_artifacts::Bucket;
@@ -76,6 +82,7 @@ pub mod outside;
 mod promotion_entry;
 mod promotion_error;
 mod promotions;
+mod signing;
 mod sweep;
 mod versions;
 
@@ -87,3 +94,4 @@ pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;
 pub use promotions::{Appended, Expected, NewPromotion, PromotionLog};
+pub use signing::{KeyError, PublicKey, SignatureError, Signed, SigningKey, TrustedKeys};

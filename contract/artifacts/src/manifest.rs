@@ -33,6 +33,9 @@ pub struct Lineage {
     pub simulated: bool,
     /// Version of the engine that made it.
     pub engine: String,
+    /// SHA-256 of the program that ran the task; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
 }
 
 /// When raw bytes were collected, and the words by which their server tells whether it has others by now.

@@ -375,6 +375,11 @@ pub enum Runs {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Tell the MLflow server that MLFLOW_TRACKING_URI names what an ended run trained
+    Track {
+        /// Its id, or the beginning of it
+        run: String,
+    },
     /// Say yes, or no, to a task that asks
     Approve(Approve),
     /// What the tasks of a run said
@@ -401,6 +406,40 @@ pub enum Datasets {
     Show {
         /// NAME, or NAME@VERSION
         dataset: Reference,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Write the files of a version (Parquet) into a directory
+    Pull {
+        /// NAME, or NAME@VERSION
+        dataset: Reference,
+        /// Where they go
+        directory: PathBuf,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// What changed from one version to another: columns, rows, numbers
+    Diff {
+        /// NAME@VERSION of the earlier one
+        from: Reference,
+        /// NAME@VERSION of the later one
+        to: Reference,
+        /// Columns that name a row, separated by commas; without them whole rows are compared
+        #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+        key: Vec<String>,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Hand a version to another tool
+    Export {
+        /// NAME, or NAME@VERSION
+        dataset: Reference,
+        /// Write a `.dvc` file here, and what it points to into a remote that `dvc pull` reads
+        #[arg(long, value_name = "DIR")]
+        dvc: PathBuf,
+        /// The remote: a directory, file:// or s3:// [default: DIR/remote]
+        #[arg(long, value_name = "URL")]
+        remote: Option<String>,
         #[command(flatten)]
         listing: Listing,
     },
@@ -446,6 +485,22 @@ pub enum Models {
         reason: String,
         #[command(flatten)]
         remote: Remote,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Check a version: digest, structure and golden rows of its bundle, who signed its manifest and its promotions
+    Verify {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Train a version again from the raw bytes that its run kept, and compare the digests; nothing is registered
+    ///
+    /// Exit status: 0 the same bundle, 1 another one.
+    Reproduce {
+        /// NAME, or NAME@VERSION
+        model: Reference,
         #[command(flatten)]
         listing: Listing,
     },

@@ -28,6 +28,10 @@ pub(crate) struct Origin<'a> {
     pub ports: &'a [Port],
     /// The rendered configuration, which holds the tables that went in.
     pub with: &'a Value,
+    /// Digest of the program that runs the tasks; empty where it cannot be told or nothing comes of it.
+    pub build: &'a str,
+    /// False if versions and promotions are made by nobody: the outputs are wanted, and no more.
+    pub registers: bool,
 }
 
 /// What a completion made.
@@ -92,7 +96,8 @@ async fn register_all(
         };
         completed.outputs.insert(port, registered);
     }
-    for (number, request) in outputs.promotions.into_iter().enumerate() {
+    let promotions = outputs.promotions.into_iter().filter(|_| origin.registers);
+    for (number, request) in promotions.enumerate() {
         let (outcome, failure) = promote(bucket, origin, number, request).await;
         completed.promotions.extend(outcome);
         if let Some(failure) = failure {
@@ -131,6 +136,9 @@ async fn register_table(
     } else {
         table.dataset
     };
+    if !origin.registers {
+        return Ok(Table { dataset: name, ..table });
+    }
     let manifest = datasets::register(
         bucket,
         NewDataset {
@@ -200,7 +208,7 @@ async fn register_model(
     port: &str,
     model: Model,
 ) -> Result<Model, CompletionFailure> {
-    if model.version.is_some() {
+    if model.version.is_some() || !origin.registers {
         return Ok(model);
     }
     let RowCounts {
@@ -321,6 +329,7 @@ fn lineage(origin: &Origin<'_>, inputs: Vec<String>) -> Lineage {
         source: String::new(),
         simulated: false,
         engine: env!("CARGO_PKG_VERSION").to_owned(),
+        build: origin.build.to_owned(),
     }
 }
 
@@ -428,6 +437,8 @@ mod tests {
             task: "t",
             ports: &ports,
             with: &Value::Null,
+            build: "",
+            registers: true,
         };
         for (port, message) in [
             (

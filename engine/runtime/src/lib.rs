@@ -64,12 +64,14 @@ mod pools;
 mod prepare;
 mod protocol;
 mod record;
+mod reproduce;
 mod retention;
 mod secrets;
 mod seed;
 mod slots;
 mod store;
 mod sub_dag;
+mod tracking;
 mod trigger;
 mod worker;
 
@@ -85,6 +87,7 @@ pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
+pub use reproduce::{Replay, Reproduced};
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
 pub use store::{Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};

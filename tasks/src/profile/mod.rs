@@ -4,4 +4,5 @@ mod page;
 mod statistics;
 mod task;
 
+pub(crate) use statistics::{ColumnStatistics, Summary, measure};
 pub use task::{Profile, ProfileConfig};

@@ -118,16 +118,5 @@ async fn table_of(bucket: &Bucket, reference: &str) -> Result<Option<Table>, Tas
     let Some(manifest) = datasets::get(bucket, name, version).await.map_err(table::from_bucket)? else {
         return Ok(None);
     };
-    let columns = serde_json::to_value(&manifest.columns).and_then(serde_json::from_value);
-    Ok(Some(Table {
-        dataset: manifest.name,
-        version: Some(manifest.version),
-        files: manifest.files.iter().map(table::to_blob).collect(),
-        rows: manifest.rows,
-        columns: columns.map_err(|error| TaskError::permanent(format!("the manifest of {reference}: {error}")))?,
-        source: manifest.lineage.source,
-        simulated: manifest.lineage.simulated,
-        raw: manifest.raw.iter().map(table::to_blob).collect(),
-        collected: None,
-    }))
+    table::of_manifest(&manifest).map(Some)
 }

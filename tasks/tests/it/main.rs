@@ -9,6 +9,7 @@ mod drift;
 mod formats;
 mod gate;
 mod lookups;
+mod predict;
 mod profile;
 mod real_records;
 mod resample;

@@ -3,6 +3,8 @@
 
 mod backfill;
 mod bad_input;
+mod batch;
+mod datasets;
 mod demo;
 mod determinism;
 mod documented;
@@ -12,10 +14,14 @@ mod lookups;
 mod mobilisations;
 mod open_inference;
 mod parity;
+mod reproduce;
 mod rolling;
 mod s3;
+mod signatures;
 mod streams;
 mod support;
 mod trace;
+mod tracking;
 mod training;
+mod trips;
 mod weather_service;

@@ -44,6 +44,16 @@ pub fn real_records(file: &str) -> Option<PathBuf> {
     None
 }
 
+/// A program of the Python tools; `None`, with one line said, where it is not there: such a test is skipped, not passed.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let tools = std::env::var_os("RATCHET_TEST_TOOLS").map(PathBuf::from);
+    let program = tools.map(|tools| tools.join(name)).filter(|program| program.exists());
+    if program.is_none() {
+        eprintln!("SKIPPED: {name} is not there; `make test` installs it and sets RATCHET_TEST_TOOLS");
+    }
+    program
+}
+
 /// An empty directory of this test run.
 pub fn directory(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -9,5 +9,6 @@ mod monitoring;
 mod promotions;
 mod races;
 mod s3;
+mod signatures;
 mod support;
 mod versions;

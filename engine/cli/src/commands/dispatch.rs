@@ -29,7 +29,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Backfill(backfill) => super::backfill::backfill(backfill, settings, registry).await,
                 Command::Runs(command) => super::runs::runs(command, settings, registry).await,
                 Command::Datasets(command) => super::datasets::datasets(command, settings).await,
-                Command::Models(command) => super::models::models(command, settings).await,
+                Command::Models(command) => super::models::models(command, settings, registry).await,
                 Command::Pools(pools) => super::pools::pools(pools, settings, registry).await,
                 Command::Tasks(command) => super::tasks::tasks(command, &registry),
                 Command::Users(command) => super::users::users(command, settings).await,

@@ -1,14 +1,18 @@
-//! `ratchet models list | show | promote | rollback | trace | backtest`.
+//! `ratchet models list | show | promote | rollback | trace | backtest | verify | reproduce`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, PromotionEntry, PromotionLog, models};
+use ratchet_core::plugin::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::backtest::backtest;
+use super::reproduce::reproduce;
 use super::trace::trace;
+use super::verify::verify;
 use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
@@ -20,7 +24,7 @@ use crate::settings::{self, Settings};
 const CHAMPION: &str = "champion";
 
 /// Lists models, shows one version, promotes or rolls back by hand.
-pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure> {
+pub async fn models(command: Models, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
     match command {
         Models::List { remote, listing } => {
             let documents = Source::open(&remote, settings).await?.list().await?;
@@ -67,6 +71,8 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let manifest = find(&settings.open_bucket().await?, &model).await?;
             backtest(&manifest, folds, listing.format, settings).await
         }
+        Models::Reproduce { model, listing } => reproduce(&model, listing.format, settings, registry).await,
+        Models::Verify { model, listing } => verify(&model, listing.format, settings).await,
         Models::Trace { prediction, listing } => trace(&prediction, listing.format, settings).await,
     }
 }
@@ -265,7 +271,7 @@ fn list(documents: Vec<Value>, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
+pub(super) async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
     let found = match reference.version {
         Some(version) => models::get(bucket, &reference.name, version).await?,
         None => models::latest(bucket, &reference.name).await?,

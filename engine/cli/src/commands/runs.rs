@@ -86,6 +86,12 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
             Some(server) => operate_there::mark(&Client::open(server)?, &run, &task, state).await,
             None => operate::mark(&settings.open_engine(registry).await?, &run, &task, state).await,
         },
+        Runs::Track { run } => {
+            let told = settings.open_engine(registry).await?.track(&run).await?;
+            let nothing = || "it left neither a model nor a report: there is nothing to tell".to_owned();
+            output::line(&told.unwrap_or_else(nothing));
+            Ok(())
+        }
         Runs::Approve(arguments) => match &arguments.remote.server {
             Some(server) => approve::there(&Client::open(server)?, &arguments).await,
             None => approve::here(&settings.open_engine(registry).await?, &arguments).await,
