@@ -51,8 +51,14 @@ use crate::service::Application;
         crate::record::logs::logs,
         crate::record::feedback::feedback,
         crate::record::accuracy::accuracy,
+        crate::database::list::list,
+        crate::database::read::read,
+        crate::database::add::add,
+        crate::database::remove::remove,
         crate::published::retrain::status,
         crate::published::retrain::trigger,
+        crate::published::config::show,
+        crate::published::config::set,
         crate::published::retrain::logs,
         crate::published::evaluate::evaluate,
         crate::published::evaluate::evaluation,
@@ -200,7 +206,8 @@ pub fn fixed() -> Value {
         }
     }
     describe_feedback(&mut document);
-    for name in ["NewUser", "Registration", "RetrainRequest", "Truth"] {
+    describe_rows(&mut document);
+    for name in ["NewUser", "Registration", "RetrainConfig", "RetrainRequest", "Truth"] {
         if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{name}")) {
             schema["additionalProperties"] = json!(false);
         }
@@ -218,6 +225,15 @@ fn describe_feedback(document: &mut Value) {
     if let Some(body) = document.pointer_mut(body) {
         let one = body.clone();
         *body = json!({"oneOf": [one, {"type": "array", "items": one, "maxItems": ROW_LIMIT}]});
+    }
+}
+
+/// The rows of a collection come alone or in a list, too.
+fn describe_rows(document: &mut Value) {
+    let body = "/paths/~1database~1{collection}/post/requestBody/content/application~1json/schema";
+    if let Some(body) = document.pointer_mut(body) {
+        let row = json!({"type": "object"});
+        *body = json!({"oneOf": [row, {"type": "array", "items": row, "maxItems": ROW_LIMIT}]});
     }
 }
 

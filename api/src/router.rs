@@ -14,6 +14,7 @@ use futures::FutureExt;
 use crate::access::keys::public_keys;
 use crate::access::token::{FORM_LIMIT, revoke, token};
 use crate::access::{caller, users};
+use crate::database;
 use crate::health::health;
 use crate::models::list::models;
 use crate::models::registry::Target;
@@ -22,7 +23,7 @@ use crate::open_inference::routes::shaped;
 use crate::openapi::openapi;
 use crate::predict::handler::{DEFAULT_PATH, at_path};
 use crate::problem::Problem;
-use crate::published::{self, evaluate, retrain};
+use crate::published::{self, config, evaluate, retrain};
 use crate::record::{accuracy, feedback, logs};
 use crate::service::Application;
 use crate::telemetry::metrics;
@@ -67,8 +68,22 @@ fn routes(application: Arc<Application>) -> Router {
         .route("/logs/{limit}", get(logs::logs).fallback(get_only))
         .route("/feedback", post(feedback::feedback).fallback(post_only))
         .route("/accuracy", get(accuracy::accuracy).fallback(get_only))
+        .route("/database", get(database::list::list).fallback(get_only))
+        .route(
+            "/database/{collection}",
+            get(database::read::read)
+                .post(database::add::add)
+                .delete(database::remove::remove)
+                .fallback(|| async { Problem::method_not_allowed("GET, HEAD, POST, DELETE") }),
+        )
         .route("/retrain/status", get(retrain::status).fallback(get_only))
         .route("/retrain/trigger", post(retrain::trigger).fallback(post_only))
+        .route(
+            "/retrain/config",
+            get(config::show)
+                .post(config::set)
+                .fallback(|| async { Problem::method_not_allowed("GET, HEAD, POST") }),
+        )
         .route("/retrain/logs/{limit}", get(retrain::logs).fallback(get_only))
         .route("/evaluate", post(evaluate::evaluate).fallback(post_only))
         .route("/evaluate/{run}", get(evaluate::evaluation).fallback(get_only))
@@ -140,11 +155,13 @@ fn label(application: &Application, request: &Request) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
+    use ratchet_artifacts::Bucket;
     use ratchet_identity::Identity;
     use serde_json::Value;
 
     use super::*;
     use crate::access::options::{AccessOptions, AccessState};
+    use crate::database::collections::Collections;
     use crate::models::registry::Models;
     use crate::published::engine::{Engine, EngineOptions};
     use crate::record::store::Address;
@@ -158,6 +175,9 @@ mod tests {
     async fn a_panic_becomes_a_problem_and_the_connection_stays() {
         let home = tempfile::tempdir().unwrap();
         let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let bucket = Bucket::open(home.path().join("bucket").to_str().unwrap())
+            .await
+            .unwrap();
         let application = Arc::new(Application {
             identity,
             models: Models::default(),
@@ -165,6 +185,7 @@ mod tests {
             default_model: None,
             engine: Engine::new(&EngineOptions::default()).unwrap(),
             recorder: Recorder::unkept(),
+            collections: Collections::new(bucket),
             keeper: Keeper::idle(Address::file(&home.path().join("api.sqlite"))),
             access: AccessState::new(&AccessOptions::default()),
             origins: Vec::new(),

@@ -6,4 +6,5 @@ pub mod load;
 pub mod registry;
 pub mod retire;
 pub mod route;
+pub mod share;
 pub mod watch;

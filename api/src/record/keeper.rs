@@ -1,7 +1,7 @@
 //! Writes what was recorded, on a thread of its own, and keeps the log small.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use ratchet_artifacts::Bucket;
@@ -15,9 +15,10 @@ use super::asked::{Entry, Outcome, Recorded, Refused};
 use super::feeder::Feeder;
 use super::monitor::{Judge, Monitor};
 use super::options::RecordOptions;
-use super::recorder::{Recorder, Waiting};
+use super::recorder::{Recorder, Waiting, told};
 use super::store::{Address, NewRow, Store, StoreError};
-use crate::models::registry::Served;
+use crate::models::registry::{Chosen, Served};
+use crate::predict::answer::{Answering, Predicted};
 use crate::telemetry::Telemetry;
 
 /// Before the database is tried again.
@@ -258,52 +259,105 @@ impl Writer {
         };
         match outcome {
             Outcome::Answered(_) if !is_kept(asked.id, self.options.share) => Vec::new(),
-            Outcome::Answered(recorded) => self.answered(&row, recorded),
+            Outcome::Answered(recorded) => {
+                let mut rows = self.beside(&row, &recorded);
+                rows.extend(self.answered(&row, recorded));
+                rows
+            }
             Outcome::Refused(refused) => vec![self.refused(row, refused)],
         }
     }
 
     fn answered(&self, row: &NewRow, recorded: Recorded) -> Vec<NewRow> {
         let served = &recorded.served;
-        let content = served.bundle.content();
-        let kind = match content.target.kind {
-            TargetKind::Regression { .. } => "number",
-            TargetKind::Binary { .. } => "binary",
-            TargetKind::Ordinal { .. } => "class",
-        };
-        let slice = content
-            .slices
-            .as_ref()
-            .and_then(|slices| content.schema.fields.get(slices.field));
         let parts = recorded
             .inputs
             .into_iter()
             .zip(recorded.predictions)
             .zip(recorded.answers);
         parts
-            .map(|((mut inputs, predicted), answer)| {
-                let prediction = predicted.prediction;
-                let slice = slice.and_then(|field| inputs.get(&field.name)).and_then(Value::as_str);
-                let slice = slice.map(|slice| storable(slice.to_owned()));
-                let probability = Some(prediction.probability()).filter(|share| share.is_finite());
-                self.mask(Some(served), &mut inputs);
-                NewRow {
-                    id: predicted.id.to_string(),
-                    status: 200,
-                    inputs: Some(Value::Object(inputs).to_string()),
-                    answer: Some(String::from_utf8_lossy(&answer).into_owned()),
-                    kind: Some(kind.to_owned()),
-                    value: Some(prediction.value),
-                    probability,
-                    lower: prediction.interval.map(|interval| interval.lower),
-                    upper: prediction.interval.map(|interval| interval.upper),
-                    slice,
-                    outside: predicted.outside as i64,
-                    alias: Some(recorded.alias.to_owned()),
-                    ..of_version(row.clone(), served)
-                }
+            .map(|((inputs, predicted), answer)| {
+                let answer = String::from_utf8_lossy(&answer).into_owned();
+                self.given(row, served, inputs, &predicted, answer)
             })
             .collect()
+    }
+
+    /// What shadows answer to the same rows. It is worked out here, where nobody waits for it.
+    fn beside(&self, row: &NewRow, recorded: &Recorded) -> Vec<NewRow> {
+        let mut rows = Vec::new();
+        for shadow in &recorded.shadows {
+            let chosen = Chosen {
+                served: shadow.clone(),
+                shadows: Vec::new(),
+            };
+            let Ok(answering) = Answering::new(chosen, false) else {
+                continue;
+            };
+            for (inputs, given) in recorded.inputs.iter().zip(&recorded.predictions) {
+                let began = Instant::now();
+                let answered = answering.row(inputs);
+                let row = NewRow {
+                    microseconds: began.elapsed().as_micros() as i64,
+                    beside: Some(given.id.to_string()),
+                    ..row.clone()
+                };
+                rows.push(match answered {
+                    Ok(answered) => {
+                        self.telemetry.predictions(&shadow.name, &shadow.alias, 1, 0);
+                        let answer = Value::Object(answered.answer).to_string();
+                        self.given(&row, shadow, inputs.clone(), &answered.predicted, answer)
+                    }
+                    Err(faults) => {
+                        let refused = Refused {
+                            id: Uuid::now_v7(),
+                            served: Some(shadow.clone()),
+                            status: 422,
+                            error: told("the shadow refuses the row", &faults),
+                            inputs: Some(Value::Object(inputs.clone())),
+                        };
+                        self.refused(row, refused)
+                    }
+                });
+            }
+        }
+        rows
+    }
+
+    fn given(
+        &self,
+        row: &NewRow,
+        served: &Served,
+        mut inputs: Map<String, Value>,
+        predicted: &Predicted,
+        answer: String,
+    ) -> NewRow {
+        let content = served.bundle.content();
+        let kind = match content.target.kind {
+            TargetKind::Regression { .. } => "number",
+            TargetKind::Binary { .. } => "binary",
+            TargetKind::Ordinal { .. } => "class",
+        };
+        let slices = content.slices.as_ref();
+        let slice = slices.and_then(|slices| content.schema.fields.get(slices.field));
+        let slice = slice.and_then(|field| inputs.get(&field.name)).and_then(Value::as_str);
+        let slice = slice.map(|slice| storable(slice.to_owned()));
+        let prediction = &predicted.prediction;
+        self.mask(Some(served), &mut inputs);
+        NewRow {
+            id: predicted.id.to_string(),
+            status: 200,
+            inputs: Some(Value::Object(inputs).to_string()),
+            answer: Some(answer),
+            kind: Some(kind.to_owned()),
+            value: Some(prediction.value),
+            probability: Some(prediction.probability()).filter(|share| share.is_finite()),
+            lower: prediction.interval.map(|interval| interval.lower),
+            upper: prediction.interval.map(|interval| interval.upper),
+            slice,
+            outside: predicted.outside as i64,
+            ..of_version(row.clone(), served)
+        }
     }
 
     fn refused(&self, row: NewRow, refused: Refused) -> NewRow {
@@ -360,6 +414,7 @@ fn of_version(row: NewRow, served: &Served) -> NewRow {
         model: Some(served.name.clone()),
         version: Some(served.version.version as i64),
         digest: Some(served.version.digest.clone()),
+        alias: Some(served.alias.clone()),
         ..row
     }
 }

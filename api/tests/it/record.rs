@@ -61,7 +61,7 @@ impl Desk {
     }
 }
 
-async fn lines(bucket: &Bucket, collection: &str) -> Vec<Value> {
+pub async fn lines(bucket: &Bucket, collection: &str) -> Vec<Value> {
     let mut lines = Vec::new();
     for path in feeds::list(bucket, collection, None).await.unwrap() {
         let content = feeds::read(bucket, &path).await.unwrap().unwrap();

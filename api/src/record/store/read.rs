@@ -45,6 +45,7 @@ pub struct LoggedEntry {
     pub alias: Option<String>,
     pub inputs: Option<String>,
     pub answer: Option<String>,
+    pub beside: Option<String>,
     pub truth: Option<f64>,
 }
 
@@ -98,7 +99,7 @@ impl Store {
             }
         }
         let text = format!(
-            "SELECT e.*, t.truth FROM entries e LEFT JOIN truths t ON t.prediction = e.id
+            "SELECT e.*, t.truth FROM entries e LEFT JOIN truths t ON t.prediction = COALESCE(e.beside, e.id)
              WHERE {} ORDER BY e.sequence DESC LIMIT ${}",
             conditions.join(" AND "),
             texts.len() + numbers.len() + 1
@@ -121,7 +122,7 @@ impl Store {
     pub async fn coverage(&self, since: i64) -> Result<Vec<(String, i64, String, i64, i64)>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.model, e.version, e.alias, COUNT(*), COUNT(t.truth) FROM entries e
-             LEFT JOIN truths t ON t.prediction = e.id
+             LEFT JOIN truths t ON t.prediction = COALESCE(e.beside, e.id)
              WHERE e.at >= $1 AND e.status = 200 AND e.model IS NOT NULL
              GROUP BY e.model, e.version, e.alias ORDER BY e.model, e.version, e.alias",
         )
@@ -152,7 +153,7 @@ impl Store {
     ) -> Result<Vec<LabeledRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.kind, e.value, e.probability, e.lower_end, e.upper_end, e.slice, t.truth FROM entries e
-             JOIN truths t ON t.prediction = e.id
+             JOIN truths t ON t.prediction = COALESCE(e.beside, e.id)
              WHERE e.model = $1 AND e.version = $2 AND e.alias = $3 AND e.at >= $4 AND e.status = 200
              ORDER BY e.sequence DESC LIMIT $5",
         )
@@ -195,6 +196,7 @@ pub(super) fn read(row: &AnyRow) -> Result<LoggedEntry, sqlx::Error> {
         alias: row.try_get("alias")?,
         inputs: row.try_get("inputs")?,
         answer: row.try_get("answer")?,
+        beside: row.try_get("beside")?,
         truth: row.try_get("truth")?,
     })
 }

@@ -8,7 +8,7 @@ use super::open::{Store, StoreError};
 
 /// Rows of one statement; what is left over goes one by one.
 const TOGETHER: usize = 40;
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "sequence",
     "id",
     "request",
@@ -31,6 +31,7 @@ const COLUMNS: [&str; 23] = [
     "upper_end",
     "slice",
     "outside",
+    "beside",
     "bytes",
 ];
 
@@ -58,6 +59,7 @@ pub(in crate::record) struct NewRow {
     pub(in crate::record) upper: Option<f64>,
     pub(in crate::record) slice: Option<String>,
     pub(in crate::record) outside: i64,
+    pub(in crate::record) beside: Option<String>,
 }
 
 impl NewRow {
@@ -107,6 +109,7 @@ impl Store {
                     .bind(row.upper)
                     .bind(&row.slice)
                     .bind(row.outside)
+                    .bind(&row.beside)
                     .bind(row.bytes());
                 sequence += 1;
             }

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (21, include_str!("migrations/0021_backfills.sql")),
     (22, include_str!("migrations/0022_triggers.sql")),
     (23, include_str!("migrations/0023_deadlines.sql")),
+    (25, include_str!("migrations/0025_overrides.sql")),
 ];
 
 /// The metadata database. Cheap to clone. Reading needs no run to be driven, and several processes may share it.
