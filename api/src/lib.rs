@@ -45,6 +45,7 @@ pub mod predict;
 pub mod problem;
 pub mod published;
 pub mod record;
+pub mod refusals;
 pub mod router;
 pub mod service;
 pub mod telemetry;

@@ -32,6 +32,9 @@ use crate::{docs, headers};
 /// Longest time from a request's headers to the beginning of its answer; a stream may go on for as long as rows come.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How much later the limit around all routes is than those of routes that say more about it.
+const LATER: Duration = Duration::from_secs(1);
+
 /// All routes. The paths of models are not among them: they come and go, and arrive at the fallback.
 pub fn build(application: Arc<Application>) -> Router {
     let cors = headers::cors(&application.origins);
@@ -116,7 +119,7 @@ async fn around(State(application): State<Arc<Application>>, request: Request, n
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+    let response = match tokio::time::timeout(REQUEST_TIMEOUT + LATER, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

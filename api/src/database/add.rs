@@ -17,6 +17,7 @@ use crate::predict::body::ROW_LIMIT;
 use crate::problem::{FieldError, Problem};
 use crate::record::logs::moment;
 use crate::record::store::NewRecord;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 /// What became of the rows.
@@ -37,11 +38,8 @@ pub struct AddedRows {
     request_body(content = Object, description = "A row, or a list of at most 10,000", content_type = "application/json"),
     responses(
         (status = 200, description = "They are kept, and go to the bucket within a minute", body = AddedRows),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 404, description = "No such collection", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some rows do not fit the schema; all faults are listed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn add(

@@ -1,5 +1,6 @@
 //! What is promoted, what is loaded, and what serves.
 
+mod books;
 mod follow;
 pub mod list;
 pub mod load;

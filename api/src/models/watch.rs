@@ -15,9 +15,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::books::{self, Book, Place, champions, wanted};
 use super::follow::{Event, follow, pass_on};
 use super::load::{self, Job, Outcome, Problem, Reason};
-use super::registry::{Beside, CHAMPION, Command, Model, Served, Snapshot, Version};
+use super::registry::{CHAMPION, Command, Served, Snapshot};
 use super::retire::Retirement;
 use super::route;
 use crate::openapi;
@@ -77,23 +78,6 @@ impl Drop for Watcher {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// A model and an alias of it.
-type Place = (String, String);
-
-/// What the decider knows about an alias of a model.
-struct Book {
-    /// Share of the requests in percent; none for a shadow.
-    share: Option<u32>,
-    promoted: Version,
-    served: Option<Arc<Served>>,
-    problem: Option<Problem>,
-    loading: Option<Arc<AtomicBool>>,
-    failures: u32,
-    retry_at: Option<Instant>,
-    /// An administrator took it out of service; nothing is loaded until somebody loads or promotes it again.
-    set_aside: bool,
 }
 
 struct Decider {
@@ -431,43 +415,20 @@ impl Decider {
     }
 
     fn routes(&self) -> BTreeMap<String, Arc<Served>> {
-        self.champions()
+        champions(&self.books)
             .filter_map(|served| Some((served.route.clone()?, served.clone())))
             .collect()
-    }
-
-    fn champions(&self) -> impl Iterator<Item = &Arc<Served>> {
-        let books = self.books.iter().filter(|(place, _)| place.1 == CHAMPION);
-        books.filter_map(|(_, book)| book.served.as_ref())
     }
 
     fn publish(&mut self) {
         let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
         let mut champions = self.books.iter().filter(|(place, _)| place.1 == CHAMPION);
         self.starting = self.starting && !champions.all(|(_, book)| settled(book));
-        let mut models: BTreeMap<String, Model> = BTreeMap::new();
-        for ((name, _), book) in self.books.iter().filter(|(place, _)| place.1 == CHAMPION) {
-            let model = Model {
-                promoted: book.promoted.clone(),
-                served: book.served.clone(),
-                problem: book.problem.clone(),
-                set_aside: book.set_aside,
-                beside: Vec::new(),
-            };
+        let models = books::models(&self.books);
+        for (name, model) in &models {
             self.application.telemetry.model_behind(name, !model.is_current());
-            models.insert(name.clone(), model);
         }
-        for ((name, alias), book) in self.books.iter().filter(|(place, _)| place.1 != CHAMPION) {
-            let beside = Beside {
-                alias: alias.clone(),
-                share: book.share,
-                promoted: book.promoted.clone(),
-                served: book.served.clone(),
-                problem: book.problem.clone(),
-            };
-            models.entry(name.clone()).and_modify(|model| model.beside.push(beside));
-        }
-        let openapi = openapi::with_models(self.champions().map(Arc::as_ref));
+        let openapi = openapi::with_models(champions(&self.books).map(Arc::as_ref));
         self.application.models.replace(Snapshot {
             models,
             routes: self.routes(),
@@ -477,30 +438,6 @@ impl Decider {
             openapi,
         });
     }
-}
-
-/// The aliases that answer or run as shadows, with what they hold and their share.
-fn wanted(entry: &PromotionEntry) -> BTreeMap<Place, (Version, Option<u32>)> {
-    let mut wanted = BTreeMap::new();
-    for model in entry.table.keys() {
-        let answering = entry.answering(model);
-        // A shadow runs beside somebody.
-        let shadows = entry
-            .shadows(model)
-            .filter(|(alias, _)| *alias != CHAMPION && !answering.is_empty());
-        let shadows: Vec<_> = shadows.map(|(alias, holder)| (alias, holder, None)).collect();
-        let answering = answering
-            .into_iter()
-            .map(|(alias, holder)| (alias, holder, Some(holder.weight)));
-        for (alias, holder, share) in answering.chain(shadows) {
-            let version = Version {
-                version: holder.version,
-                digest: holder.digest.clone(),
-            };
-            wanted.insert((model.clone(), alias.to_owned()), (version, share));
-        }
-    }
-    wanted
 }
 
 async fn wait_until(moment: Option<Instant>) {

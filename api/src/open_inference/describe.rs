@@ -15,6 +15,7 @@ use crate::health::Health;
 use crate::models::registry::Chosen;
 use crate::predict::answer::Answering;
 use crate::predict::columns;
+use crate::refusals::ModelRefusals;
 use crate::service::Application;
 
 /// `GET /v2`.
@@ -72,8 +73,7 @@ pub async fn ready(State(application): State<Arc<Application>>) -> (StatusCode, 
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, description = "Inputs and outputs", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model(
@@ -92,8 +92,7 @@ pub async fn model(
     params(("model" = String, Path, description = "Name of the model"), ("version" = String, Path, description = "Number of the version that serves")),
     responses(
         (status = 200, description = "Inputs and outputs", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model_version(
@@ -112,8 +111,7 @@ pub async fn model_version(
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, description = "The model answers", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model_ready(
@@ -133,8 +131,7 @@ pub async fn model_ready(
     params(("model" = String, Path, description = "Name of the model"), ("version" = String, Path, description = "Number of the version that serves")),
     responses(
         (status = 200, description = "The version answers", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model_version_ready(

@@ -18,6 +18,7 @@ use crate::predict::answer::{Answered, Answering};
 use crate::predict::{body, columns, query};
 use crate::problem::Problem;
 use crate::record::{Asked, Recorded};
+use crate::refusals::{ModelRefusals, TensorRefusals};
 use crate::service::Application;
 
 /// Above this many rows the work leaves the threads that answer others.
@@ -74,11 +75,8 @@ pub fn chosen(
     request_body(content = Object, description = "A tensor of shape [n] or [n, 1] for each field"),
     responses(
         (status = 200, description = "Output tensors", body = Object),
-        (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
-        (status = 413, description = "The body is too long", body = Refusal),
-        (status = 422, description = "The model cannot be explained", body = Refusal),
+        TensorRefusals,
+        ModelRefusals,
     ),
 )]
 pub async fn infer(
@@ -99,11 +97,8 @@ pub async fn infer(
     request_body(content = Object, description = "A tensor of shape [n] or [n, 1] for each field"),
     responses(
         (status = 200, description = "Output tensors", body = Object),
-        (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
-        (status = 413, description = "The body is too long", body = Refusal),
-        (status = 422, description = "The model cannot be explained", body = Refusal),
+        TensorRefusals,
+        ModelRefusals,
     ),
 )]
 pub async fn infer_version(

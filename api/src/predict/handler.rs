@@ -21,6 +21,7 @@ use crate::access::caller;
 use crate::models::registry::{Chosen, Target};
 use crate::problem::Problem;
 use crate::record::{Asked, Recorded};
+use crate::router::REQUEST_TIMEOUT;
 use crate::service::Application;
 
 /// Where a request names no model.
@@ -71,7 +72,10 @@ async fn predict(application: &Arc<Application>, chosen: Chosen, request: Reques
     };
     let asked = asked.by(&caller);
     let mut sent = None;
-    let outcome = answer(application, &chosen, &asked, &parts, body, &mut sent).await;
+    // Here and not around all routes alone, so that the log knows of it.
+    let answered = answer(application, &chosen, &asked, &parts, body, &mut sent);
+    let outcome = tokio::time::timeout(REQUEST_TIMEOUT, answered).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Problem::timed_out(REQUEST_TIMEOUT.as_secs())));
     if let Err(problem) = &outcome {
         application.recorder.refused(asked, Some(chosen.served), problem, sent);
     }

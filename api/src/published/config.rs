@@ -11,6 +11,7 @@ use super::retrain::audited;
 use crate::access::caller;
 use crate::fields::read_json;
 use crate::problem::Problem;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 /// What shall hold beside the file. What is left out stays as it is set; null takes it away.
@@ -52,10 +53,7 @@ pub async fn show(State(application): State<Arc<Application>>) -> Result<Json<Va
     request_body(content = RetrainConfig, content_type = "application/json"),
     responses(
         (status = 200, description = "As `GET` tells it", body = Object),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "What shall hold does not fit; all faults are named", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
     )
 )]
 pub async fn set(State(application): State<Arc<Application>>, request: Request) -> Result<Json<Value>, Problem> {

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::access::caller::{self, Caller};
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 /// Most runs of one answer.
@@ -94,11 +95,8 @@ async fn standing(application: &Application) -> Result<RetrainStatus, Problem> {
     request_body(content = RetrainRequest, content_type = "application/json"),
     responses(
         (status = 202, description = "The run", body = Object),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 409, description = "A run is under way, or the last one began too short a time ago", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid, or the engine refuses the parameters", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn trigger(State(application): State<Arc<Application>>, request: Request) -> Result<Response, Problem> {

@@ -8,6 +8,7 @@ mod database;
 mod documents;
 mod drift;
 mod explain;
+mod faults;
 mod hostile;
 mod keys;
 mod loading;

@@ -19,6 +19,7 @@ use crate::store::{Store, StoredUser};
 use crate::throttle::Throttle;
 use crate::token::{Audience, IssuedToken, LIFETIME, PublicKeys, Signer};
 use crate::user::{User, check_username};
+use crate::verified::VerifiedTokens;
 
 /// How long a token's user is remembered before the database is asked again: a removed user gets in for this long at most.
 pub const CALLER_MEMORY: Duration = Duration::from_secs(2);
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     hashing: Semaphore,
     callers: Mutex<HashMap<Uuid, (Instant, User)>>,
     pub(crate) keys: RememberedKeys,
+    tokens: VerifiedTokens,
 }
 
 impl Identity {
@@ -101,6 +103,7 @@ impl Identity {
                 hashing: Semaphore::new(cores),
                 callers: Mutex::default(),
                 keys: RememberedKeys::default(),
+                tokens: VerifiedTokens::default(),
             }),
             audience: Audience::Api,
             actor: Arc::new(Actor::program()),
@@ -246,16 +249,24 @@ impl Identity {
         if token.starts_with(api_key::PREFIX) {
             return self.verify_key(token).await;
         }
-        let claims = self.inner.signer.verify(token, self.audience)?;
-        let user = match self.remembered(claims.sub, CALLER_MEMORY) {
+        let now = Timestamp::now().as_second();
+        let id = match self.inner.tokens.user(token, self.audience, now) {
+            Some(id) => id,
+            None => {
+                let claims = self.inner.signer.verify(token, self.audience)?;
+                self.inner.tokens.remember(token, self.audience, &claims, now);
+                claims.sub
+            }
+        };
+        let user = match self.remembered(id, CALLER_MEMORY) {
             Some(user) => user,
-            None => match self.inner.store.by_id(claims.sub).await {
+            None => match self.inner.store.by_id(id).await {
                 Ok(found) => {
                     let user = found.ok_or(Error::Token("its user does not exist any more"))?;
                     self.remember(&user);
                     user
                 }
-                Err(error) => self.remembered(claims.sub, OUTAGE_MEMORY).ok_or(error)?,
+                Err(error) => self.remembered(id, OUTAGE_MEMORY).ok_or(error)?,
             },
         };
         if user.disabled {

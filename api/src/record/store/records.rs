@@ -227,7 +227,7 @@ async fn change(
 /// Makes the collection known to those who send.
 async fn feed(transaction: &mut Transaction<'static, Any>, collection: &str) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO feeds (feed, sent, leased_until) VALUES ($1, 0, 0) ON CONFLICT (feed) DO NOTHING")
-        .bind(Feed::Records(collection.to_owned()).key().into_owned())
+        .bind(Feed::Records(collection.to_owned()).key())
         .execute(&mut **transaction)
         .await?;
     Ok(())

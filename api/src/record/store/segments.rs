@@ -1,7 +1,5 @@
 //! How far the log has gone to the bucket.
 
-use std::borrow::Cow;
-
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -19,11 +17,11 @@ pub(in crate::record) enum Feed {
 
 impl Feed {
     /// Under which it stands in the table of feeds.
-    pub(super) fn key(&self) -> Cow<'static, str> {
+    pub(super) fn key(&self) -> String {
         match self {
-            Feed::Entries => Cow::Borrowed("entries"),
-            Feed::Truths => Cow::Borrowed("truths"),
-            Feed::Records(collection) => Cow::Owned(format!("records:{collection}")),
+            Feed::Entries => "entries".to_owned(),
+            Feed::Truths => "truths".to_owned(),
+            Feed::Records(collection) => format!("records:{collection}"),
         }
     }
 
