@@ -7,7 +7,6 @@ use crate::problem::Problem;
 
 /// Of a route that takes a JSON document.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "described here, answered by whoever reads a body")]
 pub enum BodyRefusals {
     /// The body is not JSON
     #[response(status = 400, content_type = "application/problem+json")]
@@ -25,7 +24,6 @@ pub enum BodyRefusals {
 
 /// Of a route that answers for a model under `/v2`.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "described here, answered by whoever looks for a model")]
 pub enum ModelRefusals {
     /// No such model or version
     #[response(status = 404)]
@@ -37,7 +35,6 @@ pub enum ModelRefusals {
 
 /// Of a route that takes tensors.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "described here, answered by whoever reads tensors")]
 pub enum TensorRefusals {
     /// The request is not what the protocol or the model asks for
     #[response(status = 400)]

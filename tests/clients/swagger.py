@@ -24,12 +24,16 @@ def main():
         form.locator("#oauth_username").fill(given["username"])
         form.locator("#oauth_password").fill(given["password"])
         form.locator("button.authorize").click()
-        form.get_by_role("button", name="Logout").wait_for()
+        page.locator("button", has_text="Logout").wait_for()
         page.locator("button.btn-done").first.click()
         operation = page.locator(".opblock", has=page.locator(f'[data-path="{given["path"]}"]'))
         operation.locator(".opblock-summary-control").click()
-        operation.locator(".try-out__btn").click()
-        operation.locator("button.execute").click()
+        execute = operation.locator("button.execute")
+        while not execute.is_visible():
+            # The page draws itself once more when the operation opens, and forgets the first click.
+            operation.locator(".try-out__btn", has_text="Try it out").click()
+            page.wait_for_timeout(500)
+        execute.click()
         answer = operation.locator(".live-responses-table .response").first
         answer.wait_for()
         status = answer.locator(".response-col_status").inner_text().split()[0]

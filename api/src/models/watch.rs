@@ -422,8 +422,8 @@ impl Decider {
 
     fn publish(&mut self) {
         let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
-        let mut champions = self.books.iter().filter(|(place, _)| place.1 == CHAMPION);
-        self.starting = self.starting && !champions.all(|(_, book)| settled(book));
+        let mut firsts = self.books.iter().filter(|(place, _)| place.1 == CHAMPION);
+        self.starting = self.starting && !firsts.all(|(_, book)| settled(book));
         let models = books::models(&self.books);
         for (name, model) in &models {
             self.application.telemetry.model_behind(name, !model.is_current());

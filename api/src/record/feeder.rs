@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ratchet_artifacts::{Bucket, BucketError, feeds};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -139,9 +139,7 @@ impl Feeder {
             let page: Vec<(i64, String)> = match feed {
                 Feed::Entries => {
                     let page = store.entries_between(from, until, PAGE).await?;
-                    page.into_iter()
-                        .map(|entry| (entry.sequence, line_of(entry).to_string()))
-                        .collect()
+                    page.into_iter().map(|entry| (entry.sequence, line_of(entry))).collect()
                 }
                 Feed::Truths => {
                     let page = store.truths_between(from, until, PAGE).await?;
@@ -167,16 +165,23 @@ impl Feeder {
     }
 }
 
-/// An entry as the feed tells it.
-fn line_of(entry: LoggedEntry) -> Value {
-    let parsed = |text: Option<String>| text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    json!({
+/// An entry as the feed tells it. Inputs and answer are JSON already and go along as they are.
+fn line_of(entry: LoggedEntry) -> String {
+    let head = json!({
         "id": entry.id, "request": entry.request, "at": moment(entry.at), "microseconds": entry.microseconds,
         "path": entry.path, "caller": entry.caller, "status": entry.status, "error": entry.error, "model": entry.model,
         "version": entry.version, "digest": entry.digest, "alias": entry.alias, "beside": entry.beside,
-        "inputs": parsed(entry.inputs),
-        "answer": parsed(entry.answer),
-    })
+    });
+    let mut line = head.to_string();
+    let part = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
+    // Reopens the object.
+    line.pop();
+    line.push_str(",\"inputs\":");
+    line.push_str(&part(entry.inputs));
+    line.push_str(",\"answer\":");
+    line.push_str(&part(entry.answer));
+    line.push('}');
+    line
 }
 
 #[cfg(test)]

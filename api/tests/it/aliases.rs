@@ -13,7 +13,7 @@ use crate::server::{House, PASSWORD, Server, model, row};
 async fn house() -> House {
     let house = House::new().await;
     house
-        .release("alpha", TestBundle::new("alpha", 0.0).at("/predict/pump").bytes())
+        .release("alpha", TestBundle::new("alpha", 0.0).at("/predict/alpha_pump").bytes())
         .await;
     let challenger = house.register("alpha", TestBundle::new("alpha", 1000.0).bytes()).await;
     house.promote_to(&challenger, "challenger").await;
@@ -36,7 +36,7 @@ async fn serves(server: &Server, aliases: &[&str]) {
 async fn ask(server: &Server, key: &str) -> (Value, String) {
     let request = server
         .client
-        .post(server.url("/predict/pump"))
+        .post(server.url("/predict/alpha_pump"))
         .bearer_auth(&server.token);
     let request = request.header("Ratchet-Route-Key", key).json(&row(5.0));
     let response = request.send().await.unwrap();
