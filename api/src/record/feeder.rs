@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ratchet_artifacts::{Bucket, BucketError, feeds};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -139,7 +140,7 @@ impl Feeder {
             let page: Vec<(i64, String)> = match feed {
                 Feed::Entries => {
                     let page = store.entries_between(from, until, PAGE).await?;
-                    page.into_iter().map(|entry| (entry.sequence, line_of(entry))).collect()
+                    page.iter().map(|entry| (entry.sequence, line_of(entry))).collect()
                 }
                 Feed::Truths => {
                     let page = store.truths_between(from, until, PAGE).await?;
@@ -165,21 +166,49 @@ impl Feeder {
     }
 }
 
+/// An entry as the feed tells it, without the inputs and the answer.
+#[derive(Serialize)]
+struct Head<'a> {
+    id: &'a str,
+    request: &'a str,
+    at: String,
+    microseconds: i64,
+    path: &'a str,
+    caller: Option<&'a str>,
+    status: i64,
+    error: Option<&'a str>,
+    model: Option<&'a str>,
+    version: Option<i64>,
+    digest: Option<&'a str>,
+    alias: Option<&'a str>,
+    beside: Option<&'a str>,
+}
+
 /// An entry as the feed tells it. Inputs and answer are JSON already and go along as they are.
-fn line_of(entry: LoggedEntry) -> String {
-    let head = json!({
-        "id": entry.id, "request": entry.request, "at": moment(entry.at), "microseconds": entry.microseconds,
-        "path": entry.path, "caller": entry.caller, "status": entry.status, "error": entry.error, "model": entry.model,
-        "version": entry.version, "digest": entry.digest, "alias": entry.alias, "beside": entry.beside,
-    });
-    let mut line = head.to_string();
-    let part = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
+fn line_of(entry: &LoggedEntry) -> String {
+    let head = Head {
+        id: &entry.id,
+        request: &entry.request,
+        at: moment(entry.at),
+        microseconds: entry.microseconds,
+        path: &entry.path,
+        caller: entry.caller.as_deref(),
+        status: entry.status,
+        error: entry.error.as_deref(),
+        model: entry.model.as_deref(),
+        version: entry.version,
+        digest: entry.digest.as_deref(),
+        alias: entry.alias.as_deref(),
+        beside: entry.beside.as_deref(),
+    };
+    // A struct of texts and numbers can always be written.
+    let mut line = serde_json::to_string(&head).unwrap_or_default();
     // Reopens the object.
     line.pop();
     line.push_str(",\"inputs\":");
-    line.push_str(&part(entry.inputs));
+    line.push_str(entry.inputs.as_deref().unwrap_or("null"));
     line.push_str(",\"answer\":");
-    line.push_str(&part(entry.answer));
+    line.push_str(entry.answer.as_deref().unwrap_or("null"));
     line.push('}');
     line
 }

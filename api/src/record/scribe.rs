@@ -90,7 +90,7 @@ impl Scribe {
                 rows.push(match answered {
                     Ok(answered) => {
                         self.telemetry.predictions(&shadow.name, &shadow.alias, 1, 0);
-                        let answer = Value::Object(answered.answer).to_string();
+                        let answer = serde_json::to_string(&answered.answer).unwrap_or_default();
                         self.given(&row, shadow, inputs.clone(), &answered.predicted, answer)
                     }
                     Err(faults) => {
@@ -132,7 +132,7 @@ impl Scribe {
         NewRow {
             id: predicted.id.to_string(),
             status: 200,
-            inputs: Some(Value::Object(inputs).to_string()),
+            inputs: serde_json::to_string(&inputs).ok(),
             answer: Some(answer),
             kind: Some(kind.to_owned()),
             value: Some(prediction.value),
