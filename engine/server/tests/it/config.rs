@@ -62,8 +62,11 @@ async fn what_is_set_holds_beside_the_file_until_it_is_taken_away() {
     let all = json!({"cooldown": null, "triggers": null, "params": {"rows": null}});
     let (_, gone) = service.post(PATH, &all).await;
     assert_eq!((&gone["overrides"], &gone["effective"]), (&json!({}), &before["file"]));
-    let audited = service.json("/api/v1/audit").await.to_string();
-    assert!(audited.contains("dag.configure"), "{audited}");
+    let audited = service.identity.audit_log(None, 100).await.unwrap();
+    let done = audited
+        .iter()
+        .filter(|entry| entry.action == "dag.configure" && entry.outcome == "done");
+    assert_eq!(done.count(), 3, "{audited:?}");
     service.stop().await;
 }
 
