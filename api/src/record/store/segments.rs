@@ -1,10 +1,10 @@
 //! How far the log has gone to the bucket.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::open::{Store, StoreError};
-use super::read::{LoggedEntry, read};
+use super::read::{LOGGED, LoggedEntry, read};
 
 /// What goes to the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,15 +163,16 @@ impl Store {
         until: i64,
         limit: i64,
     ) -> Result<Vec<LoggedEntry>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.*, CAST(NULL AS DOUBLE PRECISION) AS truth FROM entries e
-             WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3",
-        )
-        .bind(from)
-        .bind(until)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let text = format!(
+            "SELECT {LOGGED}, CAST(NULL AS DOUBLE PRECISION) FROM entries e
+             WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3"
+        );
+        let rows = sqlx::query(AssertSqlSafe(text))
+            .bind(from)
+            .bind(until)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 
