@@ -88,3 +88,14 @@ fn a_file_that_is_no_collection_is_refused_with_what_is_wrong() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn the_example_of_the_documentation_is_a_collection() {
+    let directory = tempfile::tempdir().unwrap();
+    let example = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/examples/deliveries_collection.yaml"
+    );
+    let applied = ratchet(directory.path(), &["collections", "apply", example]);
+    assert!(applied.done().stdout.starts_with("added deliveries"), "{applied:?}");
+}
