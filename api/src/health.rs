@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::models::load::Problem;
 use crate::models::lookups::LookupVersion;
-use crate::models::registry::{ALIAS, Model, Snapshot, Version};
+use crate::models::registry::{Beside, CHAMPION, Model, Snapshot, Version};
 use crate::service::Application;
 
 /// The service in a word.
@@ -20,8 +20,8 @@ use crate::service::Application;
 pub enum Status {
     /// Every promoted model answers with the promoted version, or none was promoted yet.
     Ok,
-    /// Every promoted model answers, but some with an earlier version, or the promotion log or a lookup cannot be read, or an
-    /// administrator took a model out of service.
+    /// Every promoted model answers, but some with an earlier version or without one of its aliases, or the promotion log or a lookup
+    /// cannot be read, or an administrator took a model out of service.
     Degraded,
     /// Some promoted model has no version to answer with.
     Unavailable,
@@ -71,6 +71,34 @@ pub struct ModelHealth {
     /// Why the promoted version was refused: a word (as in the metrics) and a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<FailureHealth>,
+    /// The other aliases that answer a share, or run as shadows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<AliasHealth>,
+}
+
+/// The health of an alias beside the champion, which answers its share until it does.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AliasHealth {
+    /// Its name.
+    pub alias: String,
+    /// What the promotion log says.
+    pub promoted: Version,
+    /// What answers here; null while nothing does.
+    pub served: Option<Version>,
+    /// Why the promoted version was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureHealth>,
+}
+
+impl AliasHealth {
+    fn of(beside: &Beside) -> AliasHealth {
+        AliasHealth {
+            alias: beside.alias.clone(),
+            promoted: beside.promoted.clone(),
+            served: beside.served.as_ref().map(|served| served.version.clone()),
+            reason: beside.problem.as_ref().map(FailureHealth::of),
+        }
+    }
 }
 
 /// Why a version was refused.
@@ -81,6 +109,15 @@ pub struct FailureHealth {
     pub code: &'static str,
     /// For people.
     pub message: String,
+}
+
+impl FailureHealth {
+    fn of(problem: &Problem) -> FailureHealth {
+        FailureHealth {
+            code: problem.reason.as_str(),
+            message: problem.message.clone(),
+        }
+    }
 }
 
 /// The promotion log as this replica knows it.
@@ -108,6 +145,7 @@ impl Health {
     /// The health that a snapshot shows.
     pub fn of(snapshot: &Snapshot) -> Health {
         let failed = |model: &Model| !model.is_current() && model.problem.is_some();
+        let lame = |model: &Model| model.beside.iter().any(|beside| beside.problem.is_some());
         let status = if snapshot.starting {
             Status::Starting
         } else if snapshot
@@ -116,7 +154,10 @@ impl Health {
             .any(|model| model.served.is_none() && !model.set_aside)
         {
             Status::Unavailable
-        } else if snapshot.models.values().any(|model| failed(model) || model.set_aside)
+        } else if snapshot
+            .models
+            .values()
+            .any(|model| failed(model) || lame(model) || model.set_aside)
             || snapshot.lookups.values().any(|lookup| lookup.problem.is_some())
             || snapshot.log_problem.is_some()
         {
@@ -126,7 +167,7 @@ impl Health {
         };
         let models = snapshot.models.iter().map(|(name, model)| ModelHealth {
             name: name.clone(),
-            alias: ALIAS,
+            alias: CHAMPION,
             promoted: model.promoted.clone(),
             served: model.served.as_ref().map(|served| served.version.clone()),
             state: match model {
@@ -136,6 +177,7 @@ impl Health {
                 _ => "loading",
             },
             reason: model.problem.as_ref().map(FailureHealth::of),
+            beside: model.beside.iter().map(AliasHealth::of).collect(),
         });
         let lookups = snapshot.lookups.values().map(|lookup| LookupHealth {
             version: lookup.newest.version.clone(),

@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use ratchet_model::drift::Drift;
 use tracing_subscriber::EnvFilter;
 
-use crate::models::lookups::LoadedLookups;
+use crate::models::registry::{CHAMPION, Served};
 use crate::predict::answer::Predicted;
 use crate::problem::Problem;
 use crate::service::Application;
@@ -57,6 +57,18 @@ struct VersionLabels {
     model: String,
     version: u64,
     digest: String,
+    alias: String,
+}
+
+impl VersionLabels {
+    fn of(served: &Served) -> VersionLabels {
+        VersionLabels {
+            model: served.name.clone(),
+            version: served.version.version,
+            digest: served.version.digest.clone(),
+            alias: served.alias.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -171,7 +183,7 @@ impl Default for Telemetry {
         );
         registry.register(
             "ratchet_api_model_info",
-            "1 for each version that serves",
+            "1 for each version that serves under an alias",
             telemetry.model_info.clone(),
         );
         registry.register(
@@ -305,20 +317,20 @@ impl Telemetry {
         }
     }
 
-    /// A model reads these versions of lookups.
-    pub fn lookups_read(&self, model: &str, lookups: &LoadedLookups) {
-        for (lookup, loaded) in lookups {
+    /// A version reads these versions of lookups; those of the champion are told.
+    pub fn lookups_read(&self, served: &Served) {
+        for (lookup, loaded) in served.lookups.iter().filter(|_| served.alias == CHAMPION) {
             let version = loaded.version.version as i64;
             self.lookup_version
-                .get_or_create(&lookup_labels(model, lookup))
+                .get_or_create(&lookup_labels(&served.name, lookup))
                 .set(version);
         }
     }
 
-    /// A model reads these no more.
-    pub fn lookups_dropped(&self, model: &str, lookups: &LoadedLookups) {
-        for lookup in lookups.keys() {
-            self.lookup_version.remove(&lookup_labels(model, lookup));
+    /// A version reads no lookups any more.
+    pub fn lookups_dropped(&self, served: &Served) {
+        for lookup in served.lookups.keys().filter(|_| served.alias == CHAMPION) {
+            self.lookup_version.remove(&lookup_labels(&served.name, lookup));
         }
     }
 
@@ -329,34 +341,26 @@ impl Telemetry {
     }
 
     /// A version took over from `previous`, after `duration`.
-    pub fn model_served(&self, model: &str, now: (u64, &str), previous: Option<(u64, &str)>, duration: Duration) {
-        let labels = |(version, digest): (u64, &str)| VersionLabels {
-            model: model.to_owned(),
-            version,
-            digest: digest.to_owned(),
-        };
+    pub fn model_served(&self, now: &Served, previous: Option<&Served>, duration: Duration) {
         if let Some(previous) = previous {
-            self.model_info.remove(&labels(previous));
+            self.model_info.remove(&VersionLabels::of(previous));
         }
-        self.model_info.get_or_create(&labels(now)).set(1);
+        self.model_info.get_or_create(&VersionLabels::of(now)).set(1);
         self.load_duration
             .get_or_create(&ModelLabel {
-                model: model.to_owned(),
+                model: now.name.clone(),
             })
             .observe(duration.as_secs_f64());
     }
 
-    /// A model is no longer served.
-    pub fn model_dropped(&self, model: &str, version: u64, digest: &str) {
-        let labels = VersionLabels {
-            model: model.to_owned(),
-            version,
-            digest: digest.to_owned(),
-        };
-        self.model_info.remove(&labels);
-        self.model_behind.remove(&ModelLabel {
-            model: model.to_owned(),
-        });
+    /// A version no longer serves.
+    pub fn model_dropped(&self, served: &Served) {
+        self.model_info.remove(&VersionLabels::of(served));
+        if served.alias == CHAMPION {
+            self.model_behind.remove(&ModelLabel {
+                model: served.name.clone(),
+            });
+        }
     }
 
     /// Whether the promoted version of a model is not the one that serves.

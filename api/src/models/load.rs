@@ -15,7 +15,7 @@ use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
 use super::lookups::{self, LoadedLookups};
-use super::registry::{ALIAS, Served, Version};
+use super::registry::{Served, Version};
 use super::signatures;
 
 /// Rows that a bundle answers before it serves, and the longest that may take.
@@ -132,6 +132,8 @@ impl From<BundleError> for Problem {
 pub struct Job {
     /// Name of the model.
     pub model: String,
+    /// The alias that it holds.
+    pub alias: String,
     /// The version that was promoted.
     pub promoted: Version,
     /// The log entry that says so, if an earlier version may stand in: nothing of this model serves yet.
@@ -198,7 +200,7 @@ fn stand_in(
             }
         };
         let barring = barring.get_or_insert_with(|| entry.clone());
-        let holder = entry.holder(&job.model, ALIAS)?;
+        let holder = entry.holder(&job.model, &job.alias)?;
         let version = Version {
             version: holder.version,
             digest: holder.digest.clone(),
@@ -226,7 +228,7 @@ fn load_guarded(
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
     let work = || {
-        handle.block_on(signatures::check(bucket, &job.model, ALIAS, version, entry))?;
+        handle.block_on(signatures::check(bucket, &job.model, &job.alias, version, entry))?;
         load(handle, bucket, job, version, cancelled)
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
@@ -295,6 +297,7 @@ fn load(
     let route = bundle.route().map(str::to_owned);
     Ok(Served {
         name: model.to_owned(),
+        alias: alias.to_owned(),
         version: version.clone(),
         route,
         bundle,

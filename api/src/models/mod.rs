@@ -1,5 +1,6 @@
 //! What is promoted, what is loaded, and what serves.
 
+mod books;
 mod follow;
 pub mod list;
 pub mod load;
@@ -7,6 +8,7 @@ pub mod lookups;
 pub mod registry;
 pub mod retire;
 pub mod route;
+pub mod share;
 mod shelf;
 mod signatures;
 pub mod watch;

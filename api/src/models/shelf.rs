@@ -102,6 +102,7 @@ impl Shelf {
         tracing::info!(model = served.name, lookups = ?lookups.keys(), versions = ?read, "reads newer lookups");
         Some(Served {
             name: served.name.clone(),
+            alias: served.alias.clone(),
             version: served.version.clone(),
             route: served.route.clone(),
             bundle,

@@ -1,4 +1,4 @@
-//! `ratchet models list | show | promote | rollback | trace | backtest | verify | reproduce`.
+//! `ratchet models list | show | promote | rollback | route | trace | backtest | verify | reproduce`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::backtest::backtest;
 use super::reproduce::reproduce;
+use super::route::route;
 use super::trace::trace;
 use super::verify::verify;
 use crate::arguments::{Format, Models, Reference, Remote};
@@ -73,6 +74,7 @@ pub async fn models(command: Models, settings: &Settings, registry: Arc<Registry
         }
         Models::Reproduce { model, listing } => reproduce(&model, listing.format, settings, registry).await,
         Models::Verify { model, listing } => verify(&model, listing.format, settings).await,
+        Models::Route(given) => route(given, settings).await,
         Models::Trace { prediction, listing } => trace(&prediction, listing.format, settings).await,
     }
 }
@@ -204,11 +206,11 @@ struct Line {
 }
 
 /// What a person does is done once for each command: nobody repeats its key.
-fn by_hand() -> String {
+pub(super) fn by_hand() -> String {
     format!("by-hand/{}", uuid::Uuid::now_v7())
 }
 
-fn given(reason: String) -> Result<String, Failure> {
+pub(super) fn given(reason: String) -> Result<String, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::input("the reason is empty").help("say in one sentence why; the log keeps it"));
     }
