@@ -25,7 +25,7 @@ pub mod compare;
 pub mod core;
 mod digest;
 pub mod extract;
-mod html;
+pub mod html;
 pub mod known;
 pub mod nearest;
 pub mod profile;

@@ -11,8 +11,9 @@ use polars::prelude::{Column, DataFrame, DataType, TimeUnit};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter, StatisticsOptions};
-use ratchet_artifacts::{BlobRef, Bucket, BucketError};
+use ratchet_artifacts::{BlobRef, Bucket, BucketError, DatasetManifest, datasets};
 use ratchet_core::plugin::{Blob, ColumnType, Known, Table, TableColumn, TaskError};
+use serde_json::json;
 
 use crate::blocking::blocking;
 use crate::nearest::suggestion;
@@ -172,6 +173,49 @@ pub fn to_blob(blob: &BlobRef) -> Blob {
         sha256: blob.sha256.clone(),
         bytes: blob.bytes,
     }
+}
+
+/// A registered version of a dataset as tasks take it; `None` if there is no such version.
+///
+/// # Errors
+/// A name that is none, a damaged manifest, and a bucket that does not answer.
+pub async fn of_version(bucket: &Bucket, name: &str, version: u64) -> Result<Option<Table>, TaskError> {
+    let manifest = datasets::get(bucket, name, version).await.map_err(from_bucket)?;
+    manifest.map(of_manifest).transpose()
+}
+
+fn of_manifest(manifest: DatasetManifest) -> Result<Table, TaskError> {
+    let unknown = |what: &str, said: &str| {
+        let place = format!("{}@{}", manifest.name, manifest.version);
+        TaskError::permanent(format!(
+            "the manifest of {place} has the {what} `{said}`, which this program does not know"
+        ))
+        .with_help("use the version of the program that wrote it, or a newer one")
+    };
+    let mut columns = Vec::with_capacity(manifest.columns.len());
+    for column in &manifest.columns {
+        let kind = serde_json::from_value(json!(column.kind)).map_err(|_| unknown("type", &column.kind))?;
+        let known = column
+            .known
+            .as_ref()
+            .map(|known| serde_json::from_value(json!(known)).map_err(|_| unknown("mark of time", known)));
+        columns.push(TableColumn {
+            name: column.name.clone(),
+            kind,
+            known: known.transpose()?,
+            nulls: column.nulls,
+        });
+    }
+    Ok(Table {
+        version: Some(manifest.version),
+        files: manifest.files.iter().map(to_blob).collect(),
+        rows: manifest.rows,
+        columns,
+        source: manifest.lineage.source.clone(),
+        simulated: manifest.lineage.simulated,
+        raw: manifest.raw.iter().map(to_blob).collect(),
+        dataset: manifest.name,
+    })
 }
 
 /// Opens the bucket that a task was given.

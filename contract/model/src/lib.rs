@@ -16,6 +16,7 @@
 
 mod answer;
 pub mod arithmetic;
+mod breaking;
 mod bundle;
 pub mod conformal;
 pub mod drift;
@@ -29,6 +30,7 @@ pub mod slices;
 mod target;
 
 pub use answer::{Answer, Prediction};
+pub use breaking::breaking_changes;
 pub use bundle::{Bundle, BundleError, Calibration, Content, FORMAT, ModelOutput, Window};
 pub use explain::{Contributions, Explanation};
 pub use route::{is_model_name, route_problem};

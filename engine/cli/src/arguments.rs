@@ -2,6 +2,7 @@
 
 mod access;
 mod gc;
+mod report;
 mod scheduling;
 mod test;
 
@@ -14,6 +15,7 @@ use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
 pub use gc::{Gc, age};
+pub use report::{CompareModels, Report, ReportFormat};
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
 
@@ -72,6 +74,8 @@ pub enum Command {
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),
+    /// What came of a run: gates, models, comparisons, promotions. Ends with 1 if the run failed or a model is worse
+    Report(Report),
     /// Dataset versions
     #[command(subcommand)]
     Datasets(Datasets),
@@ -424,6 +428,8 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Compare a version with the one in production, or with another. Ends with 1 if it is worse
+    Compare(CompareModels),
     /// Put a version into production by hand; the log keeps who and why
     Promote {
         /// NAME@VERSION
@@ -434,6 +440,9 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        /// It may ask for other fields than the version before, or answer less
+        #[arg(long)]
+        breaking: bool,
         #[command(flatten)]
         remote: Remote,
         #[command(flatten)]

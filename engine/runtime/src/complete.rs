@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ratchet_artifacts::datasets::{self, NewDataset};
 use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
-    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
+    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError,
 };
 use ratchet_core::plugin::{Blob, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table};
 use serde_json::Value;
 
+use crate::promotion::{self, PromoteError};
 use crate::record::{Failure, PromotionOutcome};
 
 /// Where the outputs come from.
@@ -235,6 +236,7 @@ async fn promote(
         expected_champion,
         reason,
         comparison,
+        breaking,
     } = request;
     let promotion = NewPromotion {
         model: model.clone(),
@@ -257,9 +259,11 @@ async fn promote(
         entry,
         reason,
     };
-    match PromotionLog::new(bucket.clone()).promote(promotion).await {
+    match promotion::promote(bucket, promotion, breaking).await {
         Ok(appended) => (Some(outcome(true, Some(appended.entry.number), reason)), None),
-        Err(error @ PromotionError::AlreadyHolds { .. }) => (Some(outcome(false, None, error.to_string())), None),
+        Err(error @ PromoteError::Log(PromotionError::AlreadyHolds { .. })) => {
+            (Some(outcome(false, None, error.to_string())), None)
+        }
         Err(error) => {
             let retryable = error.may_retry();
             let message = error.to_string();

@@ -1,14 +1,18 @@
 //! The plugin `profile.report`.
 
 use async_trait::async_trait;
-use ratchet_core::plugin::{Output, Outputs, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError};
+use ratchet_artifacts::Bucket;
+use ratchet_core::plugin::{
+    ConfigProblem, Output, Outputs, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::changes::changes;
 use super::page::page;
 use super::statistics::measure;
 use crate::blocking::blocking;
-use crate::table;
+use crate::table::{self, of_version};
 use crate::words::count;
 
 /// Writes what a table looks like as one HTML file.
@@ -20,6 +24,45 @@ pub struct Profile;
 pub struct ProfileConfig {
     /// The table.
     pub table: Table,
+    /// Another table to say what changed since: the port of a task.
+    #[serde(default)]
+    pub earlier: Option<Table>,
+    /// The same by version: `name@version`, or `previous` for the version of the table's own dataset before this one, if there is any.
+    #[serde(default)]
+    pub compare_with: Option<String>,
+}
+
+/// The version before the table's own.
+const PREVIOUS: &str = "previous";
+
+fn reference(text: &str) -> Option<(&str, u64)> {
+    let (name, version) = text.split_once('@')?;
+    let version = version.parse().ok().filter(|version| *version > 0)?;
+    ratchet_model::is_model_name(name).then_some((name, version))
+}
+
+/// The table to compare with; none where nobody asked, or where there is no previous version.
+async fn earlier(bucket: &Bucket, config: &ProfileConfig) -> Result<Option<Table>, TaskError> {
+    let Some(asked) = &config.compare_with else {
+        return Ok(config.earlier.clone());
+    };
+    if asked == PREVIOUS {
+        let own = config.table.version.filter(|version| *version > 1);
+        return match own {
+            Some(version) => of_version(bucket, &config.table.dataset, version - 1).await,
+            None => Ok(None),
+        };
+    }
+    let Some((name, version)) = reference(asked) else {
+        return Ok(None);
+    };
+    let found = of_version(bucket, name, version).await?;
+    let found = found.ok_or_else(|| {
+        TaskError::permanent(format!("there is no dataset {asked} to compare with")).with_help(
+            "`ratchet datasets list` shows the versions; `previous` means the one before, whatever its number",
+        )
+    })?;
+    Ok(Some(found))
 }
 
 #[async_trait]
@@ -37,14 +80,47 @@ impl Plugin for Profile {
         }]
     }
 
+    fn validate(config: &ProfileConfig) -> Vec<ConfigProblem> {
+        let problem = |message: String, help: &str| ConfigProblem {
+            pointer: "/compare_with".to_owned(),
+            message,
+            help: Some(help.to_owned()),
+        };
+        match &config.compare_with {
+            Some(_) if config.earlier.is_some() => vec![problem(
+                "`earlier` and `compare_with` exclude each other".to_owned(),
+                "leave one of them out",
+            )],
+            Some(asked) if asked != PREVIOUS && reference(asked).is_none() => vec![problem(
+                format!("`{asked}` is no version of a dataset"),
+                "write NAME@VERSION, such as `houses@3`, or `previous`",
+            )],
+            _ => Vec::new(),
+        }
+    }
+
     async fn run(config: ProfileConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let bucket = table::open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
+        let before = match earlier(&bucket, &config).await? {
+            Some(table) => Some((table::read(&bucket, &table).await?, table::place_of(&table))),
+            None => None,
+        };
         let table = config.table;
         let place = table::place_of(&table);
         let (html, warnings, summary) = blocking("the profile", move || {
-            let statistics = measure(&frame, &place)?;
-            let html = page(&statistics, &place, &table.source, table.simulated);
+            let mut statistics = measure(&frame, &place)?;
+            let changes = match &before {
+                Some((before, earlier)) => {
+                    let measured = measure(before, earlier)?;
+                    Some(changes((&frame, &statistics), (before, &measured), earlier)?)
+                }
+                None => None,
+            };
+            statistics
+                .warnings
+                .extend(changes.iter().flat_map(|changes| changes.warnings.clone()));
+            let html = page(&statistics, changes.as_ref(), &place, &table.source, table.simulated);
             let summary = format!(
                 "{} rows, {} columns, {} to look at",
                 count(statistics.rows as u64),

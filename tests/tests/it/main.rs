@@ -3,6 +3,7 @@
 
 mod backfill;
 mod bad_input;
+mod browser;
 mod demo;
 mod determinism;
 mod documented;
@@ -10,6 +11,7 @@ mod gate;
 mod hot_load;
 mod open_inference;
 mod parity;
+mod reports;
 mod s3;
 mod streams;
 mod support;

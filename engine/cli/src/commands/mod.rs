@@ -21,6 +21,7 @@ mod operate_there;
 mod pauses;
 mod plan;
 mod pools;
+mod report;
 mod run;
 mod runs;
 mod schema;

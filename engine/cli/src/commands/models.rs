@@ -1,4 +1,4 @@
-//! `ratchet models list | show | promote | rollback | trace`.
+//! `ratchet models list | show | promote | rollback`; `compare` and `trace` stand in files of their own.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, P
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::report::compare;
 use super::trace::trace;
 use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
@@ -31,10 +32,12 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let history = source.history(&manifest.name).await?;
             show(&manifest, &history, listing.format)
         }
+        Models::Compare(arguments) => compare(arguments, settings).await,
         Models::Promote {
             model,
             alias,
             reason,
+            breaking,
             remote,
             listing,
         } => {
@@ -48,7 +51,7 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
                     )),
                 );
             }
-            let entry = source.promote(&manifest, alias, given(reason)?).await?;
+            let entry = source.promote(&manifest, alias, given(reason)?, breaking).await?;
             report(&entry, listing.format)
         }
         Models::Rollback {
@@ -129,11 +132,13 @@ impl Source {
         manifest: &ModelManifest,
         alias: String,
         reason: String,
+        breaking: bool,
     ) -> Result<PromotionEntry, Failure> {
         let bucket = match self {
             Self::Here(bucket) => bucket,
             Self::There(client) => {
-                let body = json!({ "version": manifest.version, "alias": alias, "reason": reason });
+                let body =
+                    json!({ "version": manifest.version, "alias": alias, "reason": reason, "breaking": breaking });
                 let path = ["api", "v1", "models", &manifest.name, "promote"];
                 return client.post(&path, &[], &body).await;
             }
@@ -150,7 +155,7 @@ impl Source {
             key: by_hand(),
             attended: true,
         };
-        Ok(PromotionLog::new(bucket.clone()).promote(promotion).await?.entry)
+        Ok(ratchet_runtime::promote(bucket, promotion, breaking).await?.entry)
     }
 
     async fn rollback(&self, name: &str, alias: &str, reason: &str) -> Result<PromotionEntry, Failure> {
@@ -260,7 +265,7 @@ fn list(documents: Vec<Value>, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
+pub(super) async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
     let found = match reference.version {
         Some(version) => models::get(bucket, &reference.name, version).await?,
         None => models::latest(bucket, &reference.name).await?,
