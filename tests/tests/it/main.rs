@@ -7,6 +7,7 @@ mod browser;
 mod demo;
 mod determinism;
 mod documented;
+mod engine;
 mod gate;
 mod hot_load;
 mod open_inference;

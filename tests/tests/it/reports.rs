@@ -6,6 +6,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::browser::{chromium, files, python};
+use crate::engine::start_engine;
 use crate::support::{directory, ratchet, run_dag, task, text, workspace};
 
 const MODEL: &str = "california-housing";
@@ -210,6 +211,7 @@ fn what_breaks_is_refused(home: &Path) {
     );
 
     let by_hand = ["promote", "california-housing@2", "--reason", "as before"];
+    over_rest(home, &allowed, &by_hand);
     let (status, _, said) = models(home, &by_hand);
     assert_eq!(status, 2);
     assert!(
@@ -222,4 +224,31 @@ fn what_breaks_is_refused(home: &Path) {
         promoted.contains(&format!("champion of {MODEL} is now @2")),
         "{promoted}"
     );
+}
+
+/// The service refuses the same, and tells the same report.
+fn over_rest(home: &Path, document: &Value, by_hand: &[&str]) {
+    let dags = home.join("dags");
+    std::fs::create_dir_all(&dags).unwrap();
+    let added = ratchet(home)
+        .args(["keys", "add", "ci", "--role", "operator", "--format", "json"])
+        .output()
+        .unwrap();
+    let key: Value = serde_json::from_slice(&added.stdout).unwrap();
+    let server = start_engine(home, &dags);
+    let url = format!("http://{}", server.address);
+    let there = |arguments: &[&str]| {
+        let mut command = ratchet(home);
+        command
+            .args(arguments)
+            .args(["--server", &url])
+            .env("RATCHET_TOKEN", key["secret"].as_str().unwrap());
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        (status.code().unwrap(), text(&stdout), text(&stderr))
+    };
+    let (status, _, said) = there(&[&["models"], by_hand].concat());
+    assert_ne!(status, 0);
+    assert!(said.contains("it refuses `total_rooms`, which is sent now"), "{said}");
+    let (status, told, said) = there(&["report", document["run"].as_str().unwrap()]);
+    assert_eq!((status, told), report(home, document, "markdown"), "{said}");
 }

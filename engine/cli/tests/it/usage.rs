@@ -12,7 +12,7 @@ fn help_names_every_command_but_the_workers_own() {
     help.done();
     for name in [
         "demo", "validate", "run", "serve", "dags", "runs", "datasets", "models", "tasks", "users", "keys", "audit",
-        "login", "schema",
+        "login", "schema", "report",
     ] {
         assert!(
             help.stdout.contains(&format!("\n  {name} ")),
