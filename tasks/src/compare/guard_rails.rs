@@ -21,7 +21,7 @@ pub struct GuardRails {
     /// promised, of probabilities the expected calibration error. Default: by 0.05.
     #[serde(default = "default_calibration")]
     pub calibration: Option<Limit>,
-    /// Classes only: false lets a challenger pass whose decisions are wrong more often, by McNemar's test.
+    /// Classes only: false lets a challenger pass whose decisions are wrong more often, and by no accident.
     #[serde(default = "yes")]
     pub decisions: bool,
     /// How many times the champion's time for one row it may take. Both are timed in this process, so that the numbers differ
@@ -132,8 +132,8 @@ pub struct Facts<'a> {
     pub slices: &'a [SliceEffect],
     /// Calibration errors.
     pub calibration: Option<(f64, f64)>,
-    /// Decisions of classes.
-    pub decisions: Option<&'a Mcnemar>,
+    /// Decisions of classes, and the probability of so many wrong ones by chance, where rows of one block are alike.
+    pub decisions: Option<(&'a Mcnemar, f64)>,
     /// Seconds for one row.
     pub latency: Option<(f64, f64)>,
     /// Bytes of the bundles.
@@ -198,14 +198,14 @@ impl GuardRails {
                 ),
             });
         }
-        if let Some(mcnemar) = facts.decisions.filter(|_| self.decisions) {
+        if let Some((mcnemar, p)) = facts.decisions.filter(|_| self.decisions) {
             results.push(RailResult {
                 rail: "decisions".to_owned(),
-                holds: mcnemar.only_challenger >= mcnemar.only_opponent || mcnemar.p >= LEVEL,
+                holds: mcnemar.only_challenger >= mcnemar.only_opponent || p >= LEVEL,
                 warn_only: false,
                 detail: format!(
-                    "alone right on {} rows, the champion on {} (McNemar, p = {:.3})",
-                    mcnemar.only_challenger, mcnemar.only_opponent, mcnemar.p
+                    "alone right on {} rows, the champion on {} (p = {p:.3})",
+                    mcnemar.only_challenger, mcnemar.only_opponent
                 ),
             });
         }
@@ -279,7 +279,7 @@ fn slices(rail: &SliceRail, effects: &[SliceEffect]) -> RailResult {
 mod tests {
     use super::*;
 
-    fn facts<'a>(slices: &'a [SliceEffect], decisions: Option<&'a Mcnemar>) -> Facts<'a> {
+    fn facts<'a>(slices: &'a [SliceEffect], decisions: Option<(&'a Mcnemar, f64)>) -> Facts<'a> {
         Facts {
             slices,
             calibration: Some((0.08, 0.02)),
@@ -313,7 +313,7 @@ mod tests {
             size: limit(2.0, false),
             ..GuardRails::default()
         };
-        let results = rails.check(&facts(&effects, Some(&decisions)));
+        let results = rails.check(&facts(&effects, Some((&decisions, 0.001))));
         let seen: Vec<(&str, bool, bool)> = results
             .iter()
             .map(|result| (result.rail.as_str(), result.holds, result.refuses()))

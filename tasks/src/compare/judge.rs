@@ -20,7 +20,7 @@ use super::holdout::Uses;
 use super::mcnemar::mcnemar;
 use super::opponent::{Version, baseline, loss, loss_name, of_number};
 use super::page::DayGain;
-use super::slices::{Judged, slice_effects};
+use super::slices::{Judged, p_of_loss, slice_effects};
 use crate::train::{Line, PLACES, accuracy_metrics};
 
 /// Rows that are timed one by one.
@@ -128,12 +128,21 @@ pub(super) fn judge(
         Test::DieboldMariano { horizon, .. } => FEWEST_HORIZONS * horizon,
     };
 
+    let right = |predictions: &[Prediction]| -> Vec<bool> {
+        let pairs = predictions.iter().zip(truth);
+        pairs.map(|(prediction, truth)| prediction.value == *truth).collect()
+    };
     let decisions = (!matches!(target.kind, TargetKind::Regression { .. })).then(|| {
-        let right = |predictions: &[Prediction]| -> Vec<bool> {
-            let pairs = predictions.iter().zip(truth);
-            pairs.map(|(prediction, truth)| prediction.value == *truth).collect()
-        };
-        mcnemar(right(&predictions).into_iter(), right(&other.predictions).into_iter())
+        let (ours, theirs) = (right(&predictions), right(&other.predictions));
+        let gains: Vec<f64> = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(our, their)| f64::from(*our) - f64::from(*their))
+            .collect();
+        (
+            mcnemar(ours.into_iter(), theirs.into_iter()),
+            p_of_loss(&gains, &evidence.blocks),
+        )
     });
     let rows = Judged {
         gains: &gains,
@@ -152,7 +161,7 @@ pub(super) fn judge(
             config.guard_rails.check(&Facts {
                 slices: &slices,
                 calibration,
-                decisions: decisions.as_ref(),
+                decisions: decisions.as_ref().map(|(mcnemar, p)| (mcnemar, *p)),
                 latency: timed.map(|_| time_both((challenger, &evidence.ours), (&champion.bundle, theirs))),
                 bytes: (config.challenger.bundle.bytes, champion.bytes),
             })
@@ -203,7 +212,7 @@ pub(super) fn judge(
             challenger: finite(own_metrics),
             opponent: finite(other_metrics),
         },
-        decisions,
+        decisions: decisions.map(|(mcnemar, _)| mcnemar),
         guard_rails,
         slices,
         holdout: Holdout {

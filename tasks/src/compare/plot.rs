@@ -63,27 +63,27 @@ fn letters(x: f64, y: f64, anchor: &str, text: &str) -> String {
 
 /// The gain in percent with its interval, between the lines that decide: nothing, the margin, and what is worth having.
 pub(super) fn interval(gain: f64, lower: f64, upper: f64, margin: f64, worth: f64) -> String {
-    let scale = Scale::over([gain, lower, upper, margin, worth], 8.0, WIDTH - 8.0);
-    let mut content = String::new();
-    content.push_str(&upright(scale.place(0.0), 22.0, 74.0, "axis"));
-    content.push_str(&letters(
-        scale.place(0.0).clamp(30.0, WIDTH - 30.0),
-        90.0,
-        "middle",
-        "no gain",
-    ));
-    let bar = if margin > 0.0 {
+    // Room for the numbers beyond both ends.
+    let scale = Scale::over([gain, lower, upper, margin, worth], 46.0, WIDTH - 46.0);
+    let percent = |value: f64| format!("{value:.2} %");
+    let zero = scale.place(0.0);
+    let mut content = upright(zero, 22.0, 74.0, "axis");
+    content.push_str(&letters(zero, 90.0, "middle", "no gain"));
+    let (what, least) = if margin > 0.0 {
         ("margin", margin)
     } else {
         ("worth having", worth)
     };
-    if bar.1 > 0.0 {
-        let place = scale.place(bar.1);
+    if least > 0.0 {
+        let place = scale.place(least);
         content.push_str(&upright(place, 22.0, 74.0, "dashed"));
-        content.push_str(&letters(place.clamp(40.0, WIDTH - 40.0), 14.0, "middle", bar.0));
+        content.push_str(&letters(place, 14.0, "middle", what));
     }
-    content.push_str(&level(48.0, scale.place(lower), scale.place(upper), "reach"));
+    let (from, to) = (scale.place(lower), scale.place(upper));
+    content.push_str(&level(48.0, from, to, "reach"));
     content.push_str(&format!("<circle cx=\"{:.1}\" cy=\"48\" r=\"6\"/>", scale.place(gain)));
+    content.push_str(&letters(from - 6.0, 52.0, "end", &percent(lower)));
+    content.push_str(&letters(to + 6.0, 52.0, "start", &percent(upper)));
     let said = format!(
         "The loss falls by {gain:.2} percent; with 95 percent certainty by between {lower:.2} and {upper:.2} percent"
     );

@@ -49,6 +49,11 @@ fn p_worse(mean: f64, standard_error: f64, blocks: usize) -> f64 {
     StudentsT::new(0.0, 1.0, blocks as f64 - 1.0).map_or(1.0, |student| student.cdf(mean / standard_error))
 }
 
+/// The one-sided probability of so low a mean gain if the true one were 0; 1 with fewer than two blocks.
+pub fn p_of_loss(gains: &[f64], blocks: &[i64]) -> f64 {
+    clustered(gains, blocks).map_or(1.0, |(mean, error, blocks)| p_worse(mean, error, blocks))
+}
+
 /// A row's gain, the opponent's loss, and the block that it belongs to.
 pub struct Judged<'a> {
     /// Gains of the challenger.
