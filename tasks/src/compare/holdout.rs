@@ -31,7 +31,8 @@ impl Uses {
                 continue;
             }
             let manifest = models::get(bucket, model, number).await.map_err(from_bucket)?;
-            let earlier = manifest.and_then(|manifest| serde_json::from_value(manifest.report["window"].clone()).ok());
+            let earlier =
+                manifest.and_then(|manifest| serde_json::from_value::<Window>(manifest.report["window"].clone()).ok());
             uses.measured += u64::from(earlier.is_some_and(|earlier| overlap(window, &earlier)));
         }
         let entries = PromotionLog::new(bucket.clone()).entries().await;

@@ -36,6 +36,6 @@ pub use guard_rails::{GuardRails, Limit, RailResult, SliceRail};
 pub use holdout::Uses;
 pub use markdown::{markdown, markdown_section};
 pub use mcnemar::Mcnemar;
-pub use page::{page, section};
+pub use page::section;
 pub use slices::SliceEffect;
 pub use task::{CompareChampion, Compared, compare};

@@ -12,7 +12,7 @@ use super::changes::changes;
 use super::page::page;
 use super::statistics::measure;
 use crate::blocking::blocking;
-use crate::table::{self, of_version};
+use crate::table::{self, earlier, parse_version};
 use crate::words::count;
 
 /// Writes what a table looks like as one HTML file.
@@ -27,42 +27,17 @@ pub struct ProfileConfig {
     /// Another table to say what changed since: the port of a task.
     #[serde(default)]
     pub earlier: Option<Table>,
-    /// The same by version: `name@version`, or `previous` for the version of the table's own dataset before this one, if there is any.
+    /// The same by name: `name@7`, or a dataset's name alone for its newest version that is older than the table.
     #[serde(default)]
     pub compare_with: Option<String>,
 }
 
-/// The version before the table's own.
-const PREVIOUS: &str = "previous";
-
-fn reference(text: &str) -> Option<(&str, u64)> {
-    let (name, version) = text.split_once('@')?;
-    let version = version.parse().ok().filter(|version| *version > 0)?;
-    ratchet_model::is_model_name(name).then_some((name, version))
-}
-
-/// The table to compare with; none where nobody asked, or where there is no previous version.
-async fn earlier(bucket: &Bucket, config: &ProfileConfig) -> Result<Option<Table>, TaskError> {
-    let Some(asked) = &config.compare_with else {
-        return Ok(config.earlier.clone());
-    };
-    if asked == PREVIOUS {
-        let own = config.table.version.filter(|version| *version > 1);
-        return match own {
-            Some(version) => of_version(bucket, &config.table.dataset, version - 1).await,
-            None => Ok(None),
-        };
+/// The table to compare with; none where nobody asked, or where there is no older version.
+async fn before(bucket: &Bucket, config: &ProfileConfig) -> Result<Option<Table>, TaskError> {
+    match &config.compare_with {
+        Some(asked) => earlier(bucket, asked, &config.table).await,
+        None => Ok(config.earlier.clone()),
     }
-    let Some((name, version)) = reference(asked) else {
-        return Ok(None);
-    };
-    let found = of_version(bucket, name, version).await?;
-    let found = found.ok_or_else(|| {
-        TaskError::permanent(format!("there is no dataset {asked} to compare with")).with_help(
-            "`ratchet datasets list` shows the versions; `previous` means the one before, whatever its number",
-        )
-    })?;
-    Ok(Some(found))
 }
 
 #[async_trait]
@@ -91,18 +66,19 @@ impl Plugin for Profile {
                 "`earlier` and `compare_with` exclude each other".to_owned(),
                 "leave one of them out",
             )],
-            Some(asked) if asked != PREVIOUS && reference(asked).is_none() => vec![problem(
-                format!("`{asked}` is no version of a dataset"),
-                "write NAME@VERSION, such as `houses@3`, or `previous`",
-            )],
-            _ => Vec::new(),
+            Some(asked) => parse_version(asked)
+                .err()
+                .map(|message| problem(message, "write the name of a dataset, or NAME@VERSION"))
+                .into_iter()
+                .collect(),
+            None => Vec::new(),
         }
     }
 
     async fn run(config: ProfileConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let bucket = table::open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
-        let before = match earlier(&bucket, &config).await? {
+        let older = match before(&bucket, &config).await? {
             Some(table) => Some((table::read(&bucket, &table).await?, table::place_of(&table))),
             None => None,
         };
@@ -110,7 +86,7 @@ impl Plugin for Profile {
         let place = table::place_of(&table);
         let (html, warnings, summary) = blocking("the profile", move || {
             let mut statistics = measure(&frame, &place)?;
-            let changes = match &before {
+            let changes = match &older {
                 Some((before, earlier)) => {
                     let measured = measure(before, earlier)?;
                     Some(changes((&frame, &statistics), (before, &measured), earlier)?)

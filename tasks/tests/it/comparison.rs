@@ -296,7 +296,7 @@ async fn bad_inputs_are_refused_in_one_message() {
         ),
         (
             profile("compare_with", json!("houses@9")),
-            "there is no dataset houses@9",
+            "there is no dataset `houses@9`",
         ),
     ];
     for ((uses, with), expected) in cases {

@@ -134,7 +134,7 @@ async fn what_changed_since_the_version_before_is_said() {
     let [then, now] = versions.as_slice() else {
         unreachable!()
     };
-    let page = run(json!({ "table": now, "compare_with": "previous" })).await;
+    let page = run(json!({ "table": now, "compare_with": "numbers" })).await;
     keep_page("profile-compared.html", &page);
     assert!(
         page.contains("Compared with table `numbers@1`")
@@ -143,7 +143,7 @@ async fn what_changed_since_the_version_before_is_said() {
     assert!(!page.contains("id is distributed otherwise"));
     assert_eq!(page, run(json!({ "table": now, "compare_with": "numbers@1" })).await);
     assert_eq!(page, run(json!({ "table": now, "earlier": then })).await);
-    let first = run(json!({ "table": then, "compare_with": "previous" })).await;
+    let first = run(json!({ "table": then, "compare_with": "numbers" })).await;
     assert!(!first.contains("Compared with"), "the first version has none before it");
 }
 

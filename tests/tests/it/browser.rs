@@ -1,7 +1,7 @@
 //! Debian's browser, driven by Python's Playwright.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -42,22 +42,4 @@ pub fn python(client: &str, input: &Value) -> Value {
     let (said, wrong) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{client}: {said}{wrong}");
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{client} prints no document ({error}): {said}"))
-}
-
-/// Files below a directory with this ending, sorted.
-pub fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == ending) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
 }

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::browser::{chromium, files, python};
+use crate::browser::{chromium, python};
 use crate::engine::start_engine;
 use crate::support::{directory, ratchet, run_dag, task, text, workspace};
 
@@ -251,4 +251,22 @@ fn over_rest(home: &Path, document: &Value, by_hand: &[&str]) {
     assert!(said.contains("it refuses `total_rooms`, which is sent now"), "{said}");
     let (status, told, said) = there(&["report", document["run"].as_str().unwrap()]);
     assert_eq!((status, told), report(home, document, "markdown"), "{said}");
+}
+
+/// Files below a directory with this ending, sorted.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }

@@ -1,9 +1,9 @@
 //! `ratchet models compare`.
 
-use ratchet_artifacts::ModelManifest;
+use ratchet_artifacts::{Bucket, ModelManifest, datasets};
 use ratchet_core::plugin::{Blob, Model, RowCounts, Table, TaskError};
 use ratchet_tasks::compare::{CompareConfig, Compared, markdown};
-use ratchet_tasks::table::of_version;
+use ratchet_tasks::table::of_manifest;
 
 use crate::arguments::{CompareModels, ReportFormat};
 use crate::commands::models::find;
@@ -37,21 +37,22 @@ pub async fn compare(arguments: CompareModels, settings: &Settings) -> Result<()
 }
 
 /// The table that a version was trained on, which its lineage names first.
-async fn table(bucket: &ratchet_artifacts::Bucket, manifest: &ModelManifest) -> Result<Table, Failure> {
+async fn table(bucket: &Bucket, manifest: &ModelManifest) -> Result<Table, Failure> {
     let named = manifest.lineage.inputs.first();
     let parts = named.and_then(|input| input.split_once('@'));
     let found = match parts.and_then(|(name, version)| Some((name, version.parse().ok()?))) {
-        Some((name, version)) => of_version(bucket, name, version).await.map_err(failed)?,
+        Some((name, version)) => datasets::get(bucket, name, version).await?,
         None => None,
     };
-    found.ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         let input = named.map_or("none", String::as_str);
         Failure::input(format!(
             "the table that trained {}@{} is not in the bucket: its lineage names {input}",
             manifest.name, manifest.version
         ))
         .help("train it again; a version is compared on the rows that its own training held out")
-    })
+    })?;
+    of_manifest(&found).map_err(failed)
 }
 
 fn model(manifest: ModelManifest) -> Model {
