@@ -291,8 +291,8 @@ async fn bad_inputs_are_refused_in_one_message() {
             "`Champion!` is no name of an alias",
         ),
         (
-            profile("compare_with", json!("houses")),
-            "`houses` is no version of a dataset",
+            profile("compare_with", json!("houses@x")),
+            "`houses@x` names no version",
         ),
         (
             profile("compare_with", json!("houses@9")),

@@ -232,7 +232,7 @@ pub async fn promote(stage: &Stage, model: &Model) {
         metrics: model.metrics.clone(),
         rows: BTreeMap::new(),
         parameters: model.parameters.clone(),
-        report: Value::Null,
+        report: model.report.clone(),
         lineage: Lineage::default(),
         key: format!("run/{}", model.bundle.sha256),
     };
