@@ -49,7 +49,7 @@ code{font-size:.9em}figure{margin:1rem 0}svg{max-width:100%;height:auto}svg.plot
 rect,circle{fill:var(--bar)}.loses{fill:var(--bad)}text{fill:var(--ink);font:11px system-ui,sans-serif}\
 line{stroke:var(--soft)}.reach{stroke:var(--bar);stroke-width:3}.dashed{stroke:var(--good);stroke-dasharray:4 3}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}\
 @media(max-width:40rem){table,tbody,tr,td,th{display:block}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}\
-tr{border-bottom:1px solid var(--line);padding:.4rem 0}td,th,td.n,th.n{border:0;padding:.1rem 0;text-align:left}td[data-name]::before{content:attr(data-name) \": \";color:var(--soft)}}";
+tr{border-bottom:1px solid var(--line);padding:.4rem 0}td,th,td.n,th.n{border:0;padding:.1rem 0;text-align:left}.pairs tr{display:flex;justify-content:space-between;gap:1rem}td[data-name]::before{content:attr(data-name) \": \";color:var(--soft)}}";
 
 #[cfg(test)]
 mod tests {

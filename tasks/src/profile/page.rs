@@ -114,7 +114,7 @@ fn section(column: &ColumnStatistics, rows: usize) -> String {
             time,
         } => {
             let say = |value: f64| if *time { moment(value) } else { short(value) };
-            text.push_str("<div class=\"two\">\n<table>\n<tbody>\n");
+            text.push_str("<div class=\"two\">\n<table class=\"pairs\">\n<tbody>\n");
             let names = ["least", "lower quartile", "median", "upper quartile", "greatest"];
             for (name, value) in names.into_iter().zip(quantiles) {
                 text.push_str(&line(name, &say(*value)));
@@ -131,7 +131,7 @@ fn section(column: &ColumnStatistics, rows: usize) -> String {
         }
         Summary::Values { frequent, lengths } => {
             text.push_str(&format!(
-                "<p>Between {} and {} letters. The most frequent:</p>\n<table>\n<tbody>\n",
+                "<p>Between {} and {} letters. The most frequent:</p>\n<table class=\"pairs\">\n<tbody>\n",
                 lengths.0, lengths.1
             ));
             for (value, number) in frequent {
@@ -181,7 +181,7 @@ fn correlations(statistics: &Statistics) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "<section>\n<h2>Correlations of one half and more</h2>\n<table>\n<thead><tr><th>Columns</th><th class=\"n\">Pearson</th></tr></thead>\n<tbody>\n",
+        "<section>\n<h2>Correlations of one half and more</h2>\n<table class=\"pairs\">\n<thead><tr><th>Columns</th><th class=\"n\">Pearson</th></tr></thead>\n<tbody>\n",
     );
     for (left, right, found) in statistics.correlations.iter().take(SHOWN_PAIRS) {
         let names = format!("{} and {}", shorten(left, SHOWN_LETTERS), shorten(right, SHOWN_LETTERS));

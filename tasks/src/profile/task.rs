@@ -40,6 +40,15 @@ async fn before(bucket: &Bucket, config: &ProfileConfig) -> Result<Option<Table>
     }
 }
 
+/// What a page calls a table: `name@version`, or `otherwise` where it has no name yet.
+fn label(table: &Table, otherwise: &str) -> String {
+    match table.version {
+        Some(version) => format!("{}@{version}", table.dataset),
+        None if table.dataset.is_empty() => otherwise.to_owned(),
+        None => table.dataset.clone(),
+    }
+}
+
 #[async_trait]
 impl Plugin for Profile {
     type Config = ProfileConfig;
@@ -79,11 +88,11 @@ impl Plugin for Profile {
         let bucket = table::open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
         let older = match before(&bucket, &config).await? {
-            Some(table) => Some((table::read(&bucket, &table).await?, table::place_of(&table))),
+            Some(table) => Some((table::read(&bucket, &table).await?, label(&table, "the earlier table"))),
             None => None,
         };
         let table = config.table;
-        let place = table::place_of(&table);
+        let place = label(&table, "the table");
         let (html, warnings, summary) = blocking("the profile", move || {
             let mut statistics = measure(&frame, &place)?;
             let changes = match &older {
