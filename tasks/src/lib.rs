@@ -28,7 +28,7 @@ pub mod core;
 pub mod difference;
 mod digest;
 pub mod extract;
-mod html;
+pub mod html;
 pub mod interop;
 pub mod known;
 pub mod nearest;

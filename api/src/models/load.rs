@@ -297,7 +297,7 @@ fn load(
     let route = bundle.route().map(str::to_owned);
     Ok(Served {
         name: model.to_owned(),
-        alias: alias.to_owned(),
+        alias: job.alias.clone(),
         version: version.clone(),
         route,
         bundle,

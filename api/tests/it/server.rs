@@ -8,7 +8,9 @@ use bytes::Bytes;
 use ratchet_api::{Options, Service};
 use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
-use ratchet_artifacts::{Bucket, Expected, Lineage, LookupManifest, ModelManifest, NewPromotion, NewRouting, PromotionLog};
+use ratchet_artifacts::{
+    Bucket, Expected, Lineage, LookupManifest, ModelManifest, NewPromotion, NewRouting, PromotionLog,
+};
 use ratchet_identity::{Identity, Role};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;

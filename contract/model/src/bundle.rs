@@ -296,7 +296,12 @@ impl Bundle {
 
     /// Predictions alone, as training and comparison need them.
     pub fn predict(&self, rows: &Rows) -> Vec<Prediction> {
-        predict(&self.content.target, &self.content.outputs, self.offsets, &self.features(rows))
+        predict(
+            &self.content.target,
+            &self.content.outputs,
+            self.offsets,
+            &self.features(rows),
+        )
     }
 
     /// What the predictors read of rows.

@@ -16,6 +16,7 @@
 
 mod answer;
 pub mod arithmetic;
+mod breaking;
 mod bundle;
 pub mod conformal;
 pub mod drift;
@@ -30,6 +31,7 @@ pub mod slices;
 mod target;
 
 pub use answer::{Answer, Prediction};
+pub use breaking::breaking_changes;
 pub use bundle::{Bundle, BundleError, Content, FORMAT, Window};
 pub use explain::{Contributions, Explanation};
 pub use output::{Calibration, ModelOutput, most_weighty, predict};

@@ -3,6 +3,7 @@
 mod access;
 mod collections;
 mod gc;
+mod report;
 mod route;
 mod scheduling;
 mod test;
@@ -17,6 +18,7 @@ use ratchet_identity::Role;
 pub use access::{Audit, Keys, Login, Remote};
 pub use collections::Collections;
 pub use gc::{Gc, age};
+pub use report::{CompareModels, Report, ReportFormat};
 pub use route::Route;
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
@@ -76,6 +78,8 @@ pub enum Command {
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),
+    /// What came of a run: gates, models, comparisons, promotions. Ends with 1 if the run failed or a model is worse
+    Report(Report),
     /// Dataset versions
     #[command(subcommand)]
     Datasets(Datasets),
@@ -480,6 +484,8 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Compare a version with the one in production, or with another. Ends with 1 if it is worse
+    Compare(CompareModels),
     /// Put a version into production by hand; the log keeps who and why
     Promote {
         /// NAME@VERSION
@@ -490,6 +496,9 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        /// It may ask for other fields than the version before, or answer less
+        #[arg(long)]
+        breaking: bool,
         #[command(flatten)]
         remote: Remote,
         #[command(flatten)]

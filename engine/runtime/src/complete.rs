@@ -10,13 +10,15 @@ use ratchet_artifacts::datasets::{self, NewDataset};
 use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
-    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
+    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError,
 };
 use ratchet_core::plugin::{
-    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table, TableColumn,
+    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+    TableColumn,
 };
 use serde_json::Value;
 
+use crate::promotion::{self, PromoteError};
 use crate::record::{Failure, PromotionOutcome};
 
 /// Where the outputs come from.
@@ -274,6 +276,7 @@ async fn promote(
         expected_champion,
         reason,
         comparison,
+        breaking,
     } = request;
     let promotion = NewPromotion {
         model: model.clone(),
@@ -296,9 +299,11 @@ async fn promote(
         entry,
         reason,
     };
-    match PromotionLog::new(bucket.clone()).promote(promotion).await {
+    match promotion::promote(bucket, promotion, breaking).await {
         Ok(appended) => (Some(outcome(true, Some(appended.entry.number), reason)), None),
-        Err(error @ PromotionError::AlreadyHolds { .. }) => (Some(outcome(false, None, error.to_string())), None),
+        Err(error @ PromoteError::Log(PromotionError::AlreadyHolds { .. })) => {
+            (Some(outcome(false, None, error.to_string())), None)
+        }
         Err(error) => {
             let retryable = error.may_retry();
             let message = error.to_string();

@@ -62,6 +62,7 @@ mod notifier;
 mod operations;
 mod pools;
 mod prepare;
+mod promotion;
 mod protocol;
 mod record;
 mod reproduce;
@@ -83,6 +84,7 @@ pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
 pub use pools::PoolRecord;
+pub use promotion::{PromoteError, promote};
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,

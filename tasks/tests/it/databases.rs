@@ -4,8 +4,8 @@ use ratchet_core::plugin::{ColumnType, Table};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-use ratchet_database::test_server::PostgresServer;
 use crate::support::Stage;
+use ratchet_database::test_server::PostgresServer;
 
 fn kinds(table: &Table) -> Vec<(&str, ColumnType, u64)> {
     let columns = table.columns.iter();

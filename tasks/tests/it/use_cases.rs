@@ -171,8 +171,11 @@ async fn temperatures_of_a_whole_year_are_forecast_as_well_as_promised() {
     assert!(model.metrics["mae"] > 1.5, "{:?}", model.metrics);
     assert_eq!(
         (&comparison["verdict"], &comparison["blocks"]),
-        (&json!("better"), &json!("days"))
+        (&json!("better"), &json!("instants"))
     );
+    assert_eq!(comparison["opponent"], "the last value in `TEMP`");
+    // One instant in 365 days is a hundredth of a percent.
+    assert!(comparison["effect"]["gain"].as_f64().unwrap() > 2.0, "{comparison:#}");
 }
 
 #[tokio::test]

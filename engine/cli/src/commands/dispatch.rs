@@ -28,6 +28,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Dags(command) => super::dags::dags(command, settings, registry).await,
                 Command::Backfill(backfill) => super::backfill::backfill(backfill, settings, registry).await,
                 Command::Runs(command) => super::runs::runs(command, settings, registry).await,
+                Command::Report(report) => super::report::report(report, settings, registry).await,
                 Command::Datasets(command) => super::datasets::datasets(command, settings).await,
                 Command::Models(command) => super::models::models(command, settings, registry).await,
                 Command::Collections(command) => super::collections::collections(command, settings).await,

@@ -25,6 +25,7 @@ mod operate_there;
 mod pauses;
 mod plan;
 mod pools;
+mod report;
 mod reproduce;
 mod route;
 mod run;

@@ -1,4 +1,4 @@
-//! `ratchet models list | show | promote | rollback | route | trace | backtest | verify | reproduce`.
+//! `ratchet models list | show | promote | rollback`; the others stand in files of their own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::backtest::backtest;
+use super::report::compare;
 use super::reproduce::reproduce;
 use super::route::route;
 use super::trace::trace;
@@ -37,10 +38,12 @@ pub async fn models(command: Models, settings: &Settings, registry: Arc<Registry
             let history = source.history(&manifest.name).await?;
             show(&manifest, &history, listing.format)
         }
+        Models::Compare(arguments) => compare(arguments, settings).await,
         Models::Promote {
             model,
             alias,
             reason,
+            breaking,
             remote,
             listing,
         } => {
@@ -54,7 +57,7 @@ pub async fn models(command: Models, settings: &Settings, registry: Arc<Registry
                     )),
                 );
             }
-            let entry = source.promote(&manifest, alias, given(reason)?).await?;
+            let entry = source.promote(&manifest, alias, given(reason)?, breaking).await?;
             report(&entry, listing.format)
         }
         Models::Rollback {
@@ -142,11 +145,13 @@ impl Source {
         manifest: &ModelManifest,
         alias: String,
         reason: String,
+        breaking: bool,
     ) -> Result<PromotionEntry, Failure> {
         let bucket = match self {
             Self::Here(bucket) => bucket,
             Self::There(client) => {
-                let body = json!({ "version": manifest.version, "alias": alias, "reason": reason });
+                let body =
+                    json!({ "version": manifest.version, "alias": alias, "reason": reason, "breaking": breaking });
                 let path = ["api", "v1", "models", &manifest.name, "promote"];
                 return client.post(&path, &[], &body).await;
             }
@@ -163,7 +168,7 @@ impl Source {
             key: by_hand(),
             attended: true,
         };
-        Ok(PromotionLog::new(bucket.clone()).promote(promotion).await?.entry)
+        Ok(ratchet_runtime::promote(bucket, promotion, breaking).await?.entry)
     }
 
     async fn rollback(&self, name: &str, alias: &str, reason: &str) -> Result<PromotionEntry, Failure> {

@@ -299,6 +299,9 @@ pub struct PromotionRequest {
     pub reason: String,
     /// The comparison that justified it, as data.
     pub comparison: serde_json::Value,
+    /// True if it may break what those who ask rely on: fields that are new, narrower or gone, answers that hold less.
+    #[serde(default)]
+    pub breaking: bool,
 }
 
 /// What a finished task returns.
