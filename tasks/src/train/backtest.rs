@@ -9,7 +9,7 @@ use ratchet_core::plugin::{MessageSink, RunContext, Table, TaskContext, TaskErro
 use ratchet_model::Bundle;
 use ratchet_model::schema::format_timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::config::TrainConfig;
 use super::lookups;
@@ -62,6 +62,7 @@ pub async fn backtest(
         task: manifest.lineage.task.clone(),
         attempt: 1,
         seed: bundle.content().seed,
+        raw: Vec::new(),
         threads,
         bucket_url: String::new(),
         working_directory: PathBuf::new(),
