@@ -73,7 +73,7 @@ async fn what_a_database_refuses_is_said_with_the_remedy() {
             "hex(photo)",
         ),
         ("SELECT id, id FROM orders", "returns two columns `id`", "AS"),
-        ("SELECT nothing FROM orders", "no such column: nothing", "try the query"),
+        ("SELECT amount FROM orders", "no such column: amount", "try the query"),
         (
             "SELECT code FROM orders",
             "has no column `id`, but `sort` names it",
