@@ -73,7 +73,7 @@ async fn serve(home: PathBuf, model: &str) -> (SocketAddr, SocketAddr, String, S
     let version = models::latest(&bucket, model).await.unwrap().unwrap();
     let bundle = ratchet_model::Bundle::read(&bucket.get_blob(&version.bundle).await.unwrap()).unwrap();
     let body = serde_json::to_string(&bundle.example()).unwrap();
-    let identity = Identity::open(&home).await.unwrap();
+    let identity = Identity::open(&home, None).await.unwrap();
     let options = Options {
         listen: "127.0.0.1:0".to_owned(),
         store: None,

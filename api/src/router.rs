@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_a_problem_and_the_connection_stays() {
         let home = tempfile::tempdir().unwrap();
-        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
         let application = Arc::new(Application {
             identity,
             models: Models::default(),

@@ -142,7 +142,7 @@ impl Service {
     /// # Errors
     /// [`StartError`] with the exit status that fits: a wrong option, or a bucket that cannot be read.
     pub async fn start(options: Options) -> Result<Service, StartError> {
-        let identity = Identity::open(&options.home).await?;
+        let identity = Identity::open(&options.home, options.record.database.as_deref()).await?;
         let store = match options.store.as_deref().filter(|store| !store.is_empty()) {
             Some(store) => store.to_owned(),
             None => options.home.join("bucket").display().to_string(),

@@ -150,7 +150,9 @@ async fn public_keys_are_shown_where_a_pair_signs() {
     let server = house.serve().await;
     assert_eq!(server.get("/.well-known/jwks.json").await, (200, json!({"keys": []})));
     let house = House::new().await;
-    let signing = Identity::open_signing(house.home.path(), None, "EdDSA").await.unwrap();
+    let signing = Identity::open_signing(house.home.path(), None, None, "EdDSA")
+        .await
+        .unwrap();
     let house = House {
         identity: signing,
         ..house

@@ -235,7 +235,7 @@ async fn everything_reaches_the_feeds_once_also_over_a_restart() {
         (told.len(), &told[0]["truth"], &told[0]["model"], &told[0]["version"]),
         (1, &json!(1.0), &json!("alpha"), &json!(1))
     );
-    let identity = ratchet_identity::Identity::open_with_secret(desk.house.home.path(), None)
+    let identity = ratchet_identity::Identity::open_with_secret(desk.house.home.path(), None, None)
         .await
         .unwrap();
     let house = House { identity, ..desk.house };

@@ -48,7 +48,7 @@ impl House {
     }
 
     pub async fn over(home: tempfile::TempDir, bucket: Bucket) -> House {
-        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
         identity.add_user("ada", PASSWORD, Role::User).await.unwrap();
         House { home, bucket, identity }
     }

@@ -3,20 +3,16 @@
 //! A key is `ratchet_` and 64 hexadecimal digits, 256 random bits. Only its SHA-256 is kept: there is no word list to
 //! try against that many bits, so that no slow hash is needed.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use crate::audit::{self, Act};
 use crate::error::Error;
-use crate::identity::{CALLER_MEMORY, Identity, OUTAGE_MEMORY};
+use crate::identity::Identity;
 use crate::role::Role;
 use crate::token::Audience;
 use crate::user::{User, check_username};
@@ -25,8 +21,6 @@ use crate::user::{User, check_username};
 pub const PREFIX: &str = "ratchet_";
 /// The longest life of a key, in days.
 pub const LONGEST_DAYS: u32 = 3650;
-/// Keys remembered at once.
-const KEYS_KEPT: usize = 4096;
 
 /// A key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,31 +51,6 @@ pub struct NewKey {
     pub key: ApiKey,
     /// What its bearer sends.
     pub secret: String,
-}
-
-/// Keys that were looked up a moment ago, by their hash.
-#[derive(Default)]
-pub(crate) struct RememberedKeys(Mutex<HashMap<String, (Instant, ApiKey)>>);
-
-impl RememberedKeys {
-    fn get(&self, hash: &str, memory: Duration) -> Option<ApiKey> {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(hash)
-            .filter(|(since, _)| since.elapsed() < memory)
-            .map(|(_, key)| key.clone())
-    }
-
-    fn put(&self, hash: String, key: ApiKey) {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= KEYS_KEPT {
-            keys.clear();
-        }
-        keys.insert(hash, (Instant::now(), key));
-    }
-
-    fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }
 
 impl Identity {
@@ -155,7 +124,7 @@ impl Identity {
         rows.iter().map(read).collect()
     }
 
-    /// Ends a key; who still sends it is refused at most [`CALLER_MEMORY`] later.
+    /// Ends a key; who still sends it is refused at most [`CALLER_MEMORY`](crate::memory::CALLER_MEMORY) later.
     ///
     /// # Errors
     /// [`Error::KeyUnknown`], or the database's.
@@ -178,24 +147,15 @@ impl Identity {
     /// The bearer of a key, as a user of the key's role.
     pub(crate) async fn verify_key(&self, secret: &str) -> Result<User, Error> {
         let hash = hash(secret);
-        let key = match self.inner.keys.get(&hash, CALLER_MEMORY) {
-            Some(key) => key,
-            None => {
-                let looked_up = sqlx::query("SELECT * FROM api_keys WHERE sha256 = $1")
-                    .bind(&hash)
-                    .fetch_optional(&self.inner.store.pool)
-                    .await;
-                match looked_up {
-                    Ok(row) => {
-                        let key = row.as_ref().map(read).transpose()?;
-                        let key = key.ok_or(Error::Token("there is no such key"))?;
-                        self.inner.keys.put(hash, key.clone());
-                        key
-                    }
-                    Err(error) => self.inner.keys.get(&hash, OUTAGE_MEMORY).ok_or(error)?,
-                }
-            }
+        let look_up = async {
+            let row = sqlx::query("SELECT * FROM api_keys WHERE sha256 = $1")
+                .bind(&hash)
+                .fetch_optional(&self.inner.store.pool)
+                .await?;
+            row.as_ref().map(read).transpose()
         };
+        let key = self.inner.keys.get(hash.clone(), look_up).await?;
+        let key = key.ok_or(Error::Token("there is no such key"))?;
         if key.revoked_at.is_some() {
             return Err(Error::Token("the key was revoked"));
         }
@@ -219,7 +179,7 @@ fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
-fn read(row: &SqliteRow) -> Result<ApiKey, Error> {
+fn read(row: &AnyRow) -> Result<ApiKey, Error> {
     let name: String = row.try_get("name")?;
     let damaged = |what: &'static str| Error::Damaged {
         what,
@@ -253,7 +213,7 @@ mod tests {
 
     async fn opened() -> (tempfile::TempDir, Identity) {
         let home = tempfile::tempdir().unwrap();
-        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
         (home, identity)
     }
 

@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use crate::error::Error;
 use crate::identity::Identity;
@@ -150,7 +150,7 @@ impl Identity {
     pub async fn audit_log(&self, before: Option<i64>, limit: u32) -> Result<Vec<AuditEntry>, Error> {
         let rows = sqlx::query("SELECT * FROM audit WHERE $1 IS NULL OR number < $1 ORDER BY number DESC LIMIT $2")
             .bind(before)
-            .bind(limit)
+            .bind(i64::from(limit))
             .fetch_all(&self.inner.store.pool)
             .await?;
         rows.iter().map(read).collect()
@@ -193,11 +193,7 @@ impl Identity {
 }
 
 /// Appends within a transaction that holds the write lock, so that no two entries have the same predecessor.
-pub(crate) async fn append(
-    transaction: &mut Transaction<'static, Sqlite>,
-    actor: &Actor,
-    act: &Act,
-) -> Result<(), Error> {
+pub(crate) async fn append(transaction: &mut Transaction<'static, Any>, actor: &Actor, act: &Act) -> Result<(), Error> {
     let newest = sqlx::query("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1")
         .fetch_optional(&mut **transaction)
         .await?;
@@ -240,7 +236,7 @@ fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST)].to_owned()
 }
 
-fn read(row: &SqliteRow) -> Result<AuditEntry, Error> {
+fn read(row: &AnyRow) -> Result<AuditEntry, Error> {
     let number: i64 = row.try_get("number")?;
     let at: String = row.try_get("at")?;
     Ok(AuditEntry {
@@ -263,7 +259,7 @@ mod tests {
 
     async fn written(count: usize) -> (tempfile::TempDir, Identity) {
         let home = tempfile::tempdir().unwrap();
-        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
         for number in 1..=count {
             identity.audit(&Act::done("test", number.to_string())).await.unwrap();
         }

@@ -7,27 +7,19 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database of users cannot be opened.
-    #[error(
-        "cannot open the users' database {path}: {reason}; check that the directory exists and is writable, or name another with RATCHET_HOME"
-    )]
-    Open {
-        /// The database file.
+    /// The database of users cannot be opened, or a newer Ratchet wrote it.
+    #[error("the users' database {0}")]
+    Open(#[from] ratchet_database::OpenError),
+    /// The address of the database is none.
+    #[error(transparent)]
+    Address(#[from] ratchet_database::AddressError),
+    /// The home directory cannot be made.
+    #[error("cannot make the home directory {path}: {reason}; name another with RATCHET_HOME")]
+    Home {
+        /// The directory.
         path: PathBuf,
-        /// What the database said.
+        /// What the system said.
         reason: String,
-    },
-    /// The database was written by a newer Ratchet.
-    #[error(
-        "the users' database {path} has layout {found}, this program knows up to {known}; use the newer Ratchet that wrote it"
-    )]
-    Newer {
-        /// The database file.
-        path: PathBuf,
-        /// Its layout.
-        found: i64,
-        /// The newest layout this program knows.
-        known: i64,
     },
     /// A statement on the database failed.
     #[error("the users' database does not answer: {0}")]

@@ -1,17 +1,18 @@
 //! The users of one home, and everything that is asked about them.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
+use ratchet_database::{Address, Kind};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::api_key::{self, RememberedKeys};
+use crate::api_key::{self, ApiKey};
 use crate::audit::{self, Act, Actor};
 use crate::error::Error;
+use crate::memory::Memory;
 use crate::password;
 use crate::role::Role;
 use crate::secret;
@@ -19,13 +20,6 @@ use crate::store::{Store, StoredUser};
 use crate::throttle::Throttle;
 use crate::token::{Audience, IssuedToken, LIFETIME, PublicKeys, Signer};
 use crate::user::{User, check_username};
-
-/// How long a token's user is remembered before the database is asked again: a removed user gets in for this long at most.
-pub const CALLER_MEMORY: Duration = Duration::from_secs(2);
-/// How long users and keys that were looked up are let in while the database does not answer.
-pub const OUTAGE_MEMORY: Duration = Duration::from_secs(300);
-/// Users remembered at once.
-const CALLERS_KEPT: usize = 4096;
 
 /// What [`Identity::ensure_administrator`] found or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,48 +44,58 @@ pub(crate) struct Inner {
     throttle: Throttle,
     /// Each hash takes 19 MiB and a core: a burst of logins waits here instead of taking the machine.
     hashing: Semaphore,
-    callers: Mutex<HashMap<Uuid, (Instant, User)>>,
-    pub(crate) keys: RememberedKeys,
+    callers: Memory<Uuid, User>,
+    pub(crate) keys: Memory<String, ApiKey>,
 }
 
 impl Identity {
-    /// Opens `<home>/identity.sqlite`, creating home and file on first use. Tokens are signed with `RATCHET_JWT_SECRET` if it is set
+    /// Opens the users' database: the Postgres at `database_url` if it is one, where it has the schema `ratchet_identity`, else
+    /// `<home>/identity.sqlite`; both are created on first use. Tokens are signed with `RATCHET_JWT_SECRET` if it is set
     /// and not empty, else with `<home>/jwt_secret`, which is created too; with `RATCHET_JWT_ALGORITHM=EdDSA`, with a key pair whose
-    /// private half is `<home>/jwt_ed25519.pem`.
+    /// private half is `<home>/jwt_ed25519.pem`. Homes that share a Postgres need one `RATCHET_JWT_SECRET`, or one copy of that file.
     ///
     /// # Errors
-    /// [`Error::Open`], [`Error::Newer`], [`Error::SecretTooShort`] or [`Error::SecretFile`], each with the remedy.
-    pub async fn open(home: impl AsRef<Path>) -> Result<Identity, Error> {
+    /// [`Error::Open`], [`Error::Address`], [`Error::Home`], [`Error::SecretTooShort`], [`Error::SecretFile`] or [`Error::Algorithm`],
+    /// each with the remedy.
+    pub async fn open(home: impl AsRef<Path>, database_url: Option<&str>) -> Result<Identity, Error> {
         let configured = std::env::var(secret::VARIABLE).ok().filter(|secret| !secret.is_empty());
-        Identity::open_with_secret(home, configured.as_deref()).await
+        Identity::open_with_secret(home, database_url, configured.as_deref()).await
     }
 
     /// [`Identity::open`] with the secret as an argument instead of the environment's.
     ///
     /// # Errors
     /// As [`Identity::open`].
-    pub async fn open_with_secret(home: impl AsRef<Path>, configured: Option<&str>) -> Result<Identity, Error> {
+    pub async fn open_with_secret(
+        home: impl AsRef<Path>,
+        database_url: Option<&str>,
+        configured: Option<&str>,
+    ) -> Result<Identity, Error> {
         let algorithm = std::env::var(secret::ALGORITHM_VARIABLE).unwrap_or_default();
-        Identity::open_signing(home, configured, &algorithm).await
+        Identity::open_signing(home, database_url, configured, &algorithm).await
     }
 
     /// [`Identity::open`] with secret and algorithm (`HS256`, also if empty, or `EdDSA`) as arguments.
     ///
     /// # Errors
-    /// As [`Identity::open`], and [`Error::Algorithm`].
+    /// As [`Identity::open`].
     pub async fn open_signing(
         home: impl AsRef<Path>,
+        database_url: Option<&str>,
         configured: Option<&str>,
         algorithm: &str,
     ) -> Result<Identity, Error> {
         let home = home.as_ref();
-        let path = home.join("identity.sqlite");
-        tokio::fs::create_dir_all(home).await.map_err(|error| Error::Open {
-            path: path.clone(),
+        tokio::fs::create_dir_all(home).await.map_err(|error| Error::Home {
+            path: home.to_owned(),
             reason: error.to_string(),
         })?;
         let signer = secret::signer(home, configured, algorithm)?;
-        let store = Store::open(&path).await?;
+        let named = database_url.map(Address::parse).transpose()?;
+        let address = named
+            .filter(|address| address.kind() == Kind::Postgres)
+            .unwrap_or_else(|| Address::file(&home.join("identity.sqlite")));
+        let store = Store::open(&address).await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Identity {
             inner: Arc::new(Inner {
@@ -99,8 +103,8 @@ impl Identity {
                 signer,
                 throttle: Throttle::default(),
                 hashing: Semaphore::new(cores),
-                callers: Mutex::default(),
-                keys: RememberedKeys::default(),
+                callers: Memory::default(),
+                keys: Memory::default(),
             }),
             audience: Audience::Api,
             actor: Arc::new(Actor::program()),
@@ -164,7 +168,7 @@ impl Identity {
         self.inner.store.list().await
     }
 
-    /// Removes a user; the user's tokens end within [`CALLER_MEMORY`].
+    /// Removes a user; the user's tokens end within [`CALLER_MEMORY`](crate::memory::CALLER_MEMORY).
     ///
     /// # Errors
     /// [`Error::Unknown`], or the database's.
@@ -173,11 +177,11 @@ impl Identity {
         self.inner.store.remove(&mut transaction, username).await?;
         audit::append(&mut transaction, &self.actor, &Act::done("user.remove", username)).await?;
         transaction.commit().await?;
-        self.forget_callers();
+        self.inner.callers.forget();
         Ok(())
     }
 
-    /// Disables or enables a user; a disabled user's tokens end within [`CALLER_MEMORY`].
+    /// Disables or enables a user; a disabled user's tokens end within [`CALLER_MEMORY`](crate::memory::CALLER_MEMORY).
     ///
     /// # Errors
     /// [`Error::Unknown`], or the database's.
@@ -190,7 +194,7 @@ impl Identity {
         let action = if disabled { "user.disable" } else { "user.enable" };
         audit::append(&mut transaction, &self.actor, &Act::done(action, username)).await?;
         transaction.commit().await?;
-        self.forget_callers();
+        self.inner.callers.forget();
         Ok(())
     }
 
@@ -247,17 +251,9 @@ impl Identity {
             return self.verify_key(token).await;
         }
         let claims = self.inner.signer.verify(token, self.audience)?;
-        let user = match self.remembered(claims.sub, CALLER_MEMORY) {
-            Some(user) => user,
-            None => match self.inner.store.by_id(claims.sub).await {
-                Ok(found) => {
-                    let user = found.ok_or(Error::Token("its user does not exist any more"))?;
-                    self.remember(&user);
-                    user
-                }
-                Err(error) => self.remembered(claims.sub, OUTAGE_MEMORY).ok_or(error)?,
-            },
-        };
+        let look_up = self.inner.store.by_id(claims.sub);
+        let user = self.inner.callers.get(claims.sub, look_up).await?;
+        let user = user.ok_or(Error::Token("its user does not exist any more"))?;
         if user.disabled {
             Err(Error::Token("its user is disabled"))
         } else {
@@ -302,30 +298,6 @@ impl Identity {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| failed(error.to_string()))
-    }
-
-    fn remembered(&self, id: Uuid, memory: Duration) -> Option<User> {
-        let callers = self.inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        callers
-            .get(&id)
-            .filter(|(since, _)| since.elapsed() < memory)
-            .map(|(_, user)| user.clone())
-    }
-
-    fn remember(&self, user: &User) {
-        let mut callers = self.inner.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= CALLERS_KEPT {
-            callers.clear();
-        }
-        callers.insert(user.id, (Instant::now(), user.clone()));
-    }
-
-    fn forget_callers(&self) {
-        self.inner
-            .callers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
     }
 }
 

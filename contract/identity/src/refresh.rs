@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Any, Row, Transaction};
 use uuid::Uuid;
 
 use crate::audit::{self, Act};
@@ -124,7 +124,7 @@ impl Identity {
 
     async fn insert_refresh(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction<'static, Any>,
         user: Uuid,
         family: &str,
     ) -> Result<IssuedRefresh, Error> {
@@ -146,7 +146,7 @@ impl Identity {
     }
 }
 
-async fn find(transaction: &mut Transaction<'static, Sqlite>, sha256: &str) -> Result<Option<Kept>, Error> {
+async fn find(transaction: &mut Transaction<'static, Any>, sha256: &str) -> Result<Option<Kept>, Error> {
     let row = sqlx::query("SELECT * FROM refresh_tokens WHERE sha256 = $1")
         .bind(sha256)
         .fetch_optional(&mut **transaction)
@@ -166,7 +166,7 @@ async fn find(transaction: &mut Transaction<'static, Sqlite>, sha256: &str) -> R
     }))
 }
 
-async fn end_family(transaction: &mut Transaction<'static, Sqlite>, family: &str) -> Result<(), Error> {
+async fn end_family(transaction: &mut Transaction<'static, Any>, family: &str) -> Result<(), Error> {
     sqlx::query("UPDATE refresh_tokens SET revoked = 1 WHERE family = $1")
         .bind(family)
         .execute(&mut **transaction)
@@ -191,7 +191,7 @@ mod tests {
 
     async fn with_ada() -> (tempfile::TempDir, Identity, User) {
         let home = tempfile::tempdir().unwrap();
-        let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+        let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
         let ada = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
         (home, identity, ada)
     }

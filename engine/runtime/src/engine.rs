@@ -6,19 +6,20 @@ use std::sync::Arc;
 use ratchet_artifacts::{Bucket, sha256_of_file};
 use ratchet_core::plugin::Registry;
 use ratchet_core::state::RunStatus;
+use ratchet_database::Address;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::beginning::Beginning;
 use crate::dispatcher::Dispatcher;
-use crate::error::EngineError;
+use crate::error::{EngineError, StoreError};
 use crate::event::RunEvent;
 use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
 use crate::slots::Slots;
-use crate::store::{Address, AttemptName, SayingKind, Store};
+use crate::store::{AttemptName, SayingKind, Store};
 
 /// What an engine needs to know.
 #[derive(Clone)]
@@ -117,7 +118,7 @@ impl Engine {
         options.home = home;
         options.working_directory = working_directory;
         let address = match &options.database_url {
-            Some(url) => Address::parse(url)?,
+            Some(url) => Address::parse(url).map_err(StoreError::from)?,
             None => Address::file(&options.home.join("engine.sqlite")),
         };
         let store = Store::open(&address).await?;

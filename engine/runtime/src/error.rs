@@ -8,38 +8,12 @@ use ratchet_core::state::IllegalEvent;
 /// The metadata database refused. A fragment that names the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It could not be opened.
-    #[error("the metadata database {database} cannot be opened: {message}; {remedy}")]
-    Open {
-        /// The file, or the server's address without the password.
-        database: String,
-        /// What the database said.
-        message: String,
-        /// What to do about it.
-        remedy: &'static str,
-    },
+    /// It could not be opened, or a newer program migrated it.
+    #[error("the metadata database {0}")]
+    Open(#[from] ratchet_database::OpenError),
     /// The address is none.
-    #[error(
-        "the address of the metadata database ({shown}) is not valid: {message}; set RATCHET_DATABASE_URL to sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
-    )]
-    Address {
-        /// As much of it as holds no password.
-        shown: String,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// A newer program migrated it.
-    #[error(
-        "the metadata database {database} was written by a newer version (schema {found}, this program knows {known}); use that version, another RATCHET_HOME or another RATCHET_DATABASE_URL"
-    )]
-    Newer {
-        /// The file, or the server's address without the password.
-        database: String,
-        /// Its schema number.
-        found: i64,
-        /// The newest that this program knows.
-        known: i64,
-    },
+    #[error(transparent)]
+    Address(#[from] ratchet_database::AddressError),
     /// A statement failed.
     #[error("the metadata database failed to {action}: {source}")]
     Query {

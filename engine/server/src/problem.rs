@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use ratchet_artifacts::{BucketError, PromotionError};
 use ratchet_runtime::{EngineError, StoreError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 /// A refusal with its reason.
 #[derive(Debug)]
@@ -44,6 +44,18 @@ pub(crate) struct ProblemDocument {
     /// One entry for each fault in the body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
+}
+
+/// What every route with a JSON body may refuse before it reads a field.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described here, answered by `Body::read`")]
+pub(crate) enum BodyProblems {
+    /// The body is too long
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLong(ProblemDocument),
+    /// The body is not declared as JSON
+    #[response(status = 415, content_type = "application/problem+json")]
+    NotJson(ProblemDocument),
 }
 
 impl Problem {

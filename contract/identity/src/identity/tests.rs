@@ -1,10 +1,13 @@
 //! Users, passwords and tokens through the door of the crate.
 
+use std::time::Duration;
+
 use super::*;
+use crate::memory::CALLER_MEMORY;
 
 async fn opened() -> (tempfile::TempDir, Identity) {
     let home = tempfile::tempdir().unwrap();
-    let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+    let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
     (home, identity)
 }
 
@@ -65,9 +68,9 @@ async fn users_survive_a_restart_and_so_do_their_tokens() {
     let user = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
     let token = identity.issue_token(&user).unwrap().token;
     identity.close().await;
-    let again = Identity::open_with_secret(home.path(), None).await.unwrap();
+    let again = Identity::open_with_secret(home.path(), None, None).await.unwrap();
     assert_eq!(again.verify_token(&token).await.unwrap(), user);
-    let other_secret = Identity::open_with_secret(home.path(), Some(&"x".repeat(32)))
+    let other_secret = Identity::open_with_secret(home.path(), None, Some(&"x".repeat(32)))
         .await
         .unwrap();
     assert!(matches!(other_secret.verify_token(&token).await, Err(Error::Token(_))));
@@ -152,7 +155,7 @@ async fn a_removal_by_another_process_ends_the_token_after_the_memory() {
     let user = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
     let token = identity.issue_token(&user).unwrap().token;
     identity.verify_token(&token).await.unwrap();
-    Identity::open_with_secret(home.path(), None)
+    Identity::open_with_secret(home.path(), None, None)
         .await
         .unwrap()
         .remove("ada")
@@ -196,7 +199,7 @@ async fn processes_that_start_together_make_one_administrator() {
     let starts = (0..4).map(|number| {
         let path = home.path().to_owned();
         tokio::spawn(async move {
-            let identity = Identity::open_with_secret(&path, None).await.unwrap();
+            let identity = Identity::open_with_secret(&path, None, None).await.unwrap();
             identity
                 .ensure_administrator(&format!("root{number}"), "correct horse")
                 .await
@@ -229,7 +232,7 @@ async fn a_file_that_is_no_database_is_named_with_the_remedy() {
         "this is no database, it is a letter to a friend",
     )
     .unwrap();
-    let problem = Identity::open_with_secret(home.path(), None)
+    let problem = Identity::open_with_secret(home.path(), None, None)
         .await
         .err()
         .unwrap()
@@ -243,7 +246,7 @@ async fn a_file_that_is_no_database_is_named_with_the_remedy() {
 #[tokio::test]
 async fn while_the_database_is_away_who_was_known_is_let_in_and_nobody_else() {
     let home = tempfile::tempdir().unwrap();
-    let identity = Identity::open_with_secret(home.path(), None).await.unwrap();
+    let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
     let ada = identity.add_user("ada", "correct horse", Role::User).await.unwrap();
     let bob = identity.add_user("bob", "correct horse", Role::User).await.unwrap();
     let token = |user| identity.issue_token(user).unwrap().token;
@@ -260,5 +263,90 @@ async fn while_the_database_is_away_who_was_known_is_let_in_and_nobody_else() {
     }
     for bearer in [&unknown, &other] {
         assert!(matches!(identity.verify_token(bearer).await, Err(Error::Database(_))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Postgres; `make test` runs it where there is one"]
+async fn postgres_keeps_users_for_homes_that_share_it() {
+    let mut server = ratchet_database::test_server::PostgresServer::start().await;
+    let url = server.database("people").await;
+    let secret = "s".repeat(32);
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let open = |home: &tempfile::TempDir| {
+        let (path, url, secret) = (home.path().to_owned(), url.clone(), secret.clone());
+        async move {
+            Identity::open_with_secret(path, Some(&url), Some(&secret))
+                .await
+                .unwrap()
+        }
+    };
+    let (one, other) = tokio::join!(open(&homes[0]), open(&homes[1]));
+    assert!(!homes[0].path().join("identity.sqlite").exists());
+
+    let starts = (0..8).map(|number| {
+        let identity = if number % 2 == 0 { one.clone() } else { other.clone() };
+        tokio::spawn(async move {
+            let administrator = identity
+                .ensure_administrator(&format!("root{number}"), "correct horse")
+                .await;
+            identity
+                .add_user(&format!("user{number}"), "correct horse", Role::User)
+                .await
+                .unwrap();
+            administrator.unwrap()
+        })
+    });
+    let mut added = 0;
+    for start in starts.collect::<Vec<_>>() {
+        added += usize::from(matches!(start.await.unwrap(), Administrator::Added(_)));
+    }
+    assert_eq!(added, 1);
+    let check = one.verify_audit().await.unwrap();
+    assert_eq!((check.intact, check.broken), (9, None), "writers took turns");
+    assert_eq!(other.audit_log(Some(4), 2).await.unwrap().len(), 2);
+    assert_eq!(other.audit_log(None, 100).await.unwrap().len(), 9);
+
+    let user = other.verify_password("user0", "correct horse").await.unwrap();
+    let token = other.issue_token(&user).unwrap().token;
+    let first = other.issue_refresh(&user).await.unwrap().secret;
+    let (_, next) = one.rotate_refresh(&first).await.unwrap();
+    assert!(
+        matches!(other.rotate_refresh(&first).await, Err(Error::Token(_))),
+        "used twice"
+    );
+    assert!(
+        matches!(one.rotate_refresh(&next.secret).await, Err(Error::Token(_))),
+        "the family ended"
+    );
+    let key = one.add_key("nightly", Role::User, 1).await.unwrap().secret;
+    assert!(matches!(
+        other.add_key("nightly", Role::User, 1).await,
+        Err(Error::KeyExists(_))
+    ));
+    for bearer in [&token, &key] {
+        one.verify_token(bearer).await.unwrap();
+    }
+    let stranger = one.verify_password("user1", "correct horse").await.unwrap();
+    let unknown = one.issue_token(&stranger).unwrap().token;
+
+    server.stop();
+    tokio::time::sleep(CALLER_MEMORY + Duration::from_millis(100)).await;
+    let asked = Instant::now();
+    for bearer in [&token, &key, &token, &key] {
+        assert!(one.verify_token(bearer).await.is_ok());
+    }
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(matches!(one.verify_token(&unknown).await, Err(Error::Database(_))));
+
+    server.start_again().await;
+    other.remove("user0").await.unwrap();
+    other.revoke_key("nightly").await.unwrap();
+    let removed = Instant::now();
+    for bearer in [&token, &key] {
+        while !matches!(one.verify_token(bearer).await, Err(Error::Token(_))) {
+            assert!(removed.elapsed() < Duration::from_secs(5), "gone within five seconds");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }

@@ -67,7 +67,12 @@ pub async fn open(settings: &Settings) -> Result<Identity, Failure> {
         ))
         .help("name another one with --home or RATCHET_HOME")
     })?;
-    let identity = Identity::open_with_secret(&settings.home, settings.jwt_secret.as_deref()).await?;
+    let identity = Identity::open_with_secret(
+        &settings.home,
+        settings.database_url.as_deref(),
+        settings.jwt_secret.as_deref(),
+    )
+    .await?;
     Ok(identity.acting(Actor::new(settings::actor(), "local")))
 }
 

@@ -8,10 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use ratchet_core::plugin::Output;
 use ratchet_core::spec::Dag;
 use ratchet_core::state::{Snapshot, TaskState};
+use ratchet_database::Address;
+use ratchet_database::test_server::PostgresServer;
 use serde_json::json;
 
-use super::postgres_server::PostgresServer;
-use super::{Address, AttemptEnd, Store, TaskChange, TaskResult, Transition};
+use super::{AttemptEnd, Store, TaskChange, TaskResult, Transition};
 use crate::beginning::Beginning;
 use crate::error::StoreError;
 use crate::event::RunEvent;

@@ -132,7 +132,7 @@ impl Store {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::store::Address;
+    use ratchet_database::Address;
 
     /// A table that a later step of the schema brings must not be forgotten here.
     #[tokio::test]

@@ -1,6 +1,5 @@
 //! The metadata: runs, tasks, attempts and events in a database.
 
-mod address;
 mod approvals;
 mod backfills;
 #[cfg(test)]
@@ -14,16 +13,12 @@ mod operate;
 mod page;
 mod pauses;
 mod pools;
-#[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
-mod postgres_server;
 mod read;
 mod said;
 mod transaction;
 mod triggers;
 mod write;
 
-pub(crate) use address::Address;
 pub(crate) use approvals::{Question, Taken};
 pub(crate) use expire::EndedRun;
 pub(crate) use instances::InstanceRow;

@@ -117,7 +117,8 @@ impl Store {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::store::{Address, AttemptName, Saying, SayingKind};
+    use crate::store::{AttemptName, Saying, SayingKind};
+    use ratchet_database::Address;
 
     async fn store() -> (tempfile::TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();

@@ -28,8 +28,7 @@ const LATEST: u64 = 1_400;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Points that an engine passes when it starts and maybe not again.
-const AT_START: [&str; 14] = [
-    "migrate the database",
+const AT_START: [&str; 13] = [
     "create a run",
     "ask for the end of a run",
     "correct a task",

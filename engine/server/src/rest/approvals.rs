@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::body::{Arrived, Body};
 use super::{runs, trigger};
 use crate::access::{Caller, audited};
-use crate::problem::{Fault, Problem};
+use crate::problem::{BodyProblems, Fault, Problem};
 use crate::server::State;
 
 /// A yes or a no.
@@ -42,8 +42,7 @@ pub(super) struct AnswerRequest {
         (status = 400, description = "The body is not JSON, or the beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such run or task", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The task does not wait for an answer, or not any more", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "The form is not filled well; all faults are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

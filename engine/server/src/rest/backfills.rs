@@ -20,7 +20,7 @@ use super::once::idempotency_key;
 use super::query::{Asked, limit};
 use super::{dags, trigger};
 use crate::access::{Caller, audited};
-use crate::problem::{Fault, Problem};
+use crate::problem::{BodyProblems, Fault, Problem};
 use crate::server::State;
 
 /// How many backfills are answered when nobody says.
@@ -63,8 +63,7 @@ pub(super) struct BackfillRequest {
         (status = 202, description = "The backfill is recorded and goes on by itself; `Location` names it", body = Object),
         (status = 400, description = "The body is not JSON, or the key is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such DAG", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "A field is wrong, no tick lies in the range, or the key was used for another request", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

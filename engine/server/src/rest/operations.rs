@@ -15,7 +15,7 @@ use super::body::{Arrived, Body};
 use super::once::{Asked, idempotency_key, once, recorded};
 use super::{runs, trigger};
 use crate::access::{Caller, audited};
-use crate::problem::{Fault, Problem};
+use crate::problem::{BodyProblems, Fault, Problem};
 use crate::server::State;
 
 /// What a retry runs again. Everything may be left out.
@@ -92,8 +92,7 @@ pub(super) async fn cancel(
         (status = 400, description = "The body is not JSON, the key is not usable, or the beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such run", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The run has not ended, or nothing is left to run again", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "A task or parameter is wrong, or the key was used for another request", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -141,8 +140,7 @@ pub(super) async fn retry(
         (status = 400, description = "The body is not JSON, the key is not usable, or the beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such run", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The run has not ended", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "A task is wrong or none is named, or the key was used for another request", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -191,8 +189,7 @@ pub(super) async fn clear(
         (status = 400, description = "The body is not JSON, or the beginning fits several runs", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such run or task", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The run has not ended", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "The state is none that a task can be marked", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::body::{Arrived, Body};
 use super::query::{Asked, limit};
 use crate::access::Caller;
-use crate::problem::Problem;
+use crate::problem::{BodyProblems, Problem};
 use crate::server::State;
 
 /// How long a key lasts when nobody says, in days.
@@ -55,8 +55,7 @@ pub(super) struct UserRequest {
         (status = 201, description = "The user", body = Object),
         (status = 400, description = "The body is not JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -132,8 +131,7 @@ pub(super) struct KeyRequest {
         (status = 201, description = "`key` and its `secret`", body = Object),
         (status = 400, description = "The body is not JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "A key of this name is in use", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

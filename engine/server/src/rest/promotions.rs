@@ -14,7 +14,7 @@ use super::body::{Arrived, Body};
 use super::once::idempotency_key;
 use super::query::Asked;
 use crate::access::{Caller, audited};
-use crate::problem::Problem;
+use crate::problem::{BodyProblems, Problem};
 use crate::server::State;
 
 /// The alias that serving follows.
@@ -73,8 +73,7 @@ pub(super) struct PromoteRequest {
         (status = 404, description = "No such version", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "It holds the alias already, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 412, description = "Another holds the alias than `If-Match` says", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -147,8 +146,7 @@ pub(super) struct RollbackRequest {
         (status = 200, description = "The entry of the promotion log", body = Object),
         (status = 400, description = "The body is not JSON, or a header or name is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "There is nothing to go back to, or the alias changed hands meanwhile", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -17,7 +17,7 @@ use super::body::{Arrived, Body};
 use super::dags;
 use super::once::{Asked, idempotency_key, once, recorded};
 use crate::access::{Caller, audited};
-use crate::problem::{Fault, Problem};
+use crate::problem::{BodyProblems, Fault, Problem};
 use crate::server::State;
 
 /// What the run shall be. Everything may be left out.
@@ -55,8 +55,7 @@ struct Wanted {
         (status = 400, description = "The body is not JSON, or the key is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such DAG", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The request with this key is being handled", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "Parameters are wrong (all are named), or the key was used for another request", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -11,10 +11,7 @@ mod lists;
 mod moves;
 mod operations;
 mod pauses;
-// The one with which the metadata's own tests start a server.
 mod people;
-#[path = "../../../runtime/src/store/postgres_server.rs"]
-mod postgres_server;
 mod roles;
 mod runs;
 mod schedules;

@@ -345,7 +345,7 @@ async fn a_removed_user_and_a_revoked_key_are_out_within_two_seconds() {
     };
     assert_eq!((status(&token).await, status(&key).await), (200, 200));
     // By another program, as the command line is one.
-    let other = ratchet_identity::Identity::open_with_secret(home.path(), Some(SECRET))
+    let other = ratchet_identity::Identity::open_with_secret(home.path(), None, Some(SECRET))
         .await
         .unwrap();
     other.remove("operator").await.unwrap();

@@ -159,7 +159,7 @@ async fn a_run_of_another_process_counts_for_the_most_active_runs() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Postgres; `make test` runs it where there is one"]
 async fn two_schedulers_on_one_postgres_make_each_tick_once() {
-    let server = crate::postgres_server::PostgresServer::start().await;
+    let server = ratchet_database::test_server::PostgresServer::start().await;
     let database = server.database("ticks").await;
     let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut services = Vec::new();

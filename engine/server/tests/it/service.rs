@@ -131,7 +131,7 @@ impl Service {
         let engine = Engine::open(options).await.unwrap();
         before(engine.clone()).await;
         std::fs::create_dir_all(home.join("dags")).unwrap();
-        let identity = Identity::open_with_secret(home, Some(SECRET)).await.unwrap();
+        let identity = Identity::open_with_secret(home, None, Some(SECRET)).await.unwrap();
         let identity = identity.for_audience(Audience::Engine);
         let options = ServerOptions {
             engine: engine.clone(),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use ratchet_core::state::TaskState;
+use ratchet_database::Address;
 use serde_json::json;
 
 use super::{change, create, in_seconds, open};
 use crate::approval::Answer;
-use crate::store::{Address, Question, Store, Taken, Transition};
+use crate::store::{Question, Store, Taken, Transition};
 
 fn asked(deadline: Option<Timestamp>) -> Transition {
     Transition {

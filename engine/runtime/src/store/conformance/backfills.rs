@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ratchet_core::state::RunStatus;
+use ratchet_database::Address;
 
 use super::{new_run, open};
 use crate::backfill::{BackfillDate, DatePlan, NewBackfill, RequestKey};
 use crate::beginning::Beginning;
 use crate::record::{NewRun, RunTrigger};
-use crate::store::{Address, Store, Transition};
+use crate::store::{Store, Transition};
 
 fn day(number: i8) -> Timestamp {
     format!("2026-03-{number:02}T00:00:00Z").parse().unwrap()

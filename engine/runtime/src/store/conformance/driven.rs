@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ratchet_core::plugin::{LogLevel, Output, TaskMessage};
 use ratchet_core::state::{RunStatus, SkipCause, TaskState};
+use ratchet_database::{Address, Kind};
 use serde_json::json;
 
 use super::{change, create, event, in_seconds, is_lost, new_run, open, plugins, started, succeeded};
 use crate::error::{EngineError, StoreError};
 use crate::logs::{LogLine, LogStream};
 use crate::record::{AttemptOutcome, Failure, RunTrigger};
-use crate::store::address::Kind;
-use crate::store::{Address, AttemptEnd, AttemptName, Saying, SayingKind, TaskResult, Transition};
+use crate::store::{AttemptEnd, AttemptName, Saying, SayingKind, TaskResult, Transition};
 use crate::{Engine, EngineOptions};
 
 pub(super) async fn one_of_many_engines_gets_the_lease(address: Address) {
@@ -303,9 +303,9 @@ pub(super) async fn what_attempts_say_is_kept_and_moved(address: Address) {
 /// Two homes stand for two machines: the database and the bucket are all that they share.
 pub(super) async fn two_engines_drive_a_run_once(address: Address) {
     let directory = tempfile::tempdir().unwrap();
-    let url = match address.kind {
+    let url = match address.kind() {
         Kind::Sqlite => format!("sqlite://{address}"),
-        Kind::Postgres => address.url.clone(),
+        Kind::Postgres => address.url().to_owned(),
     };
     let mut engines = Vec::new();
     for home in ["one", "other"] {

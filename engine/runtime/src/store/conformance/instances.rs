@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, TaskState};
+use ratchet_database::Address;
 use serde_json::json;
 
 use super::{change, create, in_seconds, new_run, open, started};
 use crate::beginning::{Beginning, KeptInstance};
 use crate::record::RunTrigger;
-use crate::store::{Address, InstanceRow, TaskResult, Transition};
+use crate::store::{InstanceRow, TaskResult, Transition};
 
 fn row(position: usize, key: &str, kept: bool) -> InstanceRow {
     InstanceRow {

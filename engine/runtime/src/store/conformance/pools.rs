@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{create, in_seconds, open, started, succeeded};
 use crate::error::StoreError;
-use crate::store::{Address, Claim, Store};
+use ratchet_database::Address;
+
+use crate::store::{Claim, Store};
 
 fn claim<'a>(run: &'a str, owner: &'a str, position: usize) -> Claim<'a> {
     Claim {

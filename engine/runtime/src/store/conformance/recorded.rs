@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use ratchet_core::plugin::Output;
 use ratchet_core::state::{RunStatus, SkipCause, TaskState};
+use ratchet_database::{Address, OpenError};
 use serde_json::json;
 
 use super::{create, new_run, open};
 use crate::beginning::{Beginning, KeptTask};
 use crate::error::StoreError;
 use crate::record::RunTrigger;
-use crate::store::{Address, RunFilter, Store};
+use crate::store::{RunFilter, Store};
 
 pub(super) async fn engines_that_start_at_once_migrate_once(address: Address) {
     let opened = futures::future::join_all((0..4).map(|_| open(&address))).await;
@@ -24,7 +25,10 @@ pub(super) async fn engines_that_start_at_once_migrate_once(address: Address) {
         .await
         .unwrap();
     let refused = Store::open(&address).await.err().unwrap();
-    assert!(matches!(refused, StoreError::Newer { found: 99, .. }), "{refused}");
+    assert!(
+        matches!(&refused, StoreError::Open(OpenError::Newer { found: 99, .. })),
+        "{refused}"
+    );
 }
 
 pub(super) async fn a_run_is_read_back_whole(address: Address) {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use ratchet_core::plugin::{Blob, Output, Report};
 use ratchet_core::state::RunStatus;
+use ratchet_database::Address;
 
 use super::{create, in_seconds, open, started, succeeded};
-use crate::store::{Address, AttemptName, Saying, SayingKind, Transition};
+use crate::store::{AttemptName, Saying, SayingKind, Transition};
 
 pub(super) async fn a_run_that_ended_is_removed_with_all_its_rows(address: Address) {
     let store = open(&address).await;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use ratchet_core::spec::{Dag, Trigger};
 use ratchet_core::state::RunStatus;
+use ratchet_database::Address;
 
 use super::{open, plugins};
 use crate::record::{NewRun, RunTrigger};
-use crate::store::{Address, Store, Transition};
+use crate::store::{Store, Transition};
 use crate::trigger::{NewEvent, Triggered};
 
 fn dag() -> Dag {

@@ -3,7 +3,7 @@
 use super::{new_run, open};
 use crate::beginning::Beginning;
 use crate::record::RunTrigger;
-use crate::store::Address;
+use ratchet_database::Address;
 
 pub(super) async fn a_pause_is_kept_and_its_first_author_with_it(address: Address) {
     let (one, other) = (open(&address).await, open(&address).await);

@@ -1,4 +1,4 @@
-//! Where the metadata is: a file or a Postgres server.
+//! Where a database is: a file or a Postgres server.
 
 use std::fmt;
 use std::fmt::Write;
@@ -7,78 +7,38 @@ use std::str::FromStr;
 
 use sqlx::any::AnyConnectOptions;
 
-use crate::error::StoreError;
-
-/// Address of a metadata database. Shown without the password.
+/// Address of a database. Shown without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub struct Address {
     /// What sqlx connects to.
-    pub(super) url: String,
+    url: String,
     /// What people read.
     shown: String,
-    pub(super) kind: Kind,
+    kind: Kind,
 }
 
+/// The two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A file.
     Sqlite,
+    /// A server.
     Postgres,
 }
 
-impl Kind {
-    /// Begins a transaction. What follows in ours is the same for both: each locks the run's row before it looks at
-    /// anything else of the run, by the statement that also raises the run's version.
-    pub(super) fn begin(self) -> &'static str {
-        match self {
-            // The write lock from the beginning: a transaction that reads first and then wants to write can be refused
-            // by SQLite at once, whatever the busy timeout.
-            Self::Sqlite => "BEGIN IMMEDIATE",
-            // A statement that waited for a row's lock sees the row as it is then; said here, because a server's
-            // default may be a level that refuses instead.
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
-        }
-    }
-
-    /// Prepares each new connection.
-    pub(super) fn greeting(self) -> &'static str {
-        match self {
-            // FULL: what was committed survives a power cut, not only the end of this process. The timeout comes
-            // first, so that it holds for the change of the journal too.
-            Self::Sqlite => {
-                "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                 PRAGMA foreign_keys = ON"
-            }
-            Self::Postgres => "SET search_path TO ratchet_engine",
-        }
-    }
-
-    /// How many connections an engine keeps at most.
-    pub(super) fn connections(self) -> u32 {
-        match self {
-            // One writes at a time anyway.
-            Self::Sqlite => 4,
-            Self::Postgres => 8,
-        }
-    }
-
-    /// What to do if it cannot be opened.
-    pub(super) fn remedy(self) -> &'static str {
-        match self {
-            Self::Sqlite => {
-                "check that the directory exists and can be written, or name another one with RATCHET_HOME or \
-                 RATCHET_DATABASE_URL"
-            }
-            Self::Postgres => {
-                "check that the server runs, that RATCHET_DATABASE_URL names its address, user, password and \
-                 database, and that the user may create a schema in it"
-            }
-        }
-    }
+/// Why a text is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "RATCHET_DATABASE_URL is no address of a database: {shown}: {message}; write sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+)]
+pub struct AddressError {
+    shown: String,
+    message: String,
 }
 
 impl Address {
     /// An SQLite file.
-    pub(crate) fn file(path: &Path) -> Self {
+    pub fn file(path: &Path) -> Address {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut url = "sqlite://".to_owned();
         // Everything that means something in an address is written as its number.
@@ -90,7 +50,7 @@ impl Address {
             }
         }
         url.push_str("?mode=rwc");
-        Self {
+        Address {
             url,
             shown: path.display().to_string(),
             kind: Kind::Sqlite,
@@ -98,13 +58,16 @@ impl Address {
     }
 
     /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
-    pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
-        let invalid = |shown: String, message: String| StoreError::Address { shown, message };
+    ///
+    /// # Errors
+    /// [`AddressError`], which repeats no part that may be a password.
+    pub fn parse(text: &str) -> Result<Address, AddressError> {
+        let invalid = |shown: String, message: String| AddressError { shown, message };
         if let Some(path) = text.strip_prefix("sqlite://") {
             if path.is_empty() {
                 return Err(invalid(text.to_owned(), "no path follows".to_owned()));
             }
-            return Ok(Self::file(&PathBuf::from(path)));
+            return Ok(Address::file(&PathBuf::from(path)));
         }
         let scheme = text.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, Some("postgres" | "postgresql")) {
@@ -115,18 +78,25 @@ impl Address {
             ));
         }
         AnyConnectOptions::from_str(text).map_err(|error| invalid("postgres://...".to_owned(), error.to_string()))?;
-        Ok(Self {
+        Ok(Address {
             url: text.to_owned(),
             shown: without_password(text),
             kind: Kind::Postgres,
         })
     }
 
-    pub(super) fn options(&self) -> Result<AnyConnectOptions, StoreError> {
-        AnyConnectOptions::from_str(&self.url).map_err(|error| StoreError::Address {
-            shown: self.shown.clone(),
-            message: error.to_string(),
-        })
+    /// Which database.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What sqlx connects to, the password included.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn options(&self) -> Result<AnyConnectOptions, sqlx::Error> {
+        AnyConnectOptions::from_str(&self.url)
     }
 }
 

@@ -17,15 +17,16 @@ const UNPRIVILEGED: u32 = 65534;
 const PASSWORD: &str = "a secret/of @tests";
 const PASSWORD_IN_ADDRESS: &str = "a%20secret%2Fof%20%40tests";
 
-pub(super) struct PostgresServer {
-    _directory: TempDir,
+/// A server of its own; its databases are gone with it.
+pub struct PostgresServer {
+    directory: TempDir,
     process: Child,
     port: u16,
 }
 
 impl PostgresServer {
     /// Makes a new cluster in a temporary directory and serves it on a free port of 127.0.0.1.
-    pub(super) async fn start() -> Self {
+    pub async fn start() -> PostgresServer {
         sqlx::any::install_default_drivers();
         let programs = programs();
         let directory = tempfile::tempdir().unwrap();
@@ -48,38 +49,37 @@ impl PostgresServer {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = command(&programs.join("postgres"), directory.path())
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-k",
-                "",
-                "-c",
-                "fsync=off",
-                "-c",
-                "log_min_messages=panic",
-            ])
-            // The level that an engine does not want, so that the tests see that it asks for its own.
-            .args(["-c", "default_transaction_isolation=serializable"])
-            .args(["-p", &port.to_string(), "-D"])
-            .arg(&data)
-            .spawn()
-            .unwrap();
-        let server = Self {
-            _directory: directory,
-            process,
+        let server = PostgresServer {
+            process: launch(directory.path(), port),
+            directory,
             port,
         };
-        let start = Instant::now();
-        while let Err(error) = AnyConnection::connect(&server.url("postgres")).await {
-            assert!(start.elapsed() < Duration::from_secs(60), "Postgres: {error}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        server.answers().await;
         server
     }
 
+    /// Ends the server: connections are ended, and every process of it with them.
+    pub fn stop(&mut self) {
+        let _ = kill(Pid::from_raw(self.process.id() as i32), Signal::SIGINT);
+        let _ = self.process.wait();
+    }
+
+    /// Serves the same databases on the same port again.
+    pub async fn start_again(&mut self) {
+        self.process = launch(self.directory.path(), self.port);
+        self.answers().await;
+    }
+
+    async fn answers(&self) {
+        let start = Instant::now();
+        while let Err(error) = AnyConnection::connect(&self.url("postgres")).await {
+            assert!(start.elapsed() < Duration::from_secs(60), "Postgres: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The address of a new, empty database.
-    pub(super) async fn database(&self, name: &str) -> String {
+    pub async fn database(&self, name: &str) -> String {
         let mut connection = AnyConnection::connect(&self.url("postgres")).await.unwrap();
         let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
@@ -87,7 +87,8 @@ impl PostgresServer {
         self.url(name)
     }
 
-    pub(super) fn url(&self, database: &str) -> String {
+    /// The address of a database.
+    pub fn url(&self, database: &str) -> String {
         format!(
             "postgres://ada:{PASSWORD_IN_ADDRESS}@127.0.0.1:{}/{database}",
             self.port
@@ -97,10 +98,28 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // Fast shutdown: connections are ended, and every process of the server with them.
-        let _ = kill(Pid::from_raw(self.process.id() as i32), Signal::SIGINT);
-        let _ = self.process.wait();
+        self.stop();
     }
+}
+
+fn launch(directory: &Path, port: u16) -> Child {
+    command(&programs().join("postgres"), directory)
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-k",
+            "",
+            "-c",
+            "fsync=off",
+            "-c",
+            "log_min_messages=panic",
+        ])
+        // The level that nobody wants, so that the tests see that we ask for our own.
+        .args(["-c", "default_transaction_isolation=serializable"])
+        .args(["-p", &port.to_string(), "-D"])
+        .arg(directory.join("data"))
+        .spawn()
+        .unwrap()
 }
 
 fn is_root() -> bool {
@@ -126,6 +145,7 @@ fn command(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .current_dir(directory)
+        .env("TZ", "UTC")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
