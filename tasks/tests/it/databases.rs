@@ -1,10 +1,10 @@
 //! `extract.sql`.
 
 use ratchet_core::plugin::{ColumnType, Table};
+use ratchet_database::test_server::PostgresServer;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-use crate::postgres_server::PostgresServer;
 use crate::support::Stage;
 
 fn kinds(table: &Table) -> Vec<(&str, ColumnType, u64)> {

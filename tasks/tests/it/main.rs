@@ -6,8 +6,6 @@ mod databases;
 mod drift;
 mod formats;
 mod gate;
-#[path = "../../../engine/runtime/src/store/postgres_server.rs"]
-mod postgres_server;
 mod profile;
 mod real_records;
 mod server;
