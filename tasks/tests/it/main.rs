@@ -6,6 +6,7 @@ mod databases;
 mod drift;
 mod formats;
 mod gate;
+mod guide;
 mod profile;
 mod real_records;
 mod server;
