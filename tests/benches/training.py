@@ -29,7 +29,7 @@ CASES = {
         "lfb_response_time.yaml",
         {"incidents": LFB, "stations": "lfb_stations.csv"},
         {"train_until": "2017-04-01", "holdout_until": "2017-05-01"},
-        [("lfb-response-time", "mae"), ("lfb-response-time", "r2"), ("lfb-over-target", "auc"), ("lfb-pumps", "accuracy")],
+        [("lfb-response-time", "mae"), ("lfb-response-time", "r2"), ("lfb-over-target", "auc"), ("lfb-pumps", "ranked_probability_score")],
     ),
     "delivery": (
         "food_delivery.yaml",

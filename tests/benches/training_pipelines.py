@@ -184,7 +184,7 @@ class Cuts(Binary):
         return numpy.array([[(truth == number).mean() for number in range(1, 6)]])
 
     def measure(self, answers, truth):
-        return {"accuracy": metrics.accuracy_score(truth, answers.argmax(axis=1) + 1)}
+        return {"ranked_probability_score": self.loss(answers, truth).mean()}
 
 
 def gained(losses, others, blocks):

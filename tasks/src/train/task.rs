@@ -65,6 +65,7 @@ impl Plugin for TrainModel {
         let settings = config.clone();
         let (trained, html) = blocking("training", move || {
             let prepared = prepare(&settings, &frame, &lookups)?;
+            drop(frame);
             let split = split(&settings, &prepared.rows)?;
             let mut trained = prepared.train(split, &given)?;
             let inspection = inspect(&trained.bundle, &trained.holdout, given.threads.max(1));
