@@ -76,6 +76,7 @@ impl Plugin for TrainModel {
         let (settings, within) = (config.clone(), context.clone());
         let (trained, html) = blocking("training", move || {
             let prepared = prepare(&settings, &frame, &given)?;
+            drop(frame);
             let split = split(&settings, &prepared.rows)?;
             let mut trained = prepared.train(split, &within)?;
             let inspection = inspect(&trained.bundle, &trained.holdout, within.threads.max(1));
