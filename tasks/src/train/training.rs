@@ -160,9 +160,9 @@ fn check_categories(config: &TrainConfig, schema: &Schema, rows: &Rows) -> Resul
         StepConfig::TargetMean { .. } | StepConfig::OneHot { .. } | StepConfig::Frequency { .. } => Some(step.fields()),
         _ => None,
     });
-    let names: BTreeSet<&str> = read.flatten().collect();
+    let names: BTreeSet<String> = read.flatten().collect();
     for name in names {
-        let Some(Column::Text(values)) = schema.position(name).map(|position| &rows.columns()[position]) else {
+        let Some(Column::Text(values)) = schema.position(&name).map(|position| &rows.columns()[position]) else {
             continue;
         };
         let different = values.iter().flatten().collect::<HashSet<_>>().len();
