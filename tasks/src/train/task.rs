@@ -142,7 +142,7 @@ fn parameters(config: &TrainConfig, given: &BTreeMap<String, Found>) -> Value {
         lookup.lookup = None;
         if let Some(found) = given.get(called) {
             lookup.name.clone_from(&found.name);
-            lookup.version = Some(found.version);
+            lookup.version = found.version;
         }
     }
     let mut value = serde_json::to_value(config).unwrap_or_default();
