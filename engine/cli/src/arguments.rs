@@ -1,7 +1,10 @@
 //! What can be typed: clap types alone.
 
 mod access;
+mod collections;
 mod gc;
+mod report;
+mod route;
 mod scheduling;
 mod test;
 
@@ -13,7 +16,10 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
+pub use collections::Collections;
 pub use gc::{Gc, age};
+pub use report::{CompareModels, Report, ReportFormat};
+pub use route::Route;
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
 
@@ -72,12 +78,17 @@ pub enum Command {
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),
+    /// What came of a run: gates, models, comparisons, promotions. Ends with 1 if the run failed or a model is worse
+    Report(Report),
     /// Dataset versions
     #[command(subcommand)]
     Datasets(Datasets),
     /// Model versions and what is in production
     #[command(subcommand)]
     Models(Models),
+    /// Rows that people and programs add for the next training
+    #[command(subcommand)]
+    Collections(Collections),
     /// What all runs share and who holds its slots
     Pools(Pools),
     /// Kinds of tasks (`uses`)
@@ -463,6 +474,18 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Train a version's configuration again as of several moments of the past and judge each on the rows that came next. Nothing is registered
+    Backtest {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        /// How many moments; tables without a time are cut into so many parts, each judged once
+        #[arg(long, default_value_t = 6, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=50))]
+        folds: usize,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Compare a version with the one in production, or with another. Ends with 1 if it is worse
+    Compare(CompareModels),
     /// Put a version into production by hand; the log keeps who and why
     Promote {
         /// NAME@VERSION
@@ -473,6 +496,9 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        /// It may ask for other fields than the version before, or answer less
+        #[arg(long)]
+        breaking: bool,
         #[command(flatten)]
         remote: Remote,
         #[command(flatten)]
@@ -494,6 +520,8 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Spread requests over aliases, or let one answer unheard beside them; the log keeps who and why
+    Route(Route),
     /// From a prediction back to its model, run, tables and raw extract
     Trace {
         /// `prediction_id` of an answer

@@ -4,6 +4,7 @@
 //! between leaves it to the next one. It changes nothing of the run.
 
 mod mail;
+mod numbers;
 
 pub(crate) use mail::SERVER;
 
@@ -225,8 +226,12 @@ fn of_run(run: &RunRecord, tasks: &[TaskRecord]) -> Message {
     let mut lines = some(failed.map(failure).collect());
     let promoted = tasks.iter().flat_map(|task| &task.promotions);
     let promoted = promoted.filter(|promotion| promotion.promoted).map(|promotion| {
+        let numbers = match numbers::numbers(promotion, tasks) {
+            none if none.is_empty() => none,
+            numbers => format!(" [{numbers}]"),
+        };
         format!(
-            "{}@{} is {} now: {}",
+            "{}@{} is {} now: {}{numbers}",
             promotion.model,
             promotion.version,
             promotion.alias,

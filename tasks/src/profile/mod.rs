@@ -1,5 +1,6 @@
 //! What a table looks like, as one page for people.
 
+mod changes;
 mod page;
 mod statistics;
 mod task;

@@ -6,6 +6,7 @@ use polars::prelude::{AnyValue, Column, DataFrame, DataType};
 use ratchet_core::plugin::{Table, TaskError};
 use serde_json::{Value, json};
 
+use super::drift::Earlier;
 use super::expectation::{Allowed, Between, Expectation, NullShare, RowCount, Severity, Unique};
 use super::finding::{Finding, OffendingRow};
 use crate::rows::to_json;
@@ -49,6 +50,12 @@ pub fn check(
             Ok(vec![rule.check(&rows, other, place)?])
         }
         Expectation::Leak(rule) => rule.check(&rows, place),
+        Expectation::Schema(rule) => Ok(vec![rule.check(frame)]),
+        Expectation::Dates(rule) => Ok(vec![rule.check(&rows, place)?]),
+        Expectation::Drift(rule) => match around.earlier.get(&rule.against) {
+            Some(earlier) => rule.check(frame, earlier, place),
+            None => Err(TaskError::permanent(format!("dataset `{}` was not read", rule.against))),
+        },
         Expectation::Query(rule) => Ok(vec![rule.check(&rows)?]),
     }
 }
@@ -60,6 +67,8 @@ pub struct Surroundings {
     pub now: i64,
     /// Other tables that rules refer to.
     pub tables: Vec<(Table, DataFrame)>,
+    /// Earlier versions, by what rules call them.
+    pub earlier: BTreeMap<String, Earlier>,
 }
 
 /// The rows of a table and how to show one.

@@ -89,15 +89,23 @@ impl Plugin for Gate {
         }
         let mut around = Surroundings {
             now: context.run.logical_date.as_second(),
-            tables: Vec::new(),
+            ..Surroundings::default()
         };
         for expectation in &config.expect {
-            if let Expectation::Referential(rule) = expectation
-                && !around.tables.iter().any(|(table, _)| *table == rule.table)
-            {
-                around
-                    .tables
-                    .push((rule.table.clone(), table::read(&bucket, &rule.table).await?));
+            match expectation {
+                Expectation::Referential(rule) if !around.tables.iter().any(|(table, _)| *table == rule.table) => {
+                    around
+                        .tables
+                        .push((rule.table.clone(), table::read(&bucket, &rule.table).await?));
+                }
+                Expectation::Drift(rule) if !around.earlier.contains_key(&rule.against) => {
+                    let earlier = match table::earlier(&bucket, &rule.against, &config.table).await? {
+                        Some(table) => Some((address(&table), table::read(&bucket, &table).await?)),
+                        None => None,
+                    };
+                    around.earlier.insert(rule.against.clone(), earlier);
+                }
+                _ => {}
             }
         }
         let GateConfig { table, expect, key } = config;

@@ -127,7 +127,7 @@ pub struct Query {
     pub severity: Severity,
 }
 
-fn bad_share(share: f64, field: &str) -> Option<(String, String, &'static str)> {
+pub(super) fn bad_share(share: f64, field: &str) -> Option<(String, String, &'static str)> {
     (!(0.0..=1.0).contains(&share)).then(|| {
         (
             field.to_owned(),
@@ -426,7 +426,7 @@ fn keys(column: &Column) -> Result<Vec<Option<String>>, TaskError> {
     Ok(keys)
 }
 
-fn unfit(rule: &str, wanted: &str, column: &Column, place: &str) -> TaskError {
+pub(super) fn unfit(rule: &str, wanted: &str, column: &Column, place: &str) -> TaskError {
     TaskError::permanent(format!(
         "`{rule}` needs {wanted}, and column `{}` of {place} is {}",
         column.name(),

@@ -136,6 +136,16 @@ pub fn shipped_task(id: &str) -> Value {
     shipped_dag("lfb_response_time.yaml")["tasks"][id]["with"].clone()
 }
 
+/// The vehicles that the DAG that ships makes of incident records.
+pub async fn shipped_vehicles(stage: &Stage, incidents: &Table) -> Table {
+    let mut with = shipped_task("arrivals");
+    with["tables"] = serde_json::json!({ "incidents": incidents });
+    let arrivals = stage.table("transform.sql", with).await;
+    let mut with = shipped_task("vehicles");
+    with["tables"] = serde_json::json!({ "incidents": incidents, "arrivals": arrivals });
+    stage.table("transform.sql", with).await
+}
+
 /// A DAG that ships.
 pub fn shipped_dag(file: &str) -> Value {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dags").join(file);

@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ratchet_model::features::{LookupTable, LookupTables};
 use serde_json::{Map, Value, json};
 
 pub const USERNAME: &str = "tester";
@@ -246,7 +247,7 @@ pub fn start_api(home: &Path, store: Option<&str>, environment: &[(&str, &str)])
     server
 }
 
-fn is_healthy(address: &str) -> bool {
+pub fn is_healthy(address: &str) -> bool {
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return false;
     };
@@ -329,7 +330,7 @@ pub fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// The bundle of a version in a local home.
+/// The bundle of a version in a local home, with the newest versions of its lookups.
 pub async fn bundle(home: &Path, model: &str, version: u64) -> ratchet_model::Bundle {
     let bucket = ratchet_artifacts::Bucket::open(&home.join("bucket").display().to_string())
         .await
@@ -338,7 +339,17 @@ pub async fn bundle(home: &Path, model: &str, version: u64) -> ratchet_model::Bu
         .await
         .unwrap()
         .unwrap();
-    ratchet_model::Bundle::read(&bucket.get_blob(&manifest.bundle).await.unwrap()).unwrap()
+    let bundle = ratchet_model::Bundle::read(&bucket.get_blob(&manifest.bundle).await.unwrap()).unwrap();
+    let mut tables = LookupTables::new();
+    for (_, lookup) in bundle.lookups() {
+        let newest = ratchet_artifacts::lookups::latest(&bucket, lookup)
+            .await
+            .unwrap()
+            .unwrap();
+        let content = bucket.get_blob(&newest.content).await.unwrap();
+        tables.insert(lookup.to_owned(), Arc::new(LookupTable::read(&content).unwrap()));
+    }
+    bundle.with_lookups(&tables).unwrap()
 }
 
 /// A vehicle of the incident table as a client would send it: raw texts, untrimmed.

@@ -122,6 +122,14 @@ fn page(manifest: &DatasetManifest) -> String {
                 .collect::<Vec<_>>()
                 .join("\n"),
         ),
+        (
+            "collected",
+            manifest
+                .collected
+                .as_ref()
+                .map(|collected| describe::instant(collected.at))
+                .unwrap_or_default(),
+        ),
         ("created", describe::instant(manifest.created_at)),
         ("source", lineage.source.clone()),
         ("inputs", lineage.inputs.join("\n")),
