@@ -163,9 +163,7 @@ impl Service {
     pub async fn start_with(identity: Identity, bucket: Bucket, options: &Options) -> Result<Service, StartError> {
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let trusted = options.trusted_keys.as_deref().map(TrustedKeys::open).transpose();
-        let trusted = trusted
-            .map_err(|error| StartError::Input(error.to_string()))?
-            .map(Arc::new);
+        let bucket = bucket.trusting(trusted.map_err(|error| StartError::Input(error.to_string()))?);
         ensure_administrator(&identity, options.administrator.as_ref()).await?;
         let head = PromotionLog::new(bucket.clone()).head().await?;
         let listener = TcpListener::bind(&options.listen).await.map_err(|error| {

@@ -198,14 +198,9 @@ impl Teller<'_> {
         self.client
             .put(&lower.artifacts, "bundle/bundle.safetensors", bundle)
             .await?;
-        let report = serde_json::to_vec_pretty(&model.report).unwrap_or_default();
-        self.client
-            .put(&lower.artifacts, "training.json", report.into())
-            .await?;
         self.register(model, &lower, &tags).await?;
-        let run = self.tasks.iter().find(|other| other.id == task.id);
-        let ended = documents::ended(run.and_then(|task| task.finished_at).unwrap_or(self.run.created_at));
-        self.client.end(&lower.id, ended).await
+        let ended = task.finished_at.unwrap_or(self.run.created_at);
+        self.client.end(&lower.id, documents::ended(ended)).await
     }
 
     /// Registers the version and points the model's aliases to where the promotion log has them.
