@@ -365,6 +365,9 @@ struct Chosen {
 
 /// How many training rows found nothing, per lookup.
 fn unmatched(bundle: &Bundle, rows: &Rows) -> BTreeMap<String, usize> {
+    if bundle.lookups().next().is_none() {
+        return BTreeMap::new();
+    }
     let (_, unmatched) = bundle.features_and_unmatched(rows);
     let lookups = bundle.lookups().map(|(called, _)| called.to_owned());
     let counts = unmatched.iter().map(|rows| rows.iter().filter(|row| **row).count());
