@@ -176,7 +176,7 @@ async fn publish(
     port: &str,
     lookup: Lookup,
 ) -> Result<Lookup, CompletionFailure> {
-    if lookup.version.is_some() {
+    if lookup.version.is_some() || !origin.registers {
         return Ok(lookup);
     }
     let manifest = lookups::register(
