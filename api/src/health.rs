@@ -132,15 +132,6 @@ pub struct LogHealth {
     pub reason: Option<String>,
 }
 
-impl FailureHealth {
-    fn of(problem: &Problem) -> FailureHealth {
-        FailureHealth {
-            code: problem.reason.as_str(),
-            message: problem.message.clone(),
-        }
-    }
-}
-
 impl Health {
     /// The health that a snapshot shows.
     pub fn of(snapshot: &Snapshot) -> Health {

@@ -29,7 +29,7 @@ CASES = {
         "lfb_response_time.yaml",
         {"incidents": LFB, "stations": "lfb_stations.csv"},
         {"train_until": "2017-04-01", "holdout_until": "2017-05-01"},
-        [("lfb-response-time", "mae"), ("lfb-response-time", "r2"), ("lfb-over-target", "auc"), ("lfb-pumps", "accuracy")],
+        [("lfb-response-time", "mae"), ("lfb-response-time", "r2"), ("lfb-over-target", "auc"), ("lfb-pumps", "ranked_probability_score")],
     ),
     "delivery": (
         "food_delivery.yaml",
@@ -98,7 +98,7 @@ def ratchet(program, dag, parameters, home):
     for name, value in parameters.items():
         command += ["-p", f"{name}={value}"]
     output, seconds, peak = measured(command, environment)
-    models = {model["name"]: model["metrics"] for model in json.loads(output)["models"]}
+    models = {model["name"]: model["metrics"] | {"rows": model["rows"]["holdout"]} for model in json.loads(output)["models"]}
     return models, seconds, peak
 
 
@@ -127,6 +127,8 @@ def compare(program, data, times, directory):
         theirs = best(times, lambda: python(case, data))
         for model, metric in metrics:
             mine, other = ours[0][model][metric], theirs[0][model][metric]
+            if ours[0][model]["rows"] != theirs[0][model]["rows"]:
+                sys.exit(f"{model} was judged on {ours[0][model]['rows']} rows here and {theirs[0][model]['rows']} there")
             line(case, f"{model} {metric}", f"{mine:.4f}", f"{other:.4f}", f"{mine / other:.3f}")
         line(case, "wall time", f"{ours[1]:.1f} s", f"{theirs[1]:.1f} s", f"{ours[1] / theirs[1]:.2f}")
         line(case, "peak memory", f"{ours[2]:.0f} MB", f"{theirs[2]:.0f} MB", f"{ours[2] / theirs[2]:.2f}")

@@ -34,11 +34,11 @@ def check(condition, message):
         sys.exit(f"the gate refuses: {message}")
 
 
-def boosting(objective, trees, leaves, learning_rate=0.05, depth=8, leaf_weight=10.0):
+def boosting(objective, trees, leaves, learning_rate=0.05, depth=8, leaf_weight=10.0, row_share=0.8, feature_share=0.7, l2=1.0):
     return lightgbm.LGBMModel(
         objective=objective, n_estimators=trees, num_leaves=leaves, learning_rate=learning_rate, max_depth=depth,
-        min_sum_hessian_in_leaf=leaf_weight, min_data_in_leaf=1, reg_lambda=1.0, subsample=0.8, subsample_freq=1,
-        colsample_bytree=0.7, n_jobs=THREADS, random_state=7, verbose=-1, deterministic=True, force_row_wise=True,
+        min_sum_hessian_in_leaf=leaf_weight, min_data_in_leaf=1, reg_lambda=l2, subsample=row_share, subsample_freq=1,
+        colsample_bytree=feature_share, n_jobs=THREADS, random_state=7, verbose=-1, deterministic=True, force_row_wise=True,
     )  # fmt: skip
 
 
@@ -50,7 +50,10 @@ class TargetMeans:
 
     @staticmethod
     def key(frame, column):
-        return frame[column[0]].astype(str) if len(column) == 1 else frame[column[0]].astype(str) + "\x1f" + frame[column[1]].astype(str)
+        key = frame[column[0]].astype(str)
+        for name in column[1:]:
+            key = key + "\x1f" + frame[name].astype(str)
+        return key
 
     @staticmethod
     def means(keys, target):
@@ -147,7 +150,7 @@ class Binary:
         if name == "tree":
             model = tree.DecisionTreeClassifier(max_depth=6, min_samples_leaf=30, random_state=7).fit(features, truth)
             return lambda given: model.predict_proba(given)[:, 1]
-        model = boosting("binary", leaf_weight=2.5, **self.settings).fit(features, truth)
+        model = boosting("binary", **self.settings).fit(features, truth)
         return model.predict
 
     def loss(self, answers, truth):
@@ -181,7 +184,7 @@ class Cuts(Binary):
         return numpy.array([[(truth == number).mean() for number in range(1, 6)]])
 
     def measure(self, answers, truth):
-        return {"accuracy": metrics.accuracy_score(truth, answers.argmax(axis=1) + 1)}
+        return {"ranked_probability_score": self.loss(answers, truth).mean()}
 
 
 def gained(losses, others, blocks):
@@ -211,7 +214,7 @@ def train(kind, frame, truth, value, features, parts, folds, blocks):
         blocks[holdout],
     )
     found = {name: float(number) for name, number in kind.measure(answers, truth[holdout]).items()}
-    return found | {"promoted": bool(bounds[0] > 0), "chosen": chosen}
+    return found | {"rows": int(holdout.sum()), "promoted": bool(bounds[0] > 0), "chosen": chosen}
 
 
 def save(directory, name, frame):
@@ -247,7 +250,7 @@ def lfb(data, directory):
     check(records["Easting_rounded"].between(490_000, 575_000).mean() >= 0.99, "eastings")
     for name in records.select_dtypes(["object", "str"]):
         records[name] = records[name].str.strip()
-    records["time"] = pandas.to_datetime(records["TimestampOfCall"], dayfirst=True, format="mixed")
+    records["time"] = pandas.to_datetime(records["TimestampOfCall"], format="ISO8601")
     stations = pandas.read_csv(data / "lfb_stations.csv", sep=";").set_index("Station name")
 
     parts = []
@@ -270,17 +273,23 @@ def lfb(data, directory):
         made["dy"] = frame["Northing_rounded"] - frame["DeployedFromStation"].map(stations["Northing"])
         made["distance"] = numpy.hypot(made["dx"], made["dy"])
         made["same"] = (frame["IncidentStationGround"] == frame["DeployedFromStation"]).astype(float)
+        made |= {name: values[frame.index] for name, values in hot.items()}
+        made |= {f"share of {name}": frame[name].map(shares) for name, shares in frequent.items()}
         return pandas.DataFrame(made)
 
     categories = [["PropertyCategory"], ["PropertyType"], ["IncGeo_BoroughName"], ["IncGeo_WardCode"], ["IncidentStationGround"]]
-    sent = [["DeployedFromStation"], ["IncidentStationGround", "DeployedFromStation"]]
+    sent = [["DeployedFromStation"], ["IncidentStationGround", "DeployedFromStation"], ["PropertyType", "PumpOrder"]]
+    sent += [["DeployedFromStation", "PumpOrder"], ["IncidentStationGround", "DeployedFromStation", "PumpOrder"]]
+    sent += [["IncGeo_WardCode", "DeployedFromStation", "PumpOrder"]]
+    hot = one_hot(vehicles["PropertyCategory"])
+    frequent = {name: vehicles[name].value_counts(normalize=True) for name in ["PropertyType", "IncGeo_WardCode", "DeployedFromStation"]}
     features = lambda: Features(plain, categories + sent)
     days = (seconds(vehicles["time"]) // DAY).to_numpy()
     cut = cut_by_time(vehicles["time"], "2017-04-01", "2017-05-01", 21)
     value = vehicles["AttendanceSeconds"].astype(float)
     square = lambda score: numpy.maximum(score, 0) ** 2
-    time = Regression(numpy.sqrt, square, reweight=1, **LFB_TIME)
-    over = Binary(**LFB_OVER)
+    time = Regression(numpy.sqrt, square, reweight=1, trees=500, leaves=31)
+    over = Binary(trees=420, learning_rate=0.015, leaves=42, row_share=0.7, feature_share=0.46, leaf_weight=10, l2=2.3)
     found = {
         "lfb-response-time": train(time, vehicles, value, value, features(), cut, days % FOLDS, days),
         "lfb-over-target": train(over, vehicles, (value > 360).astype(float), value, features(), cut, days % FOLDS, days),
@@ -300,13 +309,9 @@ def lfb(data, directory):
     pumps = calls["NumPumpsAttending"].clip(1, 5).astype(float)
     days = (seconds(calls["time"]) // DAY).to_numpy()
     cut = cut_by_time(calls["time"], "2017-04-01", "2017-05-01", 21)
-    kind = Cuts(trees=150, leaves=15)
+    kind = Cuts(trees=150, leaves=15, leaf_weight=2.5)
     found["lfb-pumps"] = train(kind, calls, pumps, pumps, Features(plain_calls, categories), cut, days % FOLDS, days)
     return found
-
-
-LFB_TIME = {"trees": 500, "leaves": 31}
-LFB_OVER = {"trees": 500, "leaves": 31}
 
 
 def cut_by_time(times, until, holdout_until, validation_days):
@@ -316,11 +321,43 @@ def cut_by_time(times, until, holdout_until, validation_days):
     return fit, ((times < until) & ~fit).to_numpy(), ((times >= until) & (times < end)).to_numpy()
 
 
+def key_bytes(values):
+    """The bytes of each value of a key, and how many of them count."""
+    missing = values.isna().to_numpy()
+    if pandas.api.types.is_numeric_dtype(values):
+        tagged = numpy.full((len(values), 9), 2, numpy.uint8)
+        tagged[:, 1:] = (values.to_numpy(numpy.float64) + 0.0).view(numpy.uint8).reshape(-1, 8)
+        lengths = numpy.full(len(values), 9)
+    else:
+        texts = numpy.array([b"\x01" + text.strip().encode() for text in values.fillna("")])
+        lengths = numpy.char.str_len(texts) + 1
+        tagged = texts.astype(f"S{texts.itemsize + 1}").view(numpy.uint8).reshape(len(values), -1).copy()
+    tagged[missing] = 0
+    lengths[missing] = 1
+    return tagged, lengths
+
+
+def places(frame, key):
+    """Ratchet's place of each row on a line of a million: FNV-1a over the key, finished by the mixer of splitmix64."""
+    hashes = numpy.full(len(frame), 0xCBF29CE484222325, numpy.uint64)
+    for name in key:
+        tagged, lengths = key_bytes(frame[name])
+        for position in range(tagged.shape[1]):
+            hashed = (hashes ^ tagged[:, position]) * numpy.uint64(0x100000001B3)
+            hashes = numpy.where(position < lengths, hashed, hashes)
+    hashes = (hashes ^ (hashes >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+    hashes ^= hashes >> numpy.uint64(31)
+    low = (hashes & numpy.uint64(0xFFFFFFFF)) * numpy.uint64(1_000_000) >> numpy.uint64(32)
+    return ((hashes >> numpy.uint64(32)) * numpy.uint64(1_000_000) + low >> numpy.uint64(32)).astype(numpy.int64)
+
+
 def cut_by_hash(frame, key, holdout, validation):
-    """Rows of one key stay together; pandas' hash takes the place of Ratchet's, so the sides are others of the same size."""
-    place = pandas.util.hash_pandas_object(frame[key], index=False).to_numpy() / 2.0**64
-    fit = place < 1 - holdout - validation
-    return (fit, (place < 1 - holdout) & ~fit, place >= 1 - holdout), (place * 1e6).astype(int) % FOLDS
+    """Rows of one key stay together."""
+    place = places(frame, key)
+    fit = place < round((1 - holdout - validation) * 1e6)
+    before = place < round((1 - holdout) * 1e6)
+    return (fit, before & ~fit, ~before), place % FOLDS
 
 
 def delivery(data, directory):

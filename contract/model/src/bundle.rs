@@ -152,8 +152,8 @@ impl Bundle {
         let empty = joined.select(&[]);
         let draft = Bundle::read(&file::encode(&content, &empty, &[])?)?;
         let matrix = draft.content.pipeline.transform(&joined);
-        let answers = (0..matrix.rows).flat_map(|row| fingerprint(&draft.predict_features(matrix.row(row))));
-        file::encode(&content, &joined, &answers.collect::<Vec<f64>>())
+        let answers: Vec<f64> = draft.predict_features(&matrix).iter().flat_map(fingerprint).collect();
+        file::encode(&content, &joined, &answers)
     }
 
     /// Reads a bundle and checks all of its structure. [`Bundle::check_golden_rows`] should follow before it serves.
@@ -225,8 +225,8 @@ impl Bundle {
     pub fn check_golden_rows(&self) -> Result<usize, BundleError> {
         let mut expected = self.golden.answers.iter();
         let matrix = self.content.pipeline.transform(&self.golden.joined);
-        for row in 0..matrix.rows {
-            for value in fingerprint(&self.predict_features(matrix.row(row))) {
+        for (row, prediction) in self.predict_features(&matrix).iter().enumerate() {
+            for value in fingerprint(prediction) {
                 if expected.next().map(|expected| expected.to_bits()) != Some(value.to_bits()) {
                     return Err(BundleError::GoldenRow { row });
                 }
@@ -296,12 +296,11 @@ impl Bundle {
 
     /// Predictions alone, as training and comparison need them.
     pub fn predict(&self, rows: &Rows) -> Vec<Prediction> {
-        predict(
-            &self.content.target,
-            &self.content.outputs,
-            self.offsets,
-            &self.features(rows),
-        )
+        self.predict_features(&self.features(rows))
+    }
+
+    fn predict_features(&self, features: &Matrix) -> Vec<Prediction> {
+        predict(&self.content.target, &self.content.outputs, self.offsets, features)
     }
 
     /// What the predictors read of rows.
@@ -317,8 +316,8 @@ impl Bundle {
     /// Full answers: prediction, slice risk, out-of-distribution fields.
     pub fn answer(&self, rows: &Rows) -> Vec<Answer<'_>> {
         let (matrix, unmatched) = self.features_and_unmatched(rows);
-        let answers = (0..rows.len()).map(|row| {
-            let prediction = self.predict_features(matrix.row(row));
+        let predictions = self.predict_features(&matrix).into_iter().enumerate();
+        let answers = predictions.map(|(row, prediction)| {
             let risk = self.content.slices.as_ref().map(|slices| {
                 let value = match &rows.columns()[slices.field] {
                     Column::Text(values) => values[row].as_deref(),

@@ -28,7 +28,7 @@ fn share_better(tries: usize, mut once: impl FnMut(u64) -> Verdict) -> usize {
 
 #[test]
 fn blocks_of_days_promote_as_seldom_as_stated() {
-    for (days, tries) in [(10, 1_000), (30, 1_000)] {
+    for (days, tries) in [(10, 4_000), (30, 4_000)] {
         let mut random = Random::new(11);
         let wrong = share_better(tries, |seed| {
             let mut gains = Vec::new();
@@ -49,7 +49,7 @@ fn blocks_of_days_promote_as_seldom_as_stated() {
 
 #[test]
 fn forecasts_promote_as_seldom_as_stated_although_neighbors_err_together() {
-    let (hours, horizon, tries) = (24 * 60, 6, 600);
+    let (hours, horizon, tries) = (24 * 60, 6, 2_000);
     for memory in [0.0, 0.8] {
         let mut random = Random::new(17);
         let wrong = share_better(tries, |_| {
@@ -70,7 +70,7 @@ fn forecasts_promote_as_seldom_as_stated_although_neighbors_err_together() {
 
 #[test]
 fn slices_refuse_as_seldom_as_stated_however_many_there_are() {
-    let tries = 400;
+    let tries = 2_000;
     for correction in [Correction::Holm, Correction::BenjaminiHochberg] {
         let mut random = Random::new(23);
         let wrong = (0..tries).filter(|_| {

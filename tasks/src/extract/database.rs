@@ -11,8 +11,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, Database, Encode, Executor, Row, SqlSafeStr, Statement, Type,
-    TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection, Database, Encode, Executor, Postgres, Row, SqlSafeStr, Sqlite,
+    Statement, Type, TypeInfo, ValueRef,
 };
 
 use crate::words::count;
@@ -109,13 +109,13 @@ impl Address {
         parameters: &[Value],
     ) -> Result<Answer, TaskError> {
         let refused = |error: sqlx::Error| self.refused(&error);
-        let prepared = connection
+        let prepared = (&mut *connection)
             .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
             .await
             .map_err(refused)?;
         let names = names(prepared.columns());
         self.check(&names)?;
-        let query = bind(sqlx::query(AssertSqlSafe(sql.to_owned())), parameters);
+        let query = bind(sqlx::query::<Sqlite>(AssertSqlSafe(sql.to_owned())), parameters);
         let rows = query.fetch_all(&mut *connection).await.map_err(refused)?;
         let mut columns = vec![Vec::with_capacity(rows.len()); names.len()];
         for (number, row) in rows.iter().enumerate() {
@@ -160,7 +160,10 @@ impl Address {
             .collect();
         let names: Vec<String> = described.iter().map(|(name, _)| name.clone()).collect();
         self.check(&names)?;
-        let query = bind(sqlx::query(AssertSqlSafe(as_text(sql, &described))), parameters);
+        let query = bind(
+            sqlx::query::<Postgres>(AssertSqlSafe(as_text(sql, &described))),
+            parameters,
+        );
         let rows = query.fetch_all(&mut *reading).await.map_err(refused)?;
         let mut columns = vec![Vec::with_capacity(rows.len()); names.len()];
         for row in &rows {

@@ -153,7 +153,7 @@ fn said(bundle: &Bundle, answers: &[Option<Answer<'_>>], name: &str) -> Vec<Fram
                 Some(answer.prediction.probability())
             }),
         ],
-        TargetKind::Ordinal { classes, .. } => {
+        TargetKind::Ordinal { classes, .. } | TargetKind::Multiclass { classes, .. } => {
             let whole: Vec<Option<i64>> = answers
                 .iter()
                 .map(|answer| answer.as_ref().map(|answer| answer.prediction.value as i64))

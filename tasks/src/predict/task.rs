@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::chunk::{Chunk, answered};
 use crate::blocking::blocking;
 use crate::table::{self, place_of, to_blob_ref};
+use crate::train::newest_lookups;
 use crate::words::count;
 
 /// Rows that are in memory at a time. Each makes a file of the result, so it is never taken from the machine.
@@ -222,6 +223,7 @@ impl<'a> Wanted<'a> {
             error.message = format!("{name}@{version} cannot answer: {}", error.message);
             error.with_help("name a version that loads: `ratchet models verify` tells")
         })?;
+        let bundle = newest_lookups(bucket, bundle).await?;
         Ok((bundle, version, manifest.bundle.sha256))
     }
 }

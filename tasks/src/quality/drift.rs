@@ -140,6 +140,7 @@ impl Drift {
             threshold: json!({ "against": version, "rate": self.rate, "measures": measures }),
             offending: 0,
             first_rows: Vec::new(),
+            rows: Vec::new(),
         }
     }
 

@@ -42,7 +42,7 @@ pub enum Expectation {
     /// One column is at most another in at least a share of the rows.
     Compare(Compare),
     /// At least a share of a column's values stands in a column of another table.
-    Referential(Referential),
+    Referential(Box<Referential>),
     /// No column is nearly the target.
     Leak(Leak),
     /// Columns are there and have their types.

@@ -5,6 +5,7 @@ mod drift;
 mod expectation;
 mod finding;
 mod gate;
+mod offending;
 mod page;
 mod rules;
 mod shape;

@@ -359,6 +359,7 @@ impl Query {
         let shown = Rows {
             frame: &found,
             key: &names,
+            mask: rows.mask,
         };
         let draft = Draft {
             expectation: format!(
@@ -373,7 +374,11 @@ impl Query {
             threshold: json!({ "max": self.max }),
         };
         let offending: Vec<usize> = (0..found.height()).collect();
-        shown.finding(draft, &offending)
+        // The rows of the query are not those of the table.
+        Ok(Finding {
+            rows: Vec::new(),
+            ..shown.finding(draft, &offending)?
+        })
     }
 }
 

@@ -98,6 +98,7 @@ impl Schema {
             threshold: json!({ "columns": self.columns, "only": self.only }),
             offending: 0,
             first_rows: Vec::new(),
+            rows: Vec::new(),
         }
     }
 }

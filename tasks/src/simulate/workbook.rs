@@ -19,7 +19,7 @@ fn build(text: &[u8]) -> Result<Vec<u8>, XlsxError> {
     let mut workbook = Workbook::new();
     // Whoever wrote it and when would make other bytes each time.
     let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
-    workbook.set_properties(&DocProperties::new().set_creation_datetime(created));
+    workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
     let formats = Formats {
         day: Format::new().set_num_format("yyyy-mm-dd"),
         time: Format::new().set_num_format("hh:mm:ss"),

@@ -9,7 +9,7 @@ use ratchet_core::plugin::{MessageSink, Replay, RunContext, Table, TaskContext, 
 use ratchet_model::Bundle;
 use ratchet_model::schema::format_timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::config::TrainConfig;
 use super::lookups;

@@ -61,6 +61,8 @@ pub struct Importance {
 pub struct Dependence {
     /// The field.
     pub field: String,
+    /// True if its values are categories, which have no order.
+    pub is_category: bool,
     /// Value and mean answer (the probability of yes for yes-or-no targets).
     pub points: Vec<(String, f64)>,
 }
@@ -174,6 +176,7 @@ fn dependence(bundle: &Bundle, name: &str, all: &Rows, few: &Rows) -> Option<Dep
     });
     Some(Dependence {
         field: name.to_owned(),
+        is_category: bundle.schema().fields[position].kind == FieldKind::Text,
         points: points.collect(),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratchet_artifacts::{Bucket, lookups};
+use ratchet_artifacts::{BlobRef, Bucket, lookups};
 use ratchet_core::plugin::{Lookup, Replay, TaskContext, TaskError};
 use ratchet_model::features::{JoinConfig, KeyConfig, LookupTable, LookupTables, StepConfig};
 use ratchet_model::{Bundle, BundleError};
@@ -84,8 +84,8 @@ impl LookupConfig {
 pub struct Found {
     /// Name under which it is published.
     pub name: String,
-    /// Version.
-    pub version: u64,
+    /// Version; none in a run that registers nothing.
+    pub version: Option<u64>,
     /// True if any row was simulated.
     pub simulated: bool,
     /// The rows.
@@ -97,23 +97,32 @@ pub struct Found {
 ///
 /// # Errors
 /// One that was never published, or cannot be read.
-pub async fn given(bucket: &Bucket, config: &TrainConfig, replay: &Replay) -> Result<BTreeMap<String, Found>, TaskError> {
+pub async fn given(
+    bucket: &Bucket,
+    config: &TrainConfig,
+    replay: &Replay,
+) -> Result<BTreeMap<String, Found>, TaskError> {
     let mut given = BTreeMap::new();
     for (called, lookup) in &config.lookups {
-        let (name, version) = match &lookup.lookup {
-            Some(made) => (&made.name, made.version),
+        let found = match &lookup.lookup {
+            Some(made) => Found {
+                name: made.name.clone(),
+                version: made.version,
+                simulated: made.simulated,
+                table: content(bucket, &made.name, &table::to_blob_ref(&made.content)).await?,
+            },
             None if lookup.name.is_empty() => continue,
             None => {
                 let then = replay.lookups.get(&lookup.name).copied();
-                (&lookup.name, lookup.version.or(then))
+                published(bucket, &lookup.name, lookup.version.or(then)).await?
             }
         };
-        given.insert(called.clone(), read(bucket, name, version).await?);
+        given.insert(called.clone(), found);
     }
     Ok(given)
 }
 
-async fn read(bucket: &Bucket, name: &str, version: Option<u64>) -> Result<Found, TaskError> {
+async fn published(bucket: &Bucket, name: &str, version: Option<u64>) -> Result<Found, TaskError> {
     let manifest = match version {
         Some(version) => lookups::get(bucket, name, version).await,
         None => lookups::latest(bucket, name).await,
@@ -123,26 +132,27 @@ async fn read(bucket: &Bucket, name: &str, version: Option<u64>) -> Result<Found
         TaskError::permanent(format!("there is no lookup `{what}` in the bucket"))
             .with_help("run the DAG that publishes it (`publish.lookup`) first")
     })?;
-    let content = bucket.get_blob(&manifest.content).await.map_err(table::from_bucket)?;
-    let table = LookupTable::read(&content).map_err(|error| {
-        TaskError::permanent(format!("{name}@{}: {error}", manifest.version)).with_help("publish it again")
-    })?;
     Ok(Found {
         name: name.to_owned(),
-        version: manifest.version,
+        version: Some(manifest.version),
         simulated: manifest.lineage.simulated,
-        table: Arc::new(table),
+        table: content(bucket, name, &manifest.content).await?,
     })
+}
+
+async fn content(bucket: &Bucket, name: &str, blob: &BlobRef) -> Result<Arc<LookupTable>, TaskError> {
+    let bytes = bucket.get_blob(blob).await.map_err(table::from_bucket)?;
+    let table = LookupTable::read(&bytes)
+        .map_err(|error| TaskError::permanent(format!("`{name}`: {error}")).with_help("publish it again"))?;
+    Ok(Arc::new(table))
 }
 
 /// Tells which versions are joined.
 pub fn say(given: &BTreeMap<String, Found>, context: &TaskContext) {
     for (called, lookup) in given {
         let rows = count(lookup.table.len() as u64);
-        context.info(format!(
-            "lookup `{called}`: {}@{}, {rows} rows",
-            lookup.name, lookup.version
-        ));
+        let version = lookup.version.map(|version| format!("@{version}")).unwrap_or_default();
+        context.info(format!("lookup `{called}`: {}{version}, {rows} rows", lookup.name));
     }
 }
 
@@ -190,7 +200,7 @@ pub fn features(config: &TrainConfig, given: &BTreeMap<String, Found>) -> Vec<St
 pub async fn newest(bucket: &Bucket, bundle: Bundle) -> Result<Bundle, TaskError> {
     let mut tables = LookupTables::new();
     for (_, lookup) in bundle.lookups() {
-        tables.insert(lookup.to_owned(), read(bucket, lookup, None).await?.table);
+        tables.insert(lookup.to_owned(), published(bucket, lookup, None).await?.table);
     }
     bundle.with_lookups(&tables).map_err(|error: BundleError| {
         TaskError::permanent(format!("{} cannot answer: {error}", bundle.name()))

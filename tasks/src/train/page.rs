@@ -164,7 +164,38 @@ fn importance(inspection: &Inspection) -> String {
     section("What the model goes by", &text)
 }
 
-/// A line over the values of a field, with what it shows in words and as a table for those who do not see it.
+/// Mean answers over the values of a field as a line.
+fn line(dependence: &Dependence, least: f64, most: f64) -> String {
+    let step = 320.0 / (dependence.points.len() - 1).max(1) as f64;
+    let height = |answer: f64| 110.0 - 100.0 * (answer - least) / (most - least).max(f64::MIN_POSITIVE);
+    let points = dependence.points.iter().enumerate();
+    let points: Vec<String> = points
+        .map(|(point, (_, answer))| format!("{:.1},{:.1}", point as f64 * step, height(*answer)))
+        .collect();
+    format!(
+        "<polyline points=\"{}\" style=\"fill:none;stroke:var(--bar);stroke-width:2\"/>",
+        points.join(" ")
+    )
+}
+
+/// Mean answers of categories as bars from 0.
+fn bars(dependence: &Dependence, most: f64) -> String {
+    let width = 320.0 / dependence.points.len().max(1) as f64;
+    let points = dependence.points.iter().enumerate();
+    points
+        .map(|(point, (_, answer))| {
+            let height = (answer / most * 118.0).max(0.0);
+            format!(
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
+                point as f64 * width,
+                120.0 - height,
+                (width - 2.0).max(0.5)
+            )
+        })
+        .collect()
+}
+
+/// A drawing of the values of a field, with what it shows in words and as a table for those who do not see it.
 fn drawing(dependence: &Dependence) -> String {
     let answers = || dependence.points.iter().map(|(_, answer)| *answer);
     let (Some((first, _)), Some((last, _))) = (dependence.points.first(), dependence.points.last()) else {
@@ -174,12 +205,11 @@ fn drawing(dependence: &Dependence) -> String {
         answers().fold(f64::INFINITY, f64::min),
         answers().fold(f64::NEG_INFINITY, f64::max),
     );
-    let step = 320.0 / (dependence.points.len() - 1).max(1) as f64;
-    let height = |answer: f64| 110.0 - 100.0 * (answer - least) / (most - least).max(f64::MIN_POSITIVE);
-    let line: Vec<String> = answers()
-        .enumerate()
-        .map(|(point, answer)| format!("{:.1},{:.1}", point as f64 * step, height(answer)))
-        .collect();
+    let drawn = if dependence.is_category {
+        bars(dependence, most)
+    } else {
+        line(dependence, least, most)
+    };
     let words = format!(
         "Mean answer from {} to {}, {} to {}",
         number(least),
@@ -193,8 +223,7 @@ fn drawing(dependence: &Dependence) -> String {
         .map(|(value, answer)| vec![shorten(value, SHOWN_LETTERS), number(*answer)])
         .collect();
     let content = format!(
-        "<div class=\"two\"><figure style=\"margin:0\"><svg viewBox=\"0 0 320 120\" width=\"320\" height=\"120\" role=\"img\" aria-label=\"{words}\"><polyline points=\"{}\" style=\"fill:none;stroke:var(--bar);stroke-width:2\"/></svg><figcaption class=\"soft\">{words}</figcaption></figure>\n{}</div>\n",
-        line.join(" "),
+        "<div class=\"two\"><figure style=\"margin:0\"><svg viewBox=\"0 0 320 120\" width=\"320\" height=\"120\" role=\"img\" aria-label=\"{words}\">{drawn}</svg><figcaption class=\"soft\">{words}</figcaption></figure>\n{}</div>\n",
         table(&["value", "mean answer"], &rows),
         words = escape(&words),
     );

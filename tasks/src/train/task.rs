@@ -76,6 +76,7 @@ impl Plugin for TrainModel {
         let (settings, within) = (config.clone(), context.clone());
         let (trained, html) = blocking("training", move || {
             let prepared = prepare(&settings, &frame, &given)?;
+            drop(frame);
             let split = split(&settings, &prepared.rows)?;
             let mut trained = prepared.train(split, &within)?;
             let inspection = inspect(&trained.bundle, &trained.holdout, within.threads.max(1));
@@ -141,7 +142,7 @@ fn parameters(config: &TrainConfig, given: &BTreeMap<String, Found>) -> Value {
         lookup.lookup = None;
         if let Some(found) = given.get(called) {
             lookup.name.clone_from(&found.name);
-            lookup.version = Some(found.version);
+            lookup.version = found.version;
         }
     }
     let mut value = serde_json::to_value(config).unwrap_or_default();

@@ -160,9 +160,9 @@ fn check_categories(config: &TrainConfig, schema: &Schema, rows: &Rows) -> Resul
         StepConfig::TargetMean { .. } | StepConfig::OneHot { .. } | StepConfig::Frequency { .. } => Some(step.fields()),
         _ => None,
     });
-    let names: BTreeSet<&str> = read.flatten().collect();
+    let names: BTreeSet<String> = read.flatten().collect();
     for name in names {
-        let Some(Column::Text(values)) = schema.position(name).map(|position| &rows.columns()[position]) else {
+        let Some(Column::Text(values)) = schema.position(&name).map(|position| &rows.columns()[position]) else {
             continue;
         };
         let different = values.iter().flatten().collect::<HashSet<_>>().len();
@@ -218,15 +218,14 @@ impl Prepared<'_> {
             holdout.len(),
             self.rows.without_time
         ));
-        let (fit, validation, all, holdout) = (
-            self.part(&fit),
-            self.part(&validation),
-            self.part(&train),
-            self.part(&holdout),
-        );
+        let rows = RowCounts {
+            train: train.len() as u64,
+            validation: validation.len() as u64,
+            holdout: holdout.len() as u64,
+        };
         let mut schema = self.schema.clone();
-        for (position, field) in schema.fields.iter_mut().enumerate() {
-            field.nullable = (0..all.rows.len()).any(|row| all.rows.columns()[position].is_missing(row));
+        for (field, column) in schema.fields.iter_mut().zip(self.rows.rows.columns()) {
+            field.nullable = train.iter().any(|row| column.is_missing(*row));
         }
         let setting = Setting {
             config,
@@ -243,20 +242,19 @@ impl Prepared<'_> {
                 threads: context.threads.max(1),
             },
         };
-        let chosen = self.choose(&setting, &fit, &validation, context)?;
+        let validation = self.part(&validation);
+        let chosen = self.choose(&setting, &self.part(&fit), &validation, context)?;
         let name = chosen.candidate.name();
         context.progress(0.9, format!("fitting {name} on all training rows"));
+        // Of a million rows each part is large: one is let go before the next is made.
+        let all = self.part(&train);
         let learnt = learn(&setting, &chosen.draft, &validation, &all.truth)
             .map_err(|error| TaskError::permanent(error.to_string()))?;
+        drop(validation);
         let features = fit_features(&setting, &all).map_err(self.failed("fitting the features"))?;
         let bytes =
             fit_bundle(&setting, &chosen.candidate, &all, &features, Some(&learnt)).map_err(self.failed(name))?;
         let bundle = self.read(&bytes)?;
-        let golden = bundle
-            .check_golden_rows()
-            .map_err(|error| TaskError::permanent(error.to_string()))?;
-        let metrics = holdout_metrics(&bundle, &holdout.rows, &holdout.truth);
-        context.info(format!("{name} on the holdout: {}", describe(&metrics)));
         let unmatched = unmatched(&bundle, &all.rows);
         for (lookup, rows) in &unmatched {
             context.info(format!(
@@ -264,6 +262,13 @@ impl Prepared<'_> {
                 all.rows.len()
             ));
         }
+        drop((all, features));
+        let holdout = self.part(&holdout);
+        let golden = bundle
+            .check_golden_rows()
+            .map_err(|error| TaskError::permanent(error.to_string()))?;
+        let metrics = holdout_metrics(&bundle, &holdout.rows, &holdout.truth);
+        context.info(format!("{name} on the holdout: {}", describe(&metrics)));
         let mut report = json!({
             "candidates": chosen.trials,
             "chosen": name,
@@ -279,11 +284,6 @@ impl Prepared<'_> {
         if let Some(searched) = chosen.searched {
             report["search"] = searched;
         }
-        let rows = RowCounts {
-            train: all.truth.len() as u64,
-            validation: validation.truth.len() as u64,
-            holdout: holdout.truth.len() as u64,
-        };
         Ok(Trained {
             bytes,
             bundle,
@@ -365,6 +365,9 @@ struct Chosen {
 
 /// How many training rows found nothing, per lookup.
 fn unmatched(bundle: &Bundle, rows: &Rows) -> BTreeMap<String, usize> {
+    if bundle.lookups().next().is_none() {
+        return BTreeMap::new();
+    }
     let (_, unmatched) = bundle.features_and_unmatched(rows);
     let lookups = bundle.lookups().map(|(called, _)| called.to_owned());
     let counts = unmatched.iter().map(|rows| rows.iter().filter(|row| **row).count());

@@ -46,6 +46,7 @@ async fn output(
         source: inherited.source,
         simulated: inherited.simulated,
         raw: inherited.raw,
+        collected: None,
     };
     let bucket = table::open_bucket(&context.bucket_url).await?;
     let table = table::write(&bucket, frame, about).await?;

@@ -1,6 +1,7 @@
 //! `extract.sql`.
 
 use ratchet_core::plugin::{ColumnType, Table};
+use ratchet_database::test_server::PostgresServer;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -73,7 +74,7 @@ async fn what_a_database_refuses_is_said_with_the_remedy() {
             "hex(photo)",
         ),
         ("SELECT id, id FROM orders", "returns two columns `id`", "AS"),
-        ("SELECT nothing FROM orders", "no such column: nothing", "try the query"),
+        ("SELECT amount FROM orders", "no such column: amount", "try the query"),
         (
             "SELECT code FROM orders",
             "has no column `id`, but `sort` names it",

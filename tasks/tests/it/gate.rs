@@ -247,3 +247,52 @@ async fn dates_in_several_spellings_are_counted_and_others_named() {
     let with = json!({ "table": table, "expect": expect(0.5) });
     stage.run("quality.gate", with).await.unwrap();
 }
+
+#[tokio::test]
+async fn offending_rows_are_kept_whole_and_masks_hold_in_every_report() {
+    let stage = Stage::new();
+    stage.file("a.csv", "id,n,name\na,1,Ada\na,2,Eve\nc,,Hal\n");
+    let table = stage.table("extract.file", json!({ "from": "a.csv" })).await;
+    let expect = json!([
+        { "unique": { "columns": ["id"], "severity": "warn" } },
+        { "null_share": { "columns": ["n"] } },
+        { "null_share": { "columns": ["name", "n"], "max": 0.5 } },
+        { "allowed": { "column": "name", "values": ["Ada"] } },
+        { "query": { "sql": "SELECT name FROM rows WHERE n = 2" } },
+    ]);
+    let with = json!({ "table": table, "expect": expect, "key": ["id", "name"], "mask": ["name"] });
+    let error = stage.run("quality.gate", with).await.unwrap_err();
+    let content = async |port: &str| {
+        let Some(Output::Report(report)) = error.outputs.ports.get(port) else {
+            panic!("no {port}");
+        };
+        let blob = ratchet_tasks::table::to_blob_ref(&report.blob);
+        String::from_utf8(stage.bucket().await.get_blob(&blob).await.unwrap().to_vec()).unwrap()
+    };
+    let rows: Vec<serde_json::Value> = content("offending")
+        .await
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let expected = [
+        json!({ "row": 1, "expectations": ["unique(id)", "allowed(name, 1 values) >= 1"],
+                "values": { "id": "a", "n": 2, "name": "***" } }),
+        json!({ "row": 2, "expectations": ["null_share(n) <= 0", "allowed(name, 1 values) >= 1"],
+                "values": { "id": "c", "n": null, "name": "***" } }),
+    ];
+    assert_eq!(rows, expected);
+    for port in ["offending", "report", "page"] {
+        let text = content(port).await;
+        assert!(!text.contains("Eve") && !text.contains("Hal"), "{port}: {text}");
+    }
+    assert!(!error.to_string().contains("Eve") && !stage.log().contains("Eve"));
+    let with = json!({ "table": table, "expect": [{ "row_count": { "min": 1 } }] });
+    assert!(
+        !stage
+            .run("quality.gate", with)
+            .await
+            .unwrap()
+            .ports
+            .contains_key("offending")
+    );
+}

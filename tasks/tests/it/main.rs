@@ -9,6 +9,7 @@ mod databases;
 mod drift;
 mod formats;
 mod gate;
+mod guide;
 mod lookups;
 mod predict;
 mod profile;

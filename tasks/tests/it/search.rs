@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use ratchet_artifacts::{ColumnManifest, Lineage, ModelManifest, datasets, models};
-use ratchet_core::plugin::{Table, TaskMessage};
+use ratchet_core::plugin::{Output, Table, TaskMessage};
 use ratchet_tasks::table::to_blob_ref;
 use ratchet_tasks::train::backtest;
 use serde_json::{Value, json};
 
-use crate::support::Stage;
+use crate::support::{Stage, keep_page};
 use crate::training::{configuration, refusal, train, vehicles};
 
 fn searching(table: &Table, search: &Value) -> Value {
@@ -93,6 +93,52 @@ async fn patience_decides_the_number_of_trees_before_the_refit() {
         "{}",
         stage.log()
     );
+}
+
+/// Shuffling what the answer hangs on costs most; what stands in the JSON stands on the page, too.
+#[tokio::test]
+async fn the_report_says_what_a_model_goes_by() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let mut with = searching(
+        &table,
+        &json!({"random": {"trials": 2, "folds": 2, "boosting": space()}}),
+    );
+    with["description"] = json!("Seconds & <minutes>.");
+    let outputs = stage.run("train.model", with).await.unwrap();
+    let inspection = stage.report(&outputs).await["inspection"].clone();
+    let importance = inspection["importance"].as_array().unwrap();
+    let rise = |position: usize| importance[position]["rise"].as_f64().unwrap();
+    let last = importance.len() - 1;
+    assert!(rise(0) > 5.0 && rise(0) > 10.0 * rise(last).abs(), "{importance:#?}");
+    let dependence = inspection["partial_dependence"].as_array().unwrap();
+    assert!(!dependence.is_empty() && dependence.iter().all(|one| one["points"].as_array().unwrap().len() > 1));
+    let slices = inspection["slices"].as_array().unwrap();
+    assert!(
+        slices
+            .iter()
+            .all(|slice| slice["rows"].as_u64().unwrap() >= 20 && slice["metrics"]["mae"].is_number())
+    );
+
+    let Some(Output::Report(page)) = outputs.ports.get("page") else {
+        panic!("no page")
+    };
+    let html = stage.bucket().await.get_blob(&to_blob_ref(&page.blob)).await.unwrap();
+    let html = String::from_utf8(html.to_vec()).unwrap();
+    keep_page("training.html", &html);
+    let slice = slices[0]["value"].as_str().unwrap();
+    let field = importance[0]["field"].as_str().unwrap();
+    for expected in [
+        "SIMULATED",
+        "Seconds &amp; &lt;minutes&gt;.",
+        "The best of 2 settings",
+        "<polyline",
+        slice,
+        field,
+    ] {
+        assert!(html.contains(expected), "no `{expected}`");
+    }
+    assert!(!html.contains("<script") && html.len() < 300_000);
 }
 
 /// Registers a table and the model that was trained on it, as the engine does when a run completes.

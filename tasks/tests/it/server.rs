@@ -9,7 +9,6 @@ use tokio::net::{TcpListener, TcpStream};
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub method: String,
     /// Path and query.
     pub target: String,
     pub headers: BTreeMap<String, String>,
@@ -99,8 +98,7 @@ async fn read(stream: &mut TcpStream) -> Request {
     let mut first = lines.next().unwrap().split(' ');
     let headers = lines.filter_map(|line| line.split_once(": "));
     Request {
-        method: first.next().unwrap().to_owned(),
-        target: first.next().unwrap().to_owned(),
+        target: first.nth(1).unwrap().to_owned(),
         headers: headers
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect(),

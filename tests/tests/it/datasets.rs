@@ -102,6 +102,7 @@ fn register_parts(trips: &Trips) -> DatasetManifest {
             name: "parts".to_owned(),
             files,
             raw: Vec::new(),
+            collected: None,
             rows: 3,
             columns: Vec::new(),
             lineage: Lineage {

@@ -50,7 +50,11 @@ impl Dispatcher {
             environment: rendered.environment,
             run: self.context(),
             seed: seed(&self.run.dag, &id),
-            replay: options.replay.as_ref().map(|earlier| earlier.of(&id)).unwrap_or_default(),
+            replay: options
+                .replay
+                .as_ref()
+                .map(|earlier| earlier.of(&id))
+                .unwrap_or_default(),
             task: id,
             attempt,
             threads: spec.resources.threads.unwrap_or_else(cores),
