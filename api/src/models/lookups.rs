@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::follow::{Event, pause};
 use super::load::{Problem, Reason};
+use super::signatures;
 
 /// Earlier versions that are looked through for one that can be used.
 const VERSIONS_BACK: usize = 50;
@@ -142,7 +143,7 @@ async fn read(bucket: &Bucket, name: &str, number: u64) -> Result<Arc<LoadedLook
             format!("{name}@{number} has no manifest in the bucket"),
         )
     };
-    let manifest = lookups::get(bucket, name, number).await?.ok_or_else(missing)?;
+    let manifest = signatures::lookup(bucket, name, number).await?.ok_or_else(missing)?;
     read_content(bucket, manifest).await
 }
 
@@ -216,7 +217,7 @@ async fn look(bucket: &Bucket, name: &str, seen: u64) -> Result<Option<(u64, Sig
     let mut problem = None;
     let mut number = seen + 1;
     loop {
-        match lookups::get(bucket, name, number).await.map_err(Problem::from) {
+        match signatures::lookup(bucket, name, number).await {
             Ok(None) => break,
             Ok(Some(manifest)) => manifests.push(manifest),
             Err(failed) if failed.reason == Reason::Unreachable => return Err(failed),
