@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::CorsLayer;
 
+use crate::models::share::ROUTE_KEY;
 use crate::service::{Application, StartError};
 
 /// Answers are data; nothing in them runs.
@@ -73,7 +74,7 @@ pub fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, ROUTE_KEY])
         .expose_headers(SHOWN);
     Some(layer)
 }

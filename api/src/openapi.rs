@@ -17,6 +17,7 @@ use crate::access::rules::{Access, PREDICT, RULES, rule};
 use crate::models::registry::Served;
 use crate::predict::body::ROW_LIMIT;
 use crate::problem::Problem;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 #[derive(OpenApi)]
@@ -51,8 +52,14 @@ use crate::service::Application;
         crate::record::logs::logs,
         crate::record::feedback::feedback,
         crate::record::accuracy::accuracy,
+        crate::database::list::list,
+        crate::database::read::read,
+        crate::database::add::add,
+        crate::database::remove::remove,
         crate::published::retrain::status,
         crate::published::retrain::trigger,
+        crate::published::config::show,
+        crate::published::config::set,
         crate::published::retrain::logs,
         crate::published::evaluate::evaluate,
         crate::published::evaluate::evaluation,
@@ -123,6 +130,7 @@ struct AnsweringModel {
     params(
         ("model" = String, Path, description = "Name of the model"),
         ("explain" = Option<bool>, Query, description = "Whether each answer holds what every field contributed"),
+        ("Ratchet-Route-Key" = Option<String>, Header, description = "Where requests are spread over several versions, the same key gets the same one"),
     ),
     request_body(
         description = "One row, or a list of at most 10,000 rows; as NDJSON or CSV a stream of any length",
@@ -131,11 +139,8 @@ struct AnsweringModel {
     responses(
         (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
          content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -150,6 +155,7 @@ fn predict_named() {}
     operation_id = "predict_default",
     params(
         ("explain" = Option<bool>, Query, description = "Whether each answer holds what every field contributed"),
+        ("Ratchet-Route-Key" = Option<String>, Header, description = "Where requests are spread over several versions, the same key gets the same one"),
     ),
     request_body(
         description = "One row, or a list of at most 10,000 rows; as NDJSON or CSV a stream of any length",
@@ -158,11 +164,8 @@ fn predict_named() {}
     responses(
         (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
          content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 404, description = "No model, or several and none is the default", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -200,7 +203,8 @@ pub fn fixed() -> Value {
         }
     }
     describe_feedback(&mut document);
-    for name in ["NewUser", "Registration", "RetrainRequest", "Truth"] {
+    describe_rows(&mut document);
+    for name in ["NewUser", "Registration", "RetrainConfig", "RetrainRequest", "Truth"] {
         if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{name}")) {
             schema["additionalProperties"] = json!(false);
         }
@@ -218,6 +222,15 @@ fn describe_feedback(document: &mut Value) {
     if let Some(body) = document.pointer_mut(body) {
         let one = body.clone();
         *body = json!({"oneOf": [one, {"type": "array", "items": one, "maxItems": ROW_LIMIT}]});
+    }
+}
+
+/// The rows of a collection come alone or in a list, too.
+fn describe_rows(document: &mut Value) {
+    let body = "/paths/~1database~1{collection}/post/requestBody/content/application~1json/schema";
+    if let Some(body) = document.pointer_mut(body) {
+        let row = json!({"type": "object"});
+        *body = json!({"oneOf": [row, {"type": "array", "items": row, "maxItems": ROW_LIMIT}]});
     }
 }
 
@@ -312,7 +325,9 @@ fn operation(model: &Served) -> Value {
         "summary": format!("Predictions of {name}"),
         "description": format!("{}{about_data} Version {} answers now.", bundle.description(), model.version.version),
         "parameters": [{"name": "explain", "in": "query", "required": false, "schema": {"type": "boolean"},
-                        "description": "Whether each answer holds what every field contributed"}],
+                        "description": "Whether each answer holds what every field contributed"},
+                       {"name": "Ratchet-Route-Key", "in": "header", "required": false, "schema": {"type": "string"},
+                        "description": "Where requests are spread over several versions, the same key gets the same one"}],
         "requestBody": {
             "required": true,
             "content": {

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::options::{AccessOptions, AccessState};
 use crate::connection::{self, TlsFiles, acceptor};
+use crate::database::collections::Collections;
 use crate::models::registry::Models;
 use crate::models::watch::Watcher;
 use crate::published::engine::{Engine, EngineOptions};
@@ -119,6 +120,8 @@ pub struct Application {
     pub recorder: Recorder,
     /// The log.
     pub keeper: Keeper,
+    /// What the record collections are.
+    pub collections: Collections,
     /// Who may ask, and how often.
     pub access: AccessState,
     /// Origins whose pages may ask.
@@ -185,6 +188,7 @@ impl Service {
             engine,
             recorder,
             keeper,
+            collections: Collections::new(bucket.clone()),
             default_model: options.default_model.clone().filter(|name| !name.is_empty()),
             access: AccessState::new(&options.access),
             origins,

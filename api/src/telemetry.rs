@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use ratchet_model::drift::Drift;
 use tracing_subscriber::EnvFilter;
 
+use crate::models::registry::{CHAMPION, Served};
 use crate::problem::Problem;
 use crate::service::Application;
 
@@ -55,6 +56,18 @@ struct VersionLabels {
     model: String,
     version: u64,
     digest: String,
+    alias: String,
+}
+
+impl VersionLabels {
+    fn of(served: &Served) -> VersionLabels {
+        VersionLabels {
+            model: served.name.clone(),
+            version: served.version.version,
+            digest: served.version.digest.clone(),
+            alias: served.alias.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -152,7 +165,7 @@ impl Default for Telemetry {
         );
         registry.register(
             "ratchet_api_model_info",
-            "1 for each version that serves",
+            "1 for each version that serves under an alias",
             telemetry.model_info.clone(),
         );
         registry.register(
@@ -265,34 +278,26 @@ impl Telemetry {
     }
 
     /// A version took over from `previous`, after `duration`.
-    pub fn model_served(&self, model: &str, now: (u64, &str), previous: Option<(u64, &str)>, duration: Duration) {
-        let labels = |(version, digest): (u64, &str)| VersionLabels {
-            model: model.to_owned(),
-            version,
-            digest: digest.to_owned(),
-        };
+    pub fn model_served(&self, now: &Served, previous: Option<&Served>, duration: Duration) {
         if let Some(previous) = previous {
-            self.model_info.remove(&labels(previous));
+            self.model_info.remove(&VersionLabels::of(previous));
         }
-        self.model_info.get_or_create(&labels(now)).set(1);
+        self.model_info.get_or_create(&VersionLabels::of(now)).set(1);
         self.load_duration
             .get_or_create(&ModelLabel {
-                model: model.to_owned(),
+                model: now.name.clone(),
             })
             .observe(duration.as_secs_f64());
     }
 
-    /// A model is no longer served.
-    pub fn model_dropped(&self, model: &str, version: u64, digest: &str) {
-        let labels = VersionLabels {
-            model: model.to_owned(),
-            version,
-            digest: digest.to_owned(),
-        };
-        self.model_info.remove(&labels);
-        self.model_behind.remove(&ModelLabel {
-            model: model.to_owned(),
-        });
+    /// A version no longer serves.
+    pub fn model_dropped(&self, served: &Served) {
+        self.model_info.remove(&VersionLabels::of(served));
+        if served.alias == CHAMPION {
+            self.model_behind.remove(&ModelLabel {
+                model: served.name.clone(),
+            });
+        }
     }
 
     /// Whether the promoted version of a model is not the one that serves.

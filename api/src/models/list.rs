@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::registry::{ALIAS, Snapshot, Version};
+use super::registry::{Beside, CHAMPION, Snapshot, Version};
 use crate::service::Application;
 
 /// All models that were promoted.
@@ -41,6 +41,36 @@ pub struct ListedModel {
     pub promoted: Version,
     /// What answers here.
     pub served: Option<Version>,
+    /// The champion's share of the requests in percent.
+    #[schema(example = 100)]
+    pub share: u32,
+    /// The other aliases that answer a share, or run as shadows.
+    pub beside: Vec<ListedAlias>,
+}
+
+/// An alias beside the champion.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedAlias {
+    /// Its name.
+    #[schema(example = "challenger")]
+    pub alias: String,
+    /// Share of the requests in percent; null for a shadow, whose answers are logged and never given.
+    pub share: Option<u32>,
+    /// What the promotion log says.
+    pub promoted: Version,
+    /// What answers here; null while nothing does, and the champion answers its share.
+    pub served: Option<Version>,
+}
+
+impl ListedAlias {
+    fn of(beside: &Beside) -> ListedAlias {
+        ListedAlias {
+            alias: beside.alias.clone(),
+            share: beside.share,
+            promoted: beside.promoted.clone(),
+            served: beside.served.as_ref().map(|served| served.version.clone()),
+        }
+    }
 }
 
 impl ModelList {
@@ -50,13 +80,15 @@ impl ModelList {
             ListedModel {
                 name: name.clone(),
                 description: served.map(|served| served.bundle.description().to_owned()),
-                alias: ALIAS,
+                alias: CHAMPION,
                 version: served.map(|served| served.version.version),
                 digest: served.map(|served| served.version.digest.clone()),
                 route: served.and_then(|served| served.route.clone()),
                 simulated: served.map(|served| served.bundle.simulated()),
                 promoted: model.promoted.clone(),
                 served: served.map(|served| served.version.clone()),
+                share: model.share(),
+                beside: model.beside.iter().map(ListedAlias::of).collect(),
             }
         });
         ModelList {

@@ -14,7 +14,7 @@ use ratchet_artifacts::{Bucket, BucketError, PromotionEntry, PromotionLog, model
 use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
-use super::registry::{ALIAS, Served, Version};
+use super::registry::{Served, Version};
 
 /// Rows that a bundle answers before it serves, and the longest that may take.
 const WARM_UP_ROWS: usize = 500;
@@ -123,6 +123,8 @@ impl From<BundleError> for Problem {
 pub struct Job {
     /// Name of the model.
     pub model: String,
+    /// The alias that it holds.
+    pub alias: String,
     /// The version that was promoted.
     pub promoted: Version,
     /// The log entry that says so, if an earlier version may stand in: nothing of this model serves yet.
@@ -145,7 +147,7 @@ pub struct Outcome {
 /// Does a job. Gives up between steps once `cancelled` is set: a newer entry has made it pointless.
 pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -> Outcome {
     let started = Instant::now();
-    let promoted = load_guarded(handle, bucket, &job.model, &job.promoted, cancelled);
+    let promoted = load_guarded(handle, bucket, (&job.model, &job.alias), &job.promoted, cancelled);
     let stand_in = match (&promoted, &job.fall_back_from) {
         (Err(_), Some(entry)) => stand_in(handle, bucket, &job, entry, cancelled),
         _ => None,
@@ -181,7 +183,7 @@ fn stand_in(
                 continue;
             }
         };
-        let holder = entry.holder(&job.model, ALIAS)?;
+        let holder = entry.holder(&job.model, &job.alias)?;
         let version = Version {
             version: holder.version,
             digest: holder.digest.clone(),
@@ -189,7 +191,7 @@ fn stand_in(
         if tried.contains(&version) || newest.is_barred(&job.model, &version.digest) {
             continue;
         }
-        match load_guarded(handle, bucket, &job.model, &version, cancelled) {
+        match load_guarded(handle, bucket, (&job.model, &job.alias), &version, cancelled) {
             Ok(served) => return Some(served),
             Err(problem) => {
                 tracing::warn!(model = job.model, version = version.version, %problem, "an earlier version does not load either");
@@ -203,11 +205,11 @@ fn stand_in(
 fn load_guarded(
     handle: &Handle,
     bucket: &Bucket,
-    model: &str,
+    place: (&str, &str),
     version: &Version,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
-    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, model, version, cancelled))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, place, version, cancelled))).unwrap_or_else(|_| {
         Err(Problem::new(
             Reason::Panic,
             "a check of the bundle panicked, which is a bug of this program",
@@ -218,7 +220,7 @@ fn load_guarded(
 fn load(
     handle: &Handle,
     bucket: &Bucket,
-    model: &str,
+    (model, alias): (&str, &str),
     version: &Version,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
@@ -270,6 +272,7 @@ fn load(
     let route = bundle.route().map(str::to_owned);
     Ok(Served {
         name: model.to_owned(),
+        alias: alias.to_owned(),
         version: version.clone(),
         route,
         bundle,

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::body::Sent;
-use crate::models::registry::{ALIAS, Served};
+use super::rows::RowFaults;
+use crate::models::registry::{Chosen, Served};
 use crate::problem::{FieldError, LISTED, Problem};
 
 /// Name of the model that answered.
@@ -35,6 +36,8 @@ pub const SIMULATED: HeaderName = HeaderName::from_static("ratchet-simulated");
 pub struct Answering {
     /// The version.
     pub served: Arc<Served>,
+    /// Those whose answers are logged beside it.
+    pub shadows: Vec<Arc<Served>>,
     /// What names it in each answer.
     model: Value,
     /// Whether each answer says what every field contributed.
@@ -65,19 +68,36 @@ pub struct Predicted {
     pub outside: usize,
 }
 
+/// An answered row, and what the log needs of it.
+#[derive(Debug)]
+pub struct AnsweredRow {
+    /// The answer.
+    pub answer: Map<String, Value>,
+    /// The same for the log.
+    pub predicted: Predicted,
+    /// The row as the model read it.
+    pub rows: Rows,
+}
+
 impl Answering {
-    /// Answers by `served`.
+    /// Answers by the version that was chosen.
     ///
     /// # Errors
     /// 422 if contributions are wanted and the bundle cannot tell them.
-    pub fn new(served: Arc<Served>, explain: bool) -> Result<Answering, Problem> {
+    pub fn new(Chosen { served, shadows }: Chosen, explain: bool) -> Result<Answering, Problem> {
         if explain && !served.bundle.is_explainable() {
             return Err(Problem::not_explainable());
         }
         let model = json!({
-            "name": served.name, "version": served.version.version, "digest": served.version.digest, "alias": ALIAS,
+            "name": served.name, "version": served.version.version, "digest": served.version.digest,
+            "alias": served.alias,
         });
-        Ok(Answering { served, model, explain })
+        Ok(Answering {
+            served,
+            shadows,
+            model,
+            explain,
+        })
     }
 
     /// Answers rows.
@@ -148,6 +168,23 @@ impl Answering {
         })
     }
 
+    /// Answers one row.
+    ///
+    /// # Errors
+    /// Its faults, or that the model answers with no finite number.
+    pub fn row(&self, record: &Map<String, Value>) -> Result<AnsweredRow, RowFaults> {
+        let parsed = self.served.bundle.parse(record);
+        let rows = parsed.map_err(|problems| field_errors(problems.into_iter().take(LISTED)).collect::<Vec<_>>())?;
+        let mut answered = self.rows(&rows).map_err(|problem| whole(&problem))?;
+        let pair = answered.answers.pop().zip(answered.predictions.pop());
+        let (answer, predicted) = pair.ok_or_else(|| whole(&Problem::internal()))?;
+        Ok(AnsweredRow {
+            answer,
+            predicted,
+            rows,
+        })
+    }
+
     /// The headers that name the version.
     pub fn headers(&self) -> HeaderMap {
         let version = self.served.version.version.to_string();
@@ -155,7 +192,7 @@ impl Answering {
             (MODEL, self.served.name.as_str()),
             (VERSION, version.as_str()),
             (DIGEST, self.served.version.digest.as_str()),
-            (ALIAS_HEADER, ALIAS),
+            (ALIAS_HEADER, self.served.alias.as_str()),
             (
                 SIMULATED,
                 if self.served.bundle.simulated() {
@@ -170,6 +207,15 @@ impl Answering {
             .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
         pairs.collect()
     }
+}
+
+/// A problem that is of no single field.
+pub fn whole(problem: &Problem) -> RowFaults {
+    vec![FieldError {
+        pointer: String::new(),
+        code: problem.code(),
+        message: problem.detail.clone(),
+    }]
 }
 
 /// All faults, row by row.

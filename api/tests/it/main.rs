@@ -1,11 +1,15 @@
 //! The service in process, over a real bucket and real bundles, asked over HTTP.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod aliases;
 mod bundles;
 mod connections;
+mod database;
 mod documents;
 mod drift;
 mod explain;
+mod faults;
+mod hostile;
 mod keys;
 mod loading;
 mod open_inference;

@@ -83,7 +83,7 @@ impl Bucket {
             if found.modified.duration_until(Timestamp::now()) < self.fresh() {
                 return Ok(blob);
             }
-            self.write_again(&path, content.clone()).await?;
+            self.overwrite(&path, content.clone()).await?;
             sweep::wait(self, &blob.sha256).await?;
             if self.length(&path).await?.is_some() {
                 return Ok(blob);

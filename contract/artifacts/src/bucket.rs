@@ -185,8 +185,8 @@ impl Bucket {
         })
     }
 
-    /// Writes an object whether or not it is there; what stands there must be the same content. Afterwards it is young.
-    pub(crate) async fn write_again(&self, path: &str, content: Bytes) -> Result<(), BucketError> {
+    /// Writes an object whether or not it is there. Afterwards it is young.
+    pub(crate) async fn overwrite(&self, path: &str, content: Bytes) -> Result<(), BucketError> {
         let location = self.location(path)?;
         let put = || async { self.store.put(&location, PutPayload::from_bytes(content.clone())).await };
         let action = action(path);

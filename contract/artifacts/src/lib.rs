@@ -1,13 +1,14 @@
 //! The bucket that training and serving share.
 //!
 //! A bucket is a local directory or a prefix in S3-compatible storage. The engine writes into it, a replica of the
-//! prediction service needs nothing else, and nothing in it is ever overwritten:
+//! prediction service needs nothing else, and nothing in it is ever overwritten but the schema of a record collection:
 //!
 //! ```text
 //! blobs/sha256/ab/cdef...           content under its own digest                     Bucket::put_blob, get_blob
 //! datasets/<name>/<version>.json    what a table is and where it comes from          datasets
 //! models/<name>/<version>.json      a model version's passport                       models
-//! feeds/<collection>/<date>/...     what serving saw and was told                     feeds
+//! feeds/<collection>/schema.json    what the rows of a record collection are           collections
+//! feeds/<collection>/<date>/...     what serving saw and was told                     feeds, purge
 //! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
 //! monitoring/<model>/<date>/*.json  what serving saw of a model, window by window      monitoring
 //! sweeps/<20 digits>.json           blobs that are being collected right now         collect
@@ -59,6 +60,7 @@
 mod blobs;
 mod bucket;
 pub mod collect;
+pub mod collections;
 pub mod datasets;
 mod error;
 pub mod failpoints;
@@ -74,6 +76,8 @@ pub mod outside;
 mod promotion_entry;
 mod promotion_error;
 mod promotions;
+pub mod purge;
+mod routing;
 mod sweep;
 mod versions;
 
@@ -85,3 +89,4 @@ pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;
 pub use promotions::{Appended, Expected, NewPromotion, PromotionLog};
+pub use routing::NewRouting;

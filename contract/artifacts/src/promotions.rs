@@ -74,7 +74,7 @@ pub struct PromotionLog {
 
 /// The log as far as it was read.
 #[derive(Default)]
-struct Replay {
+pub(crate) struct Replay {
     entries: Vec<PromotionEntry>,
     /// SHA-256 of the newest entry.
     newest: Option<String>,
@@ -190,7 +190,7 @@ impl PromotionLog {
     }
 
     /// Appends what `decide` makes of the newest state, deciding again each time that another was faster.
-    async fn append(
+    pub(crate) async fn append(
         &self,
         key: &str,
         same: impl Fn(&PromotionEntry) -> bool,
@@ -313,17 +313,25 @@ impl Replay {
         Ok(())
     }
 
-    fn holder(&self, model: &str, alias: &str) -> Option<&Holder> {
+    pub(crate) fn holder(&self, model: &str, alias: &str) -> Option<&Holder> {
         self.entries.last()?.holder(model, alias)
     }
 
-    /// The entry that gives `alias` to `holder`, its words still empty.
-    fn next(&self, action: Action, model: &str, alias: &str, holder: Holder) -> PromotionEntry {
+    /// The entry that gives `alias` to `holder`, its words still empty. The share of requests stays the alias's.
+    pub(crate) fn next(&self, action: Action, model: &str, alias: &str, holder: Holder) -> PromotionEntry {
         let head = self.entries.last();
         let mut table = head.map(|head| head.table.clone()).unwrap_or_default();
         let barred = head.map(|head| head.barred.clone()).unwrap_or_default();
         let version = holder.version;
         let digest = holder.digest.clone();
+        let holder = match self.holder(model, alias) {
+            Some(current) => Holder {
+                weight: current.weight,
+                shadow: current.shadow,
+                ..holder
+            },
+            None => holder,
+        };
         let previous = table
             .entry(model.to_owned())
             .or_default()

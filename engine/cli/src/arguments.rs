@@ -1,7 +1,9 @@
 //! What can be typed: clap types alone.
 
 mod access;
+mod collections;
 mod gc;
+mod route;
 mod scheduling;
 mod test;
 
@@ -13,7 +15,9 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
+pub use collections::Collections;
 pub use gc::{Gc, age};
+pub use route::Route;
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
 
@@ -78,6 +82,9 @@ pub enum Command {
     /// Model versions and what is in production
     #[command(subcommand)]
     Models(Models),
+    /// Rows that people and programs add for the next training
+    #[command(subcommand)]
+    Collections(Collections),
     /// What all runs share and who holds its slots
     Pools(Pools),
     /// Kinds of tasks (`uses`)
@@ -439,6 +446,8 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Spread requests over aliases, or let one answer unheard beside them; the log keeps who and why
+    Route(Route),
     /// From a prediction back to its model, run, tables and raw extract
     Trace {
         /// `prediction_id` of an answer

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ratchet_artifacts::collections::CollectionError;
 use ratchet_artifacts::{BucketError, PromotionError};
 use ratchet_runtime::{EngineError, StoreError};
 
@@ -129,6 +130,15 @@ impl From<BucketError> for Failure {
                 Self::input(error.to_string())
             }
             other => Self::service(other.to_string()),
+        }
+    }
+}
+
+impl From<CollectionError> for Failure {
+    fn from(error: CollectionError) -> Self {
+        match error {
+            CollectionError::Bucket(error) => error.into(),
+            other => Self::input(other.to_string()),
         }
     }
 }

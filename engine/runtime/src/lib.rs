@@ -87,7 +87,7 @@ pub use record::{
 };
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
-pub use store::{Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
+pub use store::{DagOverrides, Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
 pub use trigger::{
     HookError, LookError, Looked, SelfPaused, TriggerEvent, TriggerOutcome, TriggerRecord, TriggerState, Triggered,
 };

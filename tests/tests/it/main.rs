@@ -3,17 +3,21 @@
 
 mod backfill;
 mod bad_input;
+mod browser;
 mod demo;
 mod determinism;
 mod documented;
+mod faults;
 mod gate;
 mod hot_load;
 mod mobilisations;
 mod open_inference;
 mod parity;
 mod s3;
+mod secrets;
 mod streams;
 mod support;
+mod swagger;
 mod trace;
 mod training;
 mod weather_service;

@@ -236,7 +236,7 @@ pub fn start_api(home: &Path, store: Option<&str>, environment: &[(&str, &str)])
     server
 }
 
-fn is_healthy(address: &str) -> bool {
+pub fn is_healthy(address: &str) -> bool {
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return false;
     };

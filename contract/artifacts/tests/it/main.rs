@@ -8,6 +8,7 @@ mod faults;
 mod monitoring;
 mod promotions;
 mod races;
+mod routing;
 mod s3;
 mod support;
 mod versions;

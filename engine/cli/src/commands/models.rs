@@ -1,4 +1,4 @@
-//! `ratchet models list | show | promote | rollback | trace`.
+//! `ratchet models list | show | promote | rollback | route | trace`.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, P
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::route::route;
 use super::trace::trace;
 use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
@@ -62,6 +63,7 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let source = Source::open(&remote, settings).await?;
             report(&source.rollback(&name, &alias, &reason).await?, listing.format)
         }
+        Models::Route(given) => route(given, settings).await,
         Models::Trace { prediction, listing } => trace(&prediction, listing.format, settings).await,
     }
 }
@@ -193,11 +195,11 @@ struct Line {
 }
 
 /// What a person does is done once for each command: nobody repeats its key.
-fn by_hand() -> String {
+pub(super) fn by_hand() -> String {
     format!("by-hand/{}", uuid::Uuid::now_v7())
 }
 
-fn given(reason: String) -> Result<String, Failure> {
+pub(super) fn given(reason: String) -> Result<String, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::input("the reason is empty").help("say in one sentence why; the log keeps it"));
     }
