@@ -1,6 +1,7 @@
 //! The built-in tasks as a DAG uses them: by name from the registry, with a configuration as JSON.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod collections;
 mod core;
 mod databases;
 mod drift;
