@@ -6,6 +6,8 @@
 # make lint   formatting and clippy
 # make bench-engine   chains, wide DAGs, processes, start and memory of the engine, beside their goals
 # make bench-api      requests a second and latencies of predictions, beside a bare handler that echoes and FastAPI with LightGBM
+# make bench-training    the four use cases beside Python pipelines: accuracy, wall time, memory (DATA=directory of records;
+#                        ARGS=--million: a million incidents instead)
 # make bench-stream   a million rows as NDJSON and as CSV, with the memory they take
 #
 # Set CARGO_TARGET_DIR to share compiled dependencies between checkouts.
@@ -13,10 +15,11 @@
 CARGO ?= cargo
 PYTHON ?= python3
 ARGS ?=
+DATA ?= $(or $(RATCHET_TEST_DATA),../shared/data)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TEST_TOOLS := $(CURDIR)/.venv
 
-.PHONY: demo test test-postgres soak lint bench-engine bench-api bench-stream test-tools clean-demo
+.PHONY: demo test test-postgres soak lint bench-engine bench-api bench-training bench-stream test-tools clean-demo
 
 demo:
 	$(CARGO) build -p ratchet-cli -p ratchet-api
@@ -60,6 +63,11 @@ bench-api: test-tools
 	$(TARGET)/debug/ratchet --home .ratchet/bench run dags/lfb_response_time.yaml -p 'incidents=simulated://lfb?rows=12000&seed=5&days=100'
 	$(TARGET)/release/examples/bench_predict .ratchet/bench lfb-response-time $(BESIDE) $(ARGS)
 
+# Ratchet is built as for daily work: its dependencies optimized, its own crates hardly.
+bench-training: $(TEST_TOOLS)/benches
+	$(CARGO) build -p ratchet-cli
+	$(TEST_TOOLS)/bin/python tests/benches/training.py $(TARGET)/debug/ratchet $(DATA) $(ARGS)
+
 bench-stream:
 	$(CARGO) build -p ratchet-cli
 	$(CARGO) build -p ratchet-api
@@ -71,6 +79,10 @@ test-tools: $(TEST_TOOLS)/installed
 $(TEST_TOOLS)/installed: tests/requirements.txt
 	$(PYTHON) -m venv $(TEST_TOOLS) || { echo "python3 cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
 	$(TEST_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+$(TEST_TOOLS)/benches: $(TEST_TOOLS)/installed tests/benches/requirements.txt
+	$(TEST_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/benches/requirements.txt
 	touch $@
 
 clean-demo:

@@ -16,11 +16,12 @@ const NOTHING_RUNS: HeaderValue = HeaderValue::from_static("default-src 'none'; 
 /// How long browsers keep asking by TLS only.
 const ENCRYPTED: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Headers of answers that pages of other origins may read.
-const SHOWN: [HeaderName; 11] = [
+const SHOWN: [HeaderName; 12] = [
     HeaderName::from_static("ratchet-model"),
     HeaderName::from_static("ratchet-model-version"),
     HeaderName::from_static("ratchet-model-digest"),
     HeaderName::from_static("ratchet-model-alias"),
+    HeaderName::from_static("ratchet-lookups"),
     HeaderName::from_static("ratchet-simulated"),
     HeaderName::from_static("ratchet-prediction-id"),
     HeaderName::from_static("ratchet-interval"),

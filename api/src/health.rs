@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::models::load::Problem;
+use crate::models::lookups::LookupVersion;
 use crate::models::registry::{Beside, CHAMPION, Model, Snapshot, Version};
 use crate::service::Application;
 
@@ -19,8 +20,8 @@ use crate::service::Application;
 pub enum Status {
     /// Every promoted model answers with the promoted version, or none was promoted yet.
     Ok,
-    /// Every promoted model answers, but some with an earlier version, or without one of its aliases, or the promotion log cannot be read, or an administrator took a
-    /// model out of service.
+    /// Every promoted model answers, but some with an earlier version or without one of its aliases, or the promotion log or a lookup
+    /// cannot be read, or an administrator took a model out of service.
     Degraded,
     /// Some promoted model has no version to answer with.
     Unavailable,
@@ -35,8 +36,22 @@ pub struct Health {
     pub status: Status,
     /// Promoted models by name.
     pub models: Vec<ModelHealth>,
+    /// Lookups that these read; not there if they read none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupHealth>,
     /// The promotion log.
     pub log: LogHealth,
+}
+
+/// A lookup's health.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LookupHealth {
+    /// The newest version that can be read.
+    #[serde(flatten)]
+    pub version: LookupVersion,
+    /// Why a newer one cannot be used, or why some model does not use this one: a word and a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureHealth>,
 }
 
 /// A promoted model's health.
@@ -134,6 +149,7 @@ impl Health {
             .models
             .values()
             .any(|model| failed(model) || lame(model) || model.set_aside)
+            || snapshot.lookups.values().any(|lookup| lookup.problem.is_some())
             || snapshot.log_problem.is_some()
         {
             Status::Degraded
@@ -154,6 +170,10 @@ impl Health {
             reason: model.problem.as_ref().map(FailureHealth::of),
             beside: model.beside.iter().map(AliasHealth::of).collect(),
         });
+        let lookups = snapshot.lookups.values().map(|lookup| LookupHealth {
+            version: lookup.newest.version.clone(),
+            reason: lookup.problem.as_ref().map(FailureHealth::of),
+        });
         let log = LogHealth {
             position: snapshot.position,
             reachable: snapshot.log_problem.is_none(),
@@ -162,6 +182,7 @@ impl Health {
         Health {
             status,
             models: models.collect(),
+            lookups: lookups.collect(),
             log,
         }
     }

@@ -116,6 +116,9 @@ struct AnsweringModel {
     version: u64,
     /// SHA-256 of its bundle.
     digest: String,
+    /// Versions of the lookups that it read, by name; not there if it reads none.
+    #[schema(required = false)]
+    lookups: Option<std::collections::BTreeMap<String, u64>>,
     /// Alias that it holds.
     #[schema(example = "champion")]
     alias: String,
@@ -359,10 +362,23 @@ fn operation(model: &Served) -> Value {
 
 fn row_schema(bundle: &Bundle) -> Value {
     let fields = &bundle.schema().fields;
-    let properties: Map<String, Value> = fields
+    let mut properties: Map<String, Value> = fields
         .iter()
         .map(|field| (field.name.clone(), field_schema(field)))
         .collect();
+    for field in &bundle.schema().unused {
+        let (kind, about) = kind_schema(field.kind);
+        let because = if field.because.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", field.because)
+        };
+        let description = format!("{about}. Not used by the model{because}. Checked and logged.");
+        properties.insert(
+            field.name.clone(),
+            json!({"type": [kind, "null"], "description": description}),
+        );
+    }
     let required: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
     json!({
         "type": "object",
@@ -373,15 +389,19 @@ fn row_schema(bundle: &Bundle) -> Value {
     })
 }
 
-fn field_schema(field: &Field) -> Value {
-    let (kind, about) = match field.kind {
+fn kind_schema(kind: FieldKind) -> (&'static str, &'static str) {
+    match kind {
         FieldKind::Number => ("number", "A finite number"),
         FieldKind::Text => ("string", "Text; blanks around it do not count"),
         FieldKind::Timestamp => (
             "string",
             "A civil date and time without zone, such as 2017-04-01 09:30:00",
         ),
-    };
+    }
+}
+
+fn field_schema(field: &Field) -> Value {
+    let (kind, about) = kind_schema(field.kind);
     let kinds = if field.nullable {
         json!([kind, "null"])
     } else {

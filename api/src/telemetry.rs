@@ -19,6 +19,7 @@ use ratchet_model::drift::Drift;
 use tracing_subscriber::EnvFilter;
 
 use crate::models::registry::{CHAMPION, Served};
+use crate::predict::answer::Predicted;
 use crate::problem::Problem;
 use crate::service::Application;
 
@@ -85,6 +86,17 @@ struct MetricLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabel {
+    lookup: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    model: String,
+    lookup: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
 }
@@ -107,6 +119,9 @@ pub struct Telemetry {
     model_behind: Family<ModelLabel, Gauge>,
     load_failures: Family<FailureLabels, Counter>,
     load_duration: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    lookup_version: Family<LookupLabels, Gauge>,
+    lookup_failures: Family<LookupLabel, Counter>,
+    lookup_unmatched: Family<LookupLabels, Counter>,
     log_reachable: Gauge,
     record_written: Counter,
     record_dropped: Family<ReasonLabel, Counter>,
@@ -133,6 +148,9 @@ impl Default for Telemetry {
             model_behind: Family::default(),
             load_failures: Family::default(),
             load_duration: Family::new_with_constructor(|| Histogram::new(LOAD_BUCKETS)),
+            lookup_version: Family::default(),
+            lookup_failures: Family::default(),
+            lookup_unmatched: Family::default(),
             log_reachable: Gauge::default(),
             record_written: Counter::default(),
             record_dropped: Family::default(),
@@ -182,6 +200,21 @@ impl Default for Telemetry {
             "ratchet_api_model_load_duration_seconds",
             "Time from the start of a load to the swap",
             telemetry.load_duration.clone(),
+        );
+        registry.register(
+            "ratchet_api_lookup_version",
+            "Version of a lookup that a model reads",
+            telemetry.lookup_version.clone(),
+        );
+        registry.register(
+            "ratchet_api_lookup_failures",
+            "Versions of lookups that could not be used",
+            telemetry.lookup_failures.clone(),
+        );
+        registry.register(
+            "ratchet_api_lookup_unmatched",
+            "Rows for which a lookup had none",
+            telemetry.lookup_unmatched.clone(),
         );
         registry.register(
             "ratchet_api_promotion_log_reachable",
@@ -275,6 +308,36 @@ impl Telemetry {
                 model: model.to_owned(),
             })
             .inc_by(out_of_distribution);
+    }
+
+    /// Counts rows for which lookups had none.
+    pub fn unmatched(&self, model: &str, predictions: &[Predicted]) {
+        for lookup in predictions.iter().flat_map(|predicted| &predicted.unmatched) {
+            self.lookup_unmatched.get_or_create(&lookup_labels(model, lookup)).inc();
+        }
+    }
+
+    /// A version reads these versions of lookups; those of the champion are told.
+    pub fn lookups_read(&self, served: &Served) {
+        for (lookup, loaded) in served.lookups.iter().filter(|_| served.alias == CHAMPION) {
+            let version = loaded.version.version as i64;
+            self.lookup_version
+                .get_or_create(&lookup_labels(&served.name, lookup))
+                .set(version);
+        }
+    }
+
+    /// A version reads no lookups any more.
+    pub fn lookups_dropped(&self, served: &Served) {
+        for lookup in served.lookups.keys().filter(|_| served.alias == CHAMPION) {
+            self.lookup_version.remove(&lookup_labels(&served.name, lookup));
+        }
+    }
+
+    /// Counts a version of a lookup that could not be used.
+    pub fn lookup_failed(&self, lookup: &str) {
+        let lookup = lookup.to_owned();
+        self.lookup_failures.get_or_create(&LookupLabel { lookup }).inc();
     }
 
     /// A version took over from `previous`, after `duration`.
@@ -394,6 +457,13 @@ impl Telemetry {
     /// Whether the last look at the promotion log succeeded.
     pub fn log_reachable(&self, reachable: bool) {
         self.log_reachable.set(i64::from(reachable));
+    }
+}
+
+fn lookup_labels(model: &str, lookup: &str) -> LookupLabels {
+    LookupLabels {
+        model: model.to_owned(),
+        lookup: lookup.to_owned(),
     }
 }
 

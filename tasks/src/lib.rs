@@ -8,8 +8,9 @@
 //! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
 //!    that names the expectation, the value seen and the rows.
 //!    [`profile`] shows what a table looks like.
-//! 3. [`transform`] reshapes tables by SQL. What comes out is sorted by a declared key, so that the same rows have the
+//! 3. [`transform`] reshapes tables by SQL, joins what was known at a time, and resamples. What comes out is sorted by a declared key, so that the same rows have the
 //!    same bytes on every machine.
+//! 4. [`publish`] makes a table one that features look up, in training and beside every request.
 //!
 //! [`mod@core`] holds what has nothing to do with data: `core.exec` runs any program, `core.noop`, `core.sleep` and
 //! `core.fail` are for building and testing DAGs.
@@ -24,13 +25,17 @@
 pub mod blocking;
 pub mod compare;
 pub mod core;
+pub mod difference;
 mod digest;
 pub mod extract;
-mod html;
+pub mod html;
+pub mod interop;
 pub mod known;
 pub mod nearest;
+pub mod predict;
 pub mod profile;
 pub mod promote;
+pub mod publish;
 pub mod quality;
 pub mod rows;
 pub mod simulate;
@@ -57,8 +62,12 @@ pub fn registry() -> Registry {
         .add::<quality::Gate>()
         .add::<profile::Profile>()
         .add::<transform::Sql>()
+        .add::<transform::AsOf>()
+        .add::<transform::Resample>()
+        .add::<publish::PublishLookup>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()
-        .add::<promote::PromoteModel>();
+        .add::<promote::PromoteModel>()
+        .add::<predict::PredictBatch>();
     registry
 }

@@ -11,9 +11,8 @@ use polars::prelude::{Column, DataFrame, DataType, TimeUnit};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter, StatisticsOptions};
-use ratchet_artifacts::{BlobRef, Bucket, BucketError, check_name, datasets};
+use ratchet_artifacts::{BlobRef, Bucket, BucketError, DatasetManifest, check_name, datasets};
 use ratchet_core::plugin::{Blob, Collected, ColumnType, Known, Table, TableColumn, TaskError};
-use serde_json::Value;
 
 use crate::blocking::blocking;
 use crate::nearest::suggestion;
@@ -153,6 +152,32 @@ pub fn missing_column(name: &str, place: &str, names: &[&str]) -> TaskError {
     TaskError::permanent(format!("{place} has no column `{name}`")).with_help(suggestion(name, names, "columns"))
 }
 
+/// A registered version as a table.
+///
+/// # Errors
+/// A manifest whose columns have types that this program does not know.
+pub fn of_manifest(manifest: &DatasetManifest) -> Result<Table, TaskError> {
+    let unknown = |error: serde_json::Error| {
+        TaskError::permanent(format!(
+            "the manifest of {}@{} has columns that this program cannot read: {error}",
+            manifest.name, manifest.version
+        ))
+        .with_help("install a newer Ratchet")
+    };
+    let columns = serde_json::to_value(&manifest.columns).and_then(serde_json::from_value);
+    Ok(Table {
+        dataset: manifest.name.clone(),
+        version: Some(manifest.version),
+        files: manifest.files.iter().map(to_blob).collect(),
+        rows: manifest.rows,
+        columns: columns.map_err(unknown)?,
+        source: manifest.lineage.source.clone(),
+        simulated: manifest.lineage.simulated,
+        raw: manifest.raw.iter().map(to_blob).collect(),
+        collected: None,
+    })
+}
+
 /// How messages call a table: "table `name@version`", or by its task where it has no name yet.
 pub fn place_of(table: &Table) -> String {
     match (table.dataset.as_str(), table.version) {
@@ -203,31 +228,7 @@ pub async fn earlier(bucket: &Bucket, against: &str, table: &Table) -> Result<Op
         TaskError::permanent(format!("there is no dataset `{name}@{number}`"))
             .with_help("`ratchet datasets list` shows what there is")
     })?;
-    let damaged = |column: &str| {
-        TaskError::permanent(format!(
-            "the manifest of `{name}@{number}` gives column `{column}` a type that tables do not have"
-        ))
-    };
-    let columns = manifest.columns.iter().map(|column| {
-        let kind = serde_json::from_value(Value::from(column.kind.as_str())).map_err(|_| damaged(&column.name))?;
-        Ok(TableColumn {
-            name: column.name.clone(),
-            kind,
-            known: None,
-            nulls: column.nulls,
-        })
-    });
-    Ok(Some(Table {
-        dataset: manifest.name.clone(),
-        version: Some(number),
-        files: manifest.files.iter().map(to_blob).collect(),
-        rows: manifest.rows,
-        columns: columns.collect::<Result<_, TaskError>>()?,
-        source: manifest.lineage.source.clone(),
-        simulated: manifest.lineage.simulated,
-        raw: Vec::new(),
-        collected: None,
-    }))
+    of_manifest(&manifest).map(Some)
 }
 
 /// The bucket's name for a blob of the ports.

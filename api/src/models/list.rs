@@ -7,7 +7,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::registry::{Beside, CHAMPION, Snapshot, Version};
+use super::lookups::LookupVersion;
+use super::registry::{Beside, CHAMPION, Served, Snapshot, Version};
 use crate::service::Application;
 
 /// All models that were promoted.
@@ -37,6 +38,10 @@ pub struct ListedModel {
     pub route: Option<String>,
     /// True if any row of its training was simulated.
     pub simulated: Option<bool>,
+    /// Lookups that it reads, with the versions that it reads now.
+    pub lookups: Vec<LookupVersion>,
+    /// Fields that a request may hold and that the model does not read: they are checked and logged.
+    pub unused_fields: Vec<ListedUnusedField>,
     /// What the promotion log says.
     pub promoted: Version,
     /// What answers here.
@@ -73,6 +78,17 @@ impl ListedAlias {
     }
 }
 
+/// A field that is accepted and that nothing reads.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedUnusedField {
+    /// Name.
+    #[schema(example = "festival")]
+    pub name: String,
+    /// Why nothing reads it.
+    #[schema(example = "the training table does not have it")]
+    pub because: String,
+}
+
 impl ModelList {
     fn of(snapshot: &Snapshot) -> ModelList {
         let listed = snapshot.models.iter().map(|(name, model)| {
@@ -85,6 +101,8 @@ impl ModelList {
                 digest: served.map(|served| served.version.digest.clone()),
                 route: served.and_then(|served| served.route.clone()),
                 simulated: served.map(|served| served.bundle.simulated()),
+                lookups: served.map(|served| served.lookup_versions()).unwrap_or_default(),
+                unused_fields: served.map(|served| unused(served)).unwrap_or_default(),
                 promoted: model.promoted.clone(),
                 served: served.map(|served| served.version.clone()),
                 share: model.share(),
@@ -95,6 +113,14 @@ impl ModelList {
             models: listed.collect(),
         }
     }
+}
+
+fn unused(served: &Served) -> Vec<ListedUnusedField> {
+    let unused = served.bundle.schema().unused.iter().map(|field| ListedUnusedField {
+        name: field.name.clone(),
+        because: field.because.clone(),
+    });
+    unused.collect()
 }
 
 /// Models that were promoted, and the versions that answer.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use utoipa::ToSchema;
 
 use super::load::Problem;
+use super::lookups::{LoadedLookup, LoadedLookups, LookupVersion};
 use super::share::ticket;
 
 /// The alias that answers, alone unless traffic is split.
@@ -38,8 +39,32 @@ pub struct Served {
     pub version: Version,
     /// Path that the model declares.
     pub route: Option<String>,
-    /// The model itself.
+    /// The model itself, with the tables of its lookups.
     pub bundle: Bundle,
+    /// Which versions of lookups these are.
+    pub lookups: LoadedLookups,
+}
+
+impl Served {
+    /// About how much memory it takes, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let tables = self.lookups.values().map(|lookup| lookup.table.memory_bytes());
+        self.bundle.memory_bytes() + tables.sum::<usize>()
+    }
+
+    /// The versions of its lookups.
+    pub fn lookup_versions(&self) -> Vec<LookupVersion> {
+        self.lookups.values().map(|lookup| lookup.version.clone()).collect()
+    }
+}
+
+/// A lookup that some model reads.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The newest version that can be read.
+    pub newest: Arc<LoadedLookup>,
+    /// Why a newer one, or this one for some model, cannot be used.
+    pub problem: Option<Problem>,
 }
 
 /// A model that was promoted, and how far this replica is with it.
@@ -134,6 +159,8 @@ pub struct Snapshot {
     pub models: BTreeMap<String, Model>,
     /// Declared routes of the models that serve.
     pub routes: BTreeMap<String, Arc<Served>>,
+    /// Lookups that these read, by name.
+    pub lookups: BTreeMap<String, Lookup>,
     /// Number of the newest log entry that was seen; 0 before the first.
     pub position: u64,
     /// Why the last look at the log failed, if it did.

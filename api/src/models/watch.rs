@@ -12,15 +12,18 @@ use std::time::Duration;
 use ratchet_artifacts::{Bucket, PromotionEntry, PromotionLog};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::books::{self, Book, Place, champions, wanted};
 use super::follow::{Event, follow, pass_on};
 use super::load::{self, Job, Outcome, Problem, Reason};
+use super::lookups::{self, Sighting};
 use super::registry::{CHAMPION, Command, Served, Snapshot};
 use super::retire::Retirement;
 use super::route;
+use super::shelf::Shelf;
 use crate::openapi;
 use crate::service::Application;
 
@@ -33,6 +36,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 pub struct Watcher {
     commands: JoinHandle<()>,
     follower: JoinHandle<()>,
+    lookups: JoinHandle<()>,
     decider: JoinHandle<()>,
 }
 
@@ -48,10 +52,13 @@ impl Watcher {
         let next = head.as_ref().map_or(1, |entry| entry.number + 1);
         let follower = tokio::spawn(follow(PromotionLog::new(bucket.clone()), next, events.clone()));
         let commands = tokio::spawn(pass_on(application.models.commands(), events.clone()));
+        let (wanted, wanted_lookups) = watch::channel(BTreeMap::new());
+        let lookups = tokio::spawn(lookups::follow(bucket.clone(), wanted_lookups, events.clone()));
         let decider = Decider {
             application,
             bucket,
             events,
+            lookups: Shelf::new(wanted),
             memory_limit,
             retirement: Retirement::start(),
             books: BTreeMap::new(),
@@ -62,6 +69,7 @@ impl Watcher {
         Watcher {
             commands,
             follower,
+            lookups,
             decider: tokio::spawn(decider.run(head, received)),
         }
     }
@@ -70,6 +78,7 @@ impl Watcher {
     pub fn stop(&self) {
         self.commands.abort();
         self.follower.abort();
+        self.lookups.abort();
         self.decider.abort();
     }
 }
@@ -87,6 +96,7 @@ struct Decider {
     memory_limit: Option<u64>,
     retirement: Retirement,
     books: BTreeMap<Place, Book>,
+    lookups: Shelf,
     head: Option<Arc<PromotionEntry>>,
     log_problem: Option<String>,
     starting: bool,
@@ -138,6 +148,10 @@ impl Decider {
                         self.start_load(&place);
                     }
                 }
+                self.publish();
+            }
+            Event::Looked(sighting) => {
+                self.look(*sighting);
                 self.publish();
             }
             Event::Asked(Command::Unload(name)) => self.set_aside(&name),
@@ -233,6 +247,7 @@ impl Decider {
         self.publish();
         if let Some(served) = book.served {
             self.application.telemetry.model_dropped(&served);
+            self.application.telemetry.lookups_dropped(&served);
             self.retirement.retire(served);
         }
     }
@@ -257,6 +272,7 @@ impl Decider {
         self.publish();
         for served in retired {
             self.application.telemetry.model_dropped(&served);
+            self.application.telemetry.lookups_dropped(&served);
             self.retirement.retire(served);
         }
     }
@@ -274,6 +290,7 @@ impl Decider {
                 .head
                 .clone()
                 .filter(|_| book.served.is_none() && place.1 == CHAMPION),
+            lookups: self.lookups.held(),
         };
         let (handle, bucket, events) = (Handle::current(), self.bucket.clone(), self.events.clone());
         let work = move || {
@@ -370,15 +387,21 @@ impl Decider {
             route::check(&served.name, declared, &self.routes())
                 .map_err(|message| Problem::new(Reason::Route, message))?;
         }
+        self.check_memory(served.memory_bytes())?;
+        Ok(served)
+    }
+
+    /// Whether so many more bytes stay below the limit.
+    fn check_memory(&self, bytes: usize) -> Result<(), Problem> {
         if let Some(limit) = self.memory_limit {
             // The old bundle stays until its last request is answered, so both count.
             let taken: usize = self
                 .books
                 .values()
                 .filter_map(|book| book.served.as_ref())
-                .map(|other| other.bundle.memory_bytes())
+                .map(|other| other.memory_bytes())
                 .sum();
-            let needed = (taken + served.bundle.memory_bytes()) as u64;
+            let needed = (taken + bytes) as u64;
             if needed > limit {
                 let message = format!(
                     "models would take {needed} bytes with this one, the limit is {limit}; raise RATCHET_MEMORY_LIMIT or \
@@ -387,14 +410,58 @@ impl Decider {
                 return Err(Problem::new(Reason::Memory, message));
             }
         }
-        Ok(served)
+        Ok(())
+    }
+
+    /// Takes a newer version of a lookup into the models that read it; one that it does not fit keeps what it has.
+    fn look(&mut self, sighting: Sighting) {
+        let Sighting {
+            lookup: name,
+            loaded,
+            mut problem,
+        } = sighting;
+        if let Some(loaded) = loaded {
+            match self.check_memory(loaded.table.memory_bytes()) {
+                Ok(()) => self.lookups.keep(loaded),
+                Err(refused) => problem = problem.or(Some(refused)),
+            }
+        }
+        let refused = self.attach();
+        let problem = problem.or_else(|| refused.get(&name).cloned());
+        if let Some(problem) = self.lookups.note(&name, problem) {
+            tracing::error!(lookup = name, %problem, "the newest version of a lookup cannot be used; the last good one goes on");
+            self.application.telemetry.lookup_failed(&name);
+        }
+    }
+
+    /// Gives every model the newest versions of its lookups; what does not fit comes back by the lookup's name.
+    fn attach(&mut self) -> BTreeMap<String, Problem> {
+        let mut refused = BTreeMap::new();
+        let mut retired = Vec::new();
+        for book in self.books.values_mut() {
+            let Some(served) = &book.served else { continue };
+            if let Some(refreshed) = self.lookups.refresh(served, &mut refused) {
+                self.application.telemetry.lookups_read(&refreshed);
+                retired.extend(book.served.replace(Arc::new(refreshed)));
+            }
+        }
+        if !retired.is_empty() {
+            // Published before the old ones are let go, so that no request can take them afterwards.
+            self.publish();
+        }
+        retired.into_iter().for_each(|served| self.retirement.retire(served));
+        refused
     }
 
     fn serve(&mut self, served: Served, duration: Duration) {
+        let served = Arc::new(served);
+        for lookup in served.lookups.values() {
+            self.lookups.keep(lookup.clone());
+        }
+        self.application.telemetry.lookups_read(&served);
         let Some(book) = self.books.get_mut(&(served.name.clone(), served.alias.clone())) else {
             return;
         };
-        let served = Arc::new(served);
         let previous = book.served.replace(served.clone());
         self.application
             .telemetry
@@ -412,6 +479,8 @@ impl Decider {
         if let Some(previous) = previous {
             self.retirement.retire(previous);
         }
+        // A newer version of a lookup may have come while this model was loading.
+        self.attach();
     }
 
     fn routes(&self) -> BTreeMap<String, Arc<Served>> {
@@ -424,6 +493,8 @@ impl Decider {
         let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
         let mut firsts = self.books.iter().filter(|(place, _)| place.1 == CHAMPION);
         self.starting = self.starting && !firsts.all(|(_, book)| settled(book));
+        let served = self.books.values().filter_map(|book| book.served.as_deref());
+        self.lookups.follow(served);
         let models = books::models(&self.books);
         for (name, model) in &models {
             self.application.telemetry.model_behind(name, !model.is_current());
@@ -432,6 +503,7 @@ impl Decider {
         self.application.models.replace(Snapshot {
             models,
             routes: self.routes(),
+            lookups: self.lookups.all().clone(),
             position: self.head.as_ref().map_or(0, |entry| entry.number),
             log_problem: self.log_problem.clone(),
             starting: self.starting,

@@ -164,6 +164,7 @@ async fn answer_by(
     let rows = answered.answers.len() as u64;
     let telemetry = &application.telemetry;
     telemetry.predictions(&served.name, &served.alias, rows, answered.out_of_distribution);
+    telemetry.unmatched(&served.name, &answered.predictions);
     let response = encode(head(served, &request), &request, &columns, &answered.answers)?;
     let text = |answer| Bytes::from(serde_json::to_vec(answer).unwrap_or_default());
     application.recorder.answered(

@@ -28,6 +28,8 @@ pub const INTERVAL: HeaderName = HeaderName::from_static("ratchet-interval");
 pub const OUTSIDE: HeaderName = HeaderName::from_static("ratchet-out-of-distribution");
 /// Whether the answer may be too low, there.
 pub const UNDERESTIMATED: HeaderName = HeaderName::from_static("ratchet-may-be-underestimated");
+/// Versions of the lookups that it read.
+pub const LOOKUPS: HeaderName = HeaderName::from_static("ratchet-lookups");
 /// Whether any row of its training was simulated.
 pub const SIMULATED: HeaderName = HeaderName::from_static("ratchet-simulated");
 
@@ -66,6 +68,8 @@ pub struct Predicted {
     pub prediction: Prediction,
     /// How many fields hold what training never saw the like of.
     pub outside: usize,
+    /// Lookups that had no row for this one.
+    pub unmatched: Vec<String>,
 }
 
 /// An answered row, and what the log needs of it.
@@ -88,10 +92,17 @@ impl Answering {
         if explain && !served.bundle.is_explainable() {
             return Err(Problem::not_explainable());
         }
-        let model = json!({
+        let mut model = json!({
             "name": served.name, "version": served.version.version, "digest": served.version.digest,
             "alias": served.alias,
         });
+        if !served.lookups.is_empty() {
+            let versions = served
+                .lookups
+                .iter()
+                .map(|(name, lookup)| (name.clone(), json!(lookup.version.version)));
+            model["lookups"] = Value::Object(versions.collect());
+        }
         Ok(Answering {
             served,
             shadows,
@@ -136,6 +147,12 @@ impl Answering {
             answered.predictions.push(Predicted {
                 id,
                 outside: answer.outside.len(),
+                unmatched: answer
+                    .unmatched
+                    .iter()
+                    .flatten()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
                 prediction: answer.prediction,
             });
         }
@@ -188,11 +205,17 @@ impl Answering {
     /// The headers that name the version.
     pub fn headers(&self) -> HeaderMap {
         let version = self.served.version.version.to_string();
+        let lookups = self.served.lookups.values().map(|lookup| &lookup.version);
+        let lookups: Vec<String> = lookups
+            .map(|lookup| format!("{}@{}", lookup.name, lookup.version))
+            .collect();
+        let lookups = lookups.join(", ");
         let pairs = [
             (MODEL, self.served.name.as_str()),
             (VERSION, version.as_str()),
             (DIGEST, self.served.version.digest.as_str()),
             (ALIAS_HEADER, self.served.alias.as_str()),
+            (LOOKUPS, lookups.as_str()),
             (
                 SIMULATED,
                 if self.served.bundle.simulated() {
@@ -204,6 +227,7 @@ impl Answering {
         ];
         let pairs = pairs
             .into_iter()
+            .filter(|(_, value)| !value.is_empty())
             .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
         pairs.collect()
     }

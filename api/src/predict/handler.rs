@@ -129,6 +129,7 @@ async fn answer(
     application
         .telemetry
         .predictions(&served.name, &served.alias, rows, answered.out_of_distribution);
+    application.telemetry.unmatched(&served.name, &answered.predictions);
     let texts: Vec<Bytes> = answered.answers.iter().map(text).collect();
     // Whoever asks why gets the whole answer.
     let shown = match served.bundle.answer_only() && !explain {

@@ -192,6 +192,7 @@ impl Flow {
         let telemetry = &self.application.telemetry;
         let rows = done.predictions.len() as u64;
         telemetry.predictions(&served.name, &served.alias, rows, done.out_of_distribution);
+        telemetry.unmatched(&served.name, &done.predictions);
         let recorder = &self.application.recorder;
         for (faults, input) in done.refused {
             recorder.refused_row(self.asked.clone(), served.clone(), &faults, input);

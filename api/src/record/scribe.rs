@@ -121,7 +121,7 @@ impl Scribe {
         let kind = match content.target.kind {
             TargetKind::Regression { .. } => "number",
             TargetKind::Binary { .. } => "binary",
-            TargetKind::Ordinal { .. } => "class",
+            TargetKind::Ordinal { .. } | TargetKind::Multiclass { .. } => "class",
         };
         let slices = content.slices.as_ref();
         let slice = slices.and_then(|slices| content.schema.fields.get(slices.field));

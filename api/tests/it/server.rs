@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ratchet_api::{Options, Service};
+use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
-use ratchet_artifacts::{Bucket, Expected, Lineage, ModelManifest, NewPromotion, NewRouting, PromotionLog};
+use ratchet_artifacts::{
+    Bucket, Expected, Lineage, LookupManifest, ModelManifest, NewPromotion, NewRouting, PromotionLog,
+};
 use ratchet_identity::{Identity, Role};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -79,6 +82,21 @@ impl House {
             key: uuid::Uuid::now_v7().to_string(),
         };
         models::register(&self.bucket, model).await.unwrap()
+    }
+
+    /// Publishes the next version of a lookup.
+    pub async fn publish(&self, name: &str, content: Vec<u8>) -> LookupManifest {
+        let lookup = NewLookup {
+            name: name.to_owned(),
+            content: self.bucket.put_blob(Bytes::from(content)).await.unwrap(),
+            rows: 1,
+            found_by: Vec::new(),
+            time: None,
+            columns: Vec::new(),
+            lineage: Lineage::default(),
+            key: uuid::Uuid::now_v7().to_string(),
+        };
+        lookups::register(&self.bucket, lookup).await.unwrap()
     }
 
     pub async fn promote(&self, manifest: &ModelManifest) -> u64 {

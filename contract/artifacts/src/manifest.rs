@@ -33,6 +33,9 @@ pub struct Lineage {
     pub simulated: bool,
     /// Version of the engine that made it.
     pub engine: String,
+    /// SHA-256 of the program that ran the task; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
 }
 
 /// When raw bytes were collected, and the words by which their server tells whether it has others by now.
@@ -89,6 +92,34 @@ pub struct DatasetManifest {
     /// When it was registered.
     pub created_at: Timestamp,
     /// `run/task`: registering the same key again reads this entry back.
+    pub key: String,
+}
+
+/// `lookups/<name>/<version>.json`: a table that serving reads beside a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookupManifest {
+    /// 1.
+    pub format: u32,
+    /// Name.
+    pub name: String,
+    /// From 1. The highest number is what serving reads.
+    pub version: u64,
+    /// The rows.
+    pub content: BlobRef,
+    /// Number of rows.
+    pub rows: u64,
+    /// Columns by which a row is found.
+    pub found_by: Vec<String>,
+    /// Column that says when a row is known, if rows of one key follow each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// All columns.
+    pub columns: Vec<ColumnManifest>,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// When it was published.
+    pub created_at: Timestamp,
+    /// `run/task`.
     pub key: String,
 }
 

@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::blobs::sha256;
 use crate::names::{check_key, check_name};
 use crate::promotion_entry::holder_before;
+use crate::signing::signer;
 use crate::versions::{decode, encode};
-use crate::{Action, Bucket, BucketError, Created, Holder, PromotionEntry, PromotionError, models};
+use crate::{Action, Bucket, BucketError, Created, Holder, PromotionEntry, PromotionError, Signed, models};
 
 /// Directory of the log.
 const DIRECTORY: &str = "promotions";
@@ -121,6 +122,44 @@ impl PromotionLog {
         Ok(self.read(number).await?.map(|(entry, _)| entry))
     }
 
+    /// One entry with who signed it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PromotionLog::entry`].
+    pub async fn signed_entry(&self, number: u64) -> Result<Option<Signed<PromotionEntry>>, PromotionError> {
+        let found = self.read(number).await?;
+        Ok(found.map(|(document, content)| {
+            let path = PromotionEntry::path(number);
+            Signed {
+                signer: signer(&path, &content),
+                document,
+                path,
+            }
+        }))
+    }
+
+    /// The entry, not after `newest`, that gave `alias` of `model` to who holds it there; `None`: nobody held it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PromotionLog::entry`].
+    pub async fn giving(
+        &self,
+        model: &str,
+        alias: &str,
+        newest: u64,
+    ) -> Result<Option<Signed<PromotionEntry>>, PromotionError> {
+        for number in (1..=newest).rev() {
+            let found = self.signed_entry(number).await?;
+            let found = found.filter(|entry| entry.document.model == model && entry.document.alias == alias);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
     /// Gives an alias to a version.
     ///
     /// # Errors
@@ -211,7 +250,7 @@ impl PromotionLog {
             }
             let entry = decide(&replay)?;
             let path = PromotionEntry::path(entry.number);
-            let content = encode(&self.bucket, &path, &entry)?;
+            let content = self.bucket.signed(&path, encode(&self.bucket, &path, &entry)?);
             let created = self.bucket.create(&path, content.clone()).await?;
             // 'Exists' with our own bytes is our own create, whose answer got lost on the way.
             if created == Created::New || self.bucket.get(&path).await? == Some(content) {
@@ -256,11 +295,11 @@ impl PromotionLog {
             .map(|number| async move { (number, self.read(number).await) })
             .buffered(READS);
         while let Some((number, read)) = reads.next().await {
-            let (entry, digest) = read?.ok_or_else(|| PromotionError::MissingEntry {
+            let (entry, content) = read?.ok_or_else(|| PromotionError::MissingEntry {
                 number,
                 url: self.bucket.url().to_owned(),
             })?;
-            replay.push(entry, digest, self.bucket.url())?;
+            replay.push(entry, &content, self.bucket.url())?;
         }
         self.catch_up(&mut replay).await?;
         Ok(replay)
@@ -268,14 +307,14 @@ impl PromotionLog {
 
     /// Reads what was appended since.
     async fn catch_up(&self, replay: &mut Replay) -> Result<(), PromotionError> {
-        while let Some((entry, digest)) = self.read(replay.entries.len() as u64 + 1).await? {
-            replay.push(entry, digest, self.bucket.url())?;
+        while let Some((entry, content)) = self.read(replay.entries.len() as u64 + 1).await? {
+            replay.push(entry, &content, self.bucket.url())?;
         }
         Ok(())
     }
 
-    /// An entry and the SHA-256 of its bytes.
-    async fn read(&self, number: u64) -> Result<Option<(PromotionEntry, String)>, PromotionError> {
+    /// An entry and its bytes.
+    async fn read(&self, number: u64) -> Result<Option<(PromotionEntry, Bytes)>, PromotionError> {
         let path = PromotionEntry::path(number);
         let Some(content): Option<Bytes> = self.bucket.get(&path).await? else {
             return Ok(None);
@@ -290,7 +329,7 @@ impl PromotionLog {
             }
             .into());
         }
-        Ok(Some((entry, sha256(&content))))
+        Ok(Some((entry, content)))
     }
 
     /// The highest number in the listing, 0 if there is none. A listing may lag behind, a read does not.
@@ -301,7 +340,7 @@ impl PromotionLog {
 }
 
 impl Replay {
-    fn push(&mut self, entry: PromotionEntry, digest: String, url: &str) -> Result<(), PromotionError> {
+    fn push(&mut self, entry: PromotionEntry, content: &[u8], url: &str) -> Result<(), PromotionError> {
         if entry.predecessor != self.newest {
             return Err(PromotionError::BrokenChain {
                 number: entry.number,
@@ -309,7 +348,7 @@ impl Replay {
             });
         }
         self.entries.push(entry);
-        self.newest = Some(digest);
+        self.newest = Some(sha256(content));
         Ok(())
     }
 

@@ -7,10 +7,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bundle::{Content, ModelOutput};
-use crate::features::Pipeline;
+use crate::bundle::Content;
+use crate::features::{Matrix, Pipeline};
+use crate::output::ModelOutput;
 use crate::predictor::{ForestShapley, Link, Predictor};
-use crate::schema::{Rows, Schema};
+use crate::schema::Schema;
 use crate::target::{TargetKind, Transform};
 
 /// Contributions to one score; `base` plus all of them is the score, to 1e-9.
@@ -37,7 +38,8 @@ pub struct Explanation<'a> {
 
 impl Explanation<'_> {
     /// `{"score": .., "base": .., "scale": "..", "contributions": {field: value}}`; for classes in order `{"cuts": [..]}`, each such an
-    /// object with `more_than`, the class that its score says the target exceeds.
+    /// object with `more_than`, the class that its score says the target exceeds; for classes without an order `{"classes": [..]}`, each
+    /// with its `class`.
     pub fn to_json(&self) -> Value {
         let cuts: Vec<Map<String, Value>> = self.outputs.iter().map(|output| self.output_to_json(output)).collect();
         match (self.kind, cuts) {
@@ -46,6 +48,12 @@ impl Explanation<'_> {
                     cut.insert("more_than".to_owned(), json!(class));
                 }
                 json!({ "cuts": cuts })
+            }
+            (TargetKind::Multiclass { classes, .. }, mut outputs) => {
+                for (output, class) in outputs.iter_mut().zip(classes) {
+                    output.insert("class".to_owned(), json!(class));
+                }
+                json!({ "classes": outputs })
             }
             (_, cuts) => cuts.into_iter().next().map_or(Value::Null, Value::Object),
         }
@@ -65,10 +73,9 @@ impl Explanation<'_> {
     }
 }
 
-/// Explains rows; `None` if some forest does not know how many training rows its nodes saw.
-pub(crate) fn explain<'a>(content: &'a Content, rows: &Rows) -> Option<Vec<Explanation<'a>>> {
+/// Explains the rows of a matrix of features; `None` if some forest does not know how many training rows its nodes saw.
+pub(crate) fn explain<'a>(content: &'a Content, matrix: &Matrix) -> Option<Vec<Explanation<'a>>> {
     let explainers: Vec<Explainer<'a>> = content.outputs.iter().map(Explainer::new).collect::<Option<_>>()?;
-    let matrix = content.pipeline.transform(rows);
     let shares = Shares::of(&content.pipeline, &content.schema);
     let mut features = vec![0.0; matrix.columns];
     let explanations = (0..matrix.rows).map(|row| {
@@ -141,14 +148,9 @@ struct Shares {
 
 impl Shares {
     fn of(pipeline: &Pipeline, schema: &Schema) -> Shares {
-        let mut of_features = pipeline.feature_fields();
-        for fields in &mut of_features {
-            fields.sort_unstable();
-            fields.dedup();
-        }
         Shares {
             fields: schema.fields.len(),
-            of_features,
+            of_features: pipeline.feature_fields(schema),
         }
     }
 

@@ -16,12 +16,14 @@
 
 mod answer;
 pub mod arithmetic;
+mod breaking;
 mod bundle;
 pub mod conformal;
 pub mod drift;
 mod explain;
 pub mod features;
 pub mod metrics;
+mod output;
 pub mod predictor;
 mod route;
 pub mod schema;
@@ -29,8 +31,10 @@ pub mod slices;
 mod target;
 
 pub use answer::{Answer, Prediction};
-pub use bundle::{Bundle, BundleError, Calibration, Content, FORMAT, ModelOutput, Window};
+pub use breaking::breaking_changes;
+pub use bundle::{Bundle, BundleError, Content, FORMAT, Window};
 pub use explain::{Contributions, Explanation};
+pub use output::{Calibration, ModelOutput, most_weighty, predict};
 pub use route::{is_model_name, route_problem};
-pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema};
-pub use target::{Target, TargetKind, Transform, class_probabilities};
+pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema, UnusedField};
+pub use target::{Question, Target, TargetKind, Transform, class_probabilities};

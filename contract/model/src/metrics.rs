@@ -22,6 +22,21 @@ pub fn r2(actual: &[f64], predicted: &[f64]) -> f64 {
     if total > 0.0 { 1.0 - error / total } else { f64::NAN }
 }
 
+/// Mean absolute error as a share of the actual value, over the rows whose actual value is not 0; NaN without any.
+pub fn mape(actual: &[f64], predicted: &[f64]) -> f64 {
+    let pairs = actual.iter().zip(predicted).filter(|(a, _)| **a != 0.0);
+    mean(pairs.map(|(a, p)| ((a - p) / a).abs()))
+}
+
+/// Pinball loss of a predicted quantile (Koenker and Bassett 1978), in the unit of the target: a row above the prediction
+/// costs `quantile` times the distance, a row below it the rest.
+pub fn pinball(actual: &[f64], predicted: &[f64], quantile: f64) -> f64 {
+    mean(actual.iter().zip(predicted).map(|(a, p)| {
+        let above = a - p;
+        (quantile * above).max((quantile - 1.0) * above)
+    }))
+}
+
 /// Area under the ROC curve: the chance that a positive row gets a higher score than a negative one, ties by half.
 /// Mann-Whitney form with mean ranks. NaN when one class is absent.
 pub fn auc(positive: &[bool], score: &[f64]) -> f64 {
@@ -52,17 +67,34 @@ pub fn accuracy(actual: &[i64], predicted: &[i64]) -> f64 {
     mean(actual.iter().zip(predicted).map(|(a, p)| f64::from(u8::from(a == p))))
 }
 
-/// Mean of the classes' F1 scores over `classes`; a class that is neither there nor predicted counts 0, as in
-/// scikit-learn's `f1_score(labels=classes, average="macro", zero_division=0)`.
+/// Harmonic mean of precision and recall of one class; 0 when it is neither there nor predicted, as scikit-learn's
+/// `zero_division=0` has it.
+pub fn f1(actual: &[i64], predicted: &[i64], class: i64) -> f64 {
+    let pairs = || actual.iter().zip(predicted);
+    let both = pairs().filter(|(a, p)| **a == class && **p == class).count() as f64;
+    let either = pairs()
+        .map(|(a, p)| f64::from(u8::from(*a == class) + u8::from(*p == class)))
+        .sum::<f64>();
+    if either > 0.0 { 2.0 * both / either } else { 0.0 }
+}
+
+/// Mean of the classes' F1 scores over `classes`, as in scikit-learn's
+/// `f1_score(labels=classes, average="macro", zero_division=0)`.
 pub fn macro_f1(actual: &[i64], predicted: &[i64], classes: &[i64]) -> f64 {
-    mean(classes.iter().map(|class| {
-        let count = |test: &dyn Fn(i64, i64) -> bool| {
-            actual.iter().zip(predicted).filter(|(a, p)| test(**a, **p)).count() as f64
-        };
-        let both = count(&|a, p| a == *class && p == *class);
-        let either = count(&|a, _| a == *class) + count(&|_, p| p == *class);
-        if either > 0.0 { 2.0 * both / either } else { 0.0 }
-    }))
+    mean(classes.iter().map(|class| f1(actual, predicted, *class)))
+}
+
+/// Rows by actual class (one line each) and predicted class (one column each), in the order of `classes`; rows with
+/// another class are not counted.
+pub fn confusion(actual: &[i64], predicted: &[i64], classes: &[i64]) -> Vec<Vec<u64>> {
+    let position = |class: i64| classes.iter().position(|known| *known == class);
+    let mut counts = vec![vec![0; classes.len()]; classes.len()];
+    for (actual, predicted) in actual.iter().zip(predicted) {
+        if let (Some(line), Some(column)) = (position(*actual), position(*predicted)) {
+            counts[line][column] += 1;
+        }
+    }
+    counts
 }
 
 /// Mean squared distance of a probability from what happened (0 or 1).
@@ -92,6 +124,25 @@ pub fn ranked_probability_score(actual: i64, probabilities: &[f64], classes: &[i
         score += (cumulative - happened) * (cumulative - happened);
     }
     score
+}
+
+/// Brier score of one row over several classes (Brier 1950): the sum of the squared distances of their probabilities from what
+/// happened. `probabilities` are in the order of `classes`.
+pub fn class_brier(actual: i64, probabilities: &[f64], classes: &[i64]) -> f64 {
+    let pairs = classes.iter().zip(probabilities);
+    pairs
+        .map(|(class, p)| {
+            let happened = f64::from(u8::from(actual == *class));
+            (p - happened) * (p - happened)
+        })
+        .sum()
+}
+
+/// Negative logarithm of the probability given to the class that happened, kept 1e-15 away from 0; NaN for a class that is not
+/// among `classes`.
+pub fn class_log_loss(actual: i64, probabilities: &[f64], classes: &[i64]) -> f64 {
+    let found = classes.iter().position(|class| *class == actual);
+    found.map_or(f64::NAN, |class| -ln(probabilities[class].max(1e-15)))
 }
 
 /// Share of rows within their interval, both ends included.
@@ -124,6 +175,27 @@ mod tests {
     }
 
     #[test]
+    fn relative_errors_leave_out_what_has_no_size() {
+        assert_eq!(mape(&[100.0, 0.0, -50.0], &[110.0, 3.0, -45.0]), 0.1);
+        assert!(mape(&[0.0], &[1.0]).is_nan());
+    }
+
+    #[test]
+    fn a_high_quantile_pays_more_for_rows_above_it() {
+        assert_eq!(pinball(&[10.0, 0.0], &[6.0, 4.0], 0.75), (3.0 + 1.0) / 2.0);
+        assert_eq!(
+            pinball(&[10.0, 3.0], &[6.0, 6.0], 0.5),
+            mae(&[10.0, 3.0], &[6.0, 6.0]) / 2.0
+        );
+    }
+
+    #[test]
+    fn the_confusion_matrix_counts_lines_by_what_happened() {
+        let counts = confusion(&[1, 1, 2, 3], &[1, 2, 2, 1], &[1, 2, 3]);
+        assert_eq!(counts, [[1, 1, 0], [0, 1, 0], [1, 0, 0]]);
+    }
+
+    #[test]
     fn auc_counts_pairs_and_halves_ties() {
         assert_eq!(auc(&[false, true, false, true], &[0.1, 0.4, 0.4, 0.9]), 0.875);
         assert!(auc(&[true, true], &[0.1, 0.2]).is_nan());
@@ -133,6 +205,14 @@ mod tests {
     fn macro_f1_counts_absent_classes_as_zero() {
         let value = macro_f1(&[1, 1, 2], &[1, 2, 2], &[1, 2, 3]);
         assert!((value - (2.0 / 3.0 + 2.0 / 3.0 + 0.0) / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn classes_without_order_are_all_equally_wrong() {
+        let score = |actual| class_brier(actual, &[0.5, 0.5, 0.0], &[1, 2, 3]);
+        assert_eq!((score(1), score(2), score(3)), (0.5, 0.5, 1.5));
+        assert_eq!(class_log_loss(2, &[0.5, 0.5, 0.0], &[1, 2, 3]), -ln(0.5));
+        assert!(class_log_loss(7, &[0.5, 0.5, 0.0], &[1, 2, 3]).is_nan());
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub enum TargetKind {
     Binary {
         /// The limit, in the unit of the target column.
         above: f64,
+        /// The probabilities of no and yes are multiplied by these before the greater is taken.
+        #[serde(default = "equal", skip_serializing_if = "is_equal")]
+        weights: [f64; 2],
     },
     /// One of several whole numbers in order.
     Ordinal {
@@ -60,6 +63,40 @@ pub enum TargetKind {
         /// A class's probability is multiplied by its weight before the greatest is taken.
         weights: Vec<f64>,
     },
+    /// One of several whole numbers without an order, such as codes.
+    Multiclass {
+        /// Ascending; a row with any other value has no truth.
+        classes: Vec<i64>,
+        /// As for classes in order.
+        weights: Vec<f64>,
+    },
+}
+
+/// What one output of a model of classes is asked about the truth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Question {
+    /// Is it above this?
+    Above(f64),
+    /// Is it this class?
+    Is(i64),
+}
+
+impl Question {
+    /// The answer, for a truth as [`Target::truth`] says it.
+    pub fn holds(self, truth: f64) -> bool {
+        match self {
+            Question::Above(limit) => truth > limit,
+            Question::Is(class) => truth == class as f64,
+        }
+    }
+}
+
+fn equal() -> [f64; 2] {
+    [1.0; 2]
+}
+
+fn is_equal(weights: &[f64; 2]) -> bool {
+    *weights == equal()
 }
 
 /// What a model predicts.
@@ -79,12 +116,16 @@ impl Target {
         match &self.kind {
             _ if value.is_nan() => f64::NAN,
             TargetKind::Regression { .. } => value,
-            TargetKind::Binary { above } => f64::from(u8::from(value > *above)),
+            TargetKind::Binary { above, .. } => f64::from(u8::from(value > *above)),
             TargetKind::Ordinal { classes, .. } => {
                 let (Some(first), Some(last)) = (classes.first(), classes.last()) else {
                     return f64::NAN;
                 };
                 value.round().clamp(*first as f64, *last as f64)
+            }
+            TargetKind::Multiclass { classes, .. } => {
+                let known = classes.iter().map(|class| *class as f64);
+                known.into_iter().find(|class| *class == value).unwrap_or(f64::NAN)
             }
         }
     }
@@ -94,29 +135,45 @@ impl Target {
     pub fn asks_the_same(&self, other: &Target) -> bool {
         let same_kind = match (&self.kind, &other.kind) {
             (TargetKind::Regression { .. }, TargetKind::Regression { .. }) => true,
-            (TargetKind::Binary { above }, TargetKind::Binary { above: others }) => above == others,
-            (TargetKind::Ordinal { classes, .. }, TargetKind::Ordinal { classes: others, .. }) => classes == others,
+            (TargetKind::Binary { above, .. }, TargetKind::Binary { above: others, .. }) => above == others,
+            (TargetKind::Ordinal { classes, .. }, TargetKind::Ordinal { classes: others, .. })
+            | (TargetKind::Multiclass { classes, .. }, TargetKind::Multiclass { classes: others, .. }) => {
+                classes == others
+            }
             _ => false,
         };
         same_kind && self.column == other.column
     }
 
-    /// How many predictors it takes: one, or one per cut between classes.
-    pub fn outputs(&self) -> usize {
+    /// What its outputs are asked, one each; none for numbers, whose one output is the number.
+    pub fn questions(&self) -> Vec<Question> {
         match &self.kind {
-            TargetKind::Ordinal { classes, .. } => classes.len().saturating_sub(1),
-            _ => 1,
+            TargetKind::Regression { .. } => Vec::new(),
+            // The truth is 0 or 1.
+            TargetKind::Binary { .. } => vec![Question::Above(0.5)],
+            TargetKind::Ordinal { classes, .. } => classes
+                .windows(2)
+                .map(|pair| Question::Above((pair[0] as f64 + pair[1] as f64) / 2.0))
+                .collect(),
+            TargetKind::Multiclass { classes, .. } => classes.iter().map(|class| Question::Is(*class)).collect(),
         }
+    }
+
+    /// How many predictors it takes: one, one per cut between classes, or one per class.
+    pub fn outputs(&self) -> usize {
+        self.questions().len().max(1)
     }
 
     /// Everything that would make an answer meaningless.
     pub fn validate(&self) -> Result<(), String> {
         match &self.kind {
-            TargetKind::Binary { above } if !above.is_finite() => Err("the limit is not finite".to_owned()),
-            TargetKind::Ordinal { classes, weights } => {
+            TargetKind::Binary { above, .. } if !above.is_finite() => Err("the limit is not finite".to_owned()),
+            TargetKind::Binary { weights, .. } if !are_weights(weights) => {
+                Err("the weights of no and yes are not above 0".to_owned())
+            }
+            TargetKind::Ordinal { classes, weights } | TargetKind::Multiclass { classes, weights } => {
                 let ascending = classes.windows(2).all(|pair| pair[0] < pair[1]);
-                let positive = weights.iter().all(|weight| weight.is_finite() && *weight > 0.0);
-                if classes.len() < 2 || !ascending || weights.len() != classes.len() || !positive {
+                if classes.len() < 2 || !ascending || weights.len() != classes.len() || !are_weights(weights) {
                     return Err("classes are not two or more ascending numbers with a weight each".to_owned());
                 }
                 Ok(())
@@ -124,6 +181,10 @@ impl Target {
             _ => Ok(()),
         }
     }
+}
+
+fn are_weights(weights: &[f64]) -> bool {
+    weights.iter().all(|weight| weight.is_finite() && *weight > 0.0)
 }
 
 /// Probabilities of ordered classes from the probabilities of 'more than class k'. These come from independent
@@ -162,10 +223,33 @@ mod tests {
     }
 
     #[test]
+    fn codes_have_no_order_and_others_no_truth() {
+        let target = Target {
+            column: "vehicle".to_owned(),
+            kind: TargetKind::Multiclass {
+                classes: vec![2, 5, 9],
+                weights: vec![1.0; 3],
+            },
+            answer: "vehicle".to_owned(),
+        };
+        assert_eq!(target.outputs(), 3);
+        assert_eq!([2.0, 9.0].map(|value| target.truth(value)), [2.0, 9.0]);
+        assert!(target.truth(3.0).is_nan());
+        let asked = target.questions();
+        assert_eq!(
+            asked.iter().map(|question| question.holds(5.0)).collect::<Vec<_>>(),
+            [false, true, false]
+        );
+    }
+
+    #[test]
     fn another_limit_is_another_question() {
         let target = |above| Target {
             column: "seconds".to_owned(),
-            kind: TargetKind::Binary { above },
+            kind: TargetKind::Binary {
+                above,
+                weights: equal(),
+            },
             answer: "late".to_owned(),
         };
         assert!(target(360.0).asks_the_same(&target(360.0)));

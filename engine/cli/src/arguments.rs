@@ -3,6 +3,7 @@
 mod access;
 mod collections;
 mod gc;
+mod report;
 mod route;
 mod scheduling;
 mod test;
@@ -17,6 +18,7 @@ use ratchet_identity::Role;
 pub use access::{Audit, Keys, Login, Remote};
 pub use collections::Collections;
 pub use gc::{Gc, age};
+pub use report::{CompareModels, Report, ReportFormat};
 pub use route::Route;
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
@@ -76,6 +78,8 @@ pub enum Command {
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),
+    /// What came of a run: gates, models, comparisons, promotions. Ends with 1 if the run failed or a model is worse
+    Report(Report),
     /// Dataset versions
     #[command(subcommand)]
     Datasets(Datasets),
@@ -382,6 +386,11 @@ pub enum Runs {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Tell the MLflow server that MLFLOW_TRACKING_URI names what an ended run trained
+    Track {
+        /// Its id, or the beginning of it
+        run: String,
+    },
     /// Say yes, or no, to a task that asks
     Approve(Approve),
     /// What the tasks of a run said
@@ -411,6 +420,40 @@ pub enum Datasets {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Write the files of a version (Parquet) into a directory
+    Pull {
+        /// NAME, or NAME@VERSION
+        dataset: Reference,
+        /// Where they go
+        directory: PathBuf,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// What changed from one version to another: columns, rows, numbers
+    Diff {
+        /// NAME@VERSION of the earlier one
+        from: Reference,
+        /// NAME@VERSION of the later one
+        to: Reference,
+        /// Columns that name a row, separated by commas; without them whole rows are compared
+        #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+        key: Vec<String>,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Hand a version to another tool
+    Export {
+        /// NAME, or NAME@VERSION
+        dataset: Reference,
+        /// Write a `.dvc` file here, and what it points to into a remote that `dvc pull` reads
+        #[arg(long, value_name = "DIR")]
+        dvc: PathBuf,
+        /// The remote: a directory, file:// or s3:// [default: DIR/remote]
+        #[arg(long, value_name = "URL")]
+        remote: Option<String>,
+        #[command(flatten)]
+        listing: Listing,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -431,6 +474,18 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Train a version's configuration again as of several moments of the past and judge each on the rows that came next. Nothing is registered
+    Backtest {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        /// How many moments; tables without a time are cut into so many parts, each judged once
+        #[arg(long, default_value_t = 6, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=50))]
+        folds: usize,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Compare a version with the one in production, or with another. Ends with 1 if it is worse
+    Compare(CompareModels),
     /// Put a version into production by hand; the log keeps who and why
     Promote {
         /// NAME@VERSION
@@ -441,8 +496,27 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        /// It may ask for other fields than the version before, or answer less
+        #[arg(long)]
+        breaking: bool,
         #[command(flatten)]
         remote: Remote,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Check a version: digest, structure and golden rows of its bundle, who signed its manifest and its promotions
+    Verify {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Train a version again from the raw bytes that its run kept, and compare the digests; nothing is registered
+    ///
+    /// Exit status: 0 the same bundle, 1 another one.
+    Reproduce {
+        /// NAME, or NAME@VERSION
+        model: Reference,
         #[command(flatten)]
         listing: Listing,
     },

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use ratchet_artifacts::collections::CollectionError;
 use ratchet_artifacts::{BucketError, PromotionError};
-use ratchet_runtime::{EngineError, StoreError};
+use ratchet_runtime::{EngineError, PromoteError, StoreError};
 
 use crate::display::output;
 
@@ -172,6 +172,15 @@ impl From<PromotionError> for Failure {
         match error {
             PromotionError::Bucket(error) => error.into(),
             other => Self::input(other.to_string()),
+        }
+    }
+}
+
+impl From<PromoteError> for Failure {
+    fn from(error: PromoteError) -> Self {
+        match error {
+            PromoteError::Log(error) => error.into(),
+            refused => Self::input(refused.to_string()),
         }
     }
 }

@@ -7,15 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratchet_artifacts::datasets::{self, NewDataset};
+use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
-    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
+    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError,
 };
 use ratchet_core::plugin::{
-    Blob, Collected, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+    TableColumn,
 };
 use serde_json::Value;
 
+use crate::promotion::{self, PromoteError};
 use crate::record::{Failure, PromotionOutcome};
 
 /// Where the outputs come from.
@@ -27,6 +30,10 @@ pub(crate) struct Origin<'a> {
     pub ports: &'a [Port],
     /// The rendered configuration, which holds the tables that went in.
     pub with: &'a Value,
+    /// Digest of the program that runs the tasks; empty where it cannot be told or nothing comes of it.
+    pub build: &'a str,
+    /// False if versions and promotions are made by nobody: the outputs are wanted, and no more.
+    pub registers: bool,
 }
 
 /// What a completion made.
@@ -86,11 +93,13 @@ async fn register_all(
         let registered = match output {
             Output::Table(table) => Output::Table(register_table(bucket, origin, &port, table).await?),
             Output::Model(model) => Output::Model(Box::new(register_model(bucket, origin, &port, *model).await?)),
+            Output::Lookup(lookup) => Output::Lookup(publish(bucket, origin, &port, lookup).await?),
             other => other,
         };
         completed.outputs.insert(port, registered);
     }
-    for (number, request) in outputs.promotions.into_iter().enumerate() {
+    let promotions = outputs.promotions.into_iter().filter(|_| origin.registers);
+    for (number, request) in promotions.enumerate() {
         let (outcome, failure) = promote(bucket, origin, number, request).await;
         completed.promotions.extend(outcome);
         if let Some(failure) = failure {
@@ -129,6 +138,9 @@ async fn register_table(
     } else {
         table.dataset
     };
+    if !origin.registers {
+        return Ok(Table { dataset: name, ..table });
+    }
     let manifest = datasets::register(
         bucket,
         NewDataset {
@@ -137,16 +149,7 @@ async fn register_table(
             raw: table.raw.iter().map(to_reference).collect(),
             collected: table.collected.clone().map(to_collected),
             rows: table.rows,
-            columns: table
-                .columns
-                .iter()
-                .map(|column| ColumnManifest {
-                    name: column.name.clone(),
-                    kind: column_type(column.kind).to_owned(),
-                    known: column.known.map(|known| known_name(known).to_owned()),
-                    nulls: column.nulls,
-                })
-                .collect(),
+            columns: table.columns.iter().map(column_manifest).collect(),
             lineage: Lineage {
                 source: table.source.clone(),
                 simulated: table.simulated,
@@ -167,13 +170,47 @@ async fn register_table(
     })
 }
 
+async fn publish(
+    bucket: &Bucket,
+    origin: &Origin<'_>,
+    port: &str,
+    lookup: Lookup,
+) -> Result<Lookup, CompletionFailure> {
+    if lookup.version.is_some() || !origin.registers {
+        return Ok(lookup);
+    }
+    let manifest = lookups::register(
+        bucket,
+        NewLookup {
+            name: lookup.name.clone(),
+            content: to_reference(&lookup.content),
+            rows: lookup.rows,
+            found_by: lookup.key.clone(),
+            time: lookup.time.clone(),
+            columns: lookup.columns.iter().map(column_manifest).collect(),
+            lineage: Lineage {
+                source: lookup.source.clone(),
+                simulated: lookup.simulated,
+                ..lineage(origin, tables_in(origin.with))
+            },
+            key: key(origin, port),
+        },
+    )
+    .await?;
+    Ok(Lookup {
+        version: Some(manifest.version),
+        content: to_blob(manifest.content),
+        ..lookup
+    })
+}
+
 async fn register_model(
     bucket: &Bucket,
     origin: &Origin<'_>,
     port: &str,
     model: Model,
 ) -> Result<Model, CompletionFailure> {
-    if model.version.is_some() {
+    if model.version.is_some() || !origin.registers {
         return Ok(model);
     }
     let RowCounts {
@@ -239,6 +276,7 @@ async fn promote(
         expected_champion,
         reason,
         comparison,
+        breaking,
     } = request;
     let promotion = NewPromotion {
         model: model.clone(),
@@ -261,9 +299,11 @@ async fn promote(
         entry,
         reason,
     };
-    match PromotionLog::new(bucket.clone()).promote(promotion).await {
+    match promotion::promote(bucket, promotion, breaking).await {
         Ok(appended) => (Some(outcome(true, Some(appended.entry.number), reason)), None),
-        Err(error @ PromotionError::AlreadyHolds { .. }) => (Some(outcome(false, None, error.to_string())), None),
+        Err(error @ PromoteError::Log(PromotionError::AlreadyHolds { .. })) => {
+            (Some(outcome(false, None, error.to_string())), None)
+        }
         Err(error) => {
             let retryable = error.may_retry();
             let message = error.to_string();
@@ -294,6 +334,7 @@ fn lineage(origin: &Origin<'_>, inputs: Vec<String>) -> Lineage {
         source: String::new(),
         simulated: false,
         engine: env!("CARGO_PKG_VERSION").to_owned(),
+        build: origin.build.to_owned(),
     }
 }
 
@@ -350,6 +391,15 @@ fn from_collected(collected: ratchet_artifacts::Collected) -> Collected {
     }
 }
 
+fn column_manifest(column: &TableColumn) -> ColumnManifest {
+    ColumnManifest {
+        name: column.name.clone(),
+        kind: column_type(column.kind).to_owned(),
+        known: column.known.map(|known| known_name(known).to_owned()),
+        nulls: column.nulls,
+    }
+}
+
 fn column_type(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Integer => "integer",
@@ -392,6 +442,8 @@ mod tests {
             task: "t",
             ports: &ports,
             with: &Value::Null,
+            build: "",
+            registers: true,
         };
         for (port, message) in [
             (

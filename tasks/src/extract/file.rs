@@ -75,6 +75,7 @@ impl Plugin for File {
     const SUMMARY: &'static str =
         "Reads CSV, Excel, Parquet or JSON (a file, S3, the web, or a simulated source) into a table.";
     const CACHEABLE: bool = true;
+    const REPLAYS: bool = true;
 
     fn outputs() -> Vec<Port> {
         port("The rows in file order, with the digest of the raw bytes.")
@@ -132,11 +133,19 @@ impl Plugin for File {
             TaskError::permanent(format!("`from` of task `{}`: {message}", context.task)).with_help(help)
         })?;
         let bucket = table::open_bucket(&context.bucket_url).await?;
-        let dataset = match config.dataset.as_str() {
-            "" => Table::default_name(&context.run.dag, &context.task, "table"),
-            name => name.to_owned(),
+        let fetched = match context.raw.first() {
+            Some(raw) => {
+                let bytes = bucket.get_blob(&table::to_blob_ref(raw)).await;
+                source.fetched_before(&config.from, bytes.map_err(table::from_bucket)?)
+            }
+            None => {
+                let dataset = match config.dataset.as_str() {
+                    "" => Table::default_name(&context.run.dag, &context.task, "table"),
+                    name => name.to_owned(),
+                };
+                source.fetch(&config.from, &dataset, &bucket, context).await?
+            }
         };
-        let fetched = source.fetch(&config.from, &dataset, &bucket, context).await?;
         if fetched.simulated {
             context.warn(format!(
                 "SIMULATED rows from {}: made up, not observed",

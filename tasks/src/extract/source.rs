@@ -138,6 +138,24 @@ impl Source {
         }
     }
 
+    /// Bytes that were got from here before.
+    pub fn fetched_before(&self, from: &str, bytes: Bytes) -> Fetched {
+        let (address, simulated) = match self {
+            Source::Simulated(simulation) => (simulation.address(), true),
+            Source::Path(_) | Source::S3 { .. } | Source::Web(_) => (from.to_owned(), false),
+        };
+        Fetched {
+            bytes,
+            address,
+            simulated,
+            collected: Collected {
+                at: Timestamp::now(),
+                etag: None,
+                last_modified: None,
+            },
+        }
+    }
+
     /// Text that changes with the content, found without keeping it: the SHA-256 of a file, the ETag of an object.
     /// None for what is simulated: its address decides it.
     ///

@@ -2,12 +2,14 @@
 
 use forust_ml::GradientBooster;
 use forust_ml::gradientbooster::GrowPolicy;
+use forust_ml::metric::Metric;
 use forust_ml::objective::ObjectiveType;
 use forust_ml::sampler::SampleMethod;
 use ratchet_model::features::Matrix;
 use ratchet_model::predictor::{Forest, Tree, TreeNode};
 
-use super::config::{BoostingConfig, TreeConfig};
+use super::candidate::Judge;
+use super::settings::{BoostingConfig, TreeConfig};
 
 /// What does not come from the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,8 @@ pub enum Loss {
     Log,
 }
 
-/// Fits a forest; `weights` are per row.
+/// Fits a forest; `weights` are per row. With `patience`, it ends by the rows that judge, whose error after each tree comes
+/// back with it.
 pub fn fit(
     features: &Matrix,
     target: &[f64],
@@ -35,7 +38,8 @@ pub fn fit(
     loss: Loss,
     config: &BoostingConfig,
     resources: Resources,
-) -> Result<Forest, String> {
+    judge: Option<Judge<'_>>,
+) -> Result<(Forest, Option<Vec<f64>>), String> {
     let mut booster = booster(loss, resources)
         .set_iterations(config.trees)
         .set_learning_rate(config.learning_rate)
@@ -55,7 +59,16 @@ pub fn fit(
             SampleMethod::None
         });
     booster.grow_policy = GrowPolicy::LossGuide;
-    train(booster, features, target, weights)
+    let Some(judge) = judge.filter(|_| config.patience > 0) else {
+        return Ok((train(booster, features, target, weights, None)?.0, None));
+    };
+    booster.early_stopping_rounds = Some(config.patience);
+    booster.evaluation_metric = Some(match loss {
+        Loss::Squared => Metric::RootMeanSquaredError,
+        Loss::Log => Metric::LogLoss,
+    });
+    let (forest, curve) = train(booster, features, target, weights, Some(judge))?;
+    Ok((forest, Some(curve)))
 }
 
 /// One regression tree: a forest of one tree at learning rate 1.
@@ -71,7 +84,7 @@ pub fn fit_tree(
         .set_max_depth(config.depth)
         .set_l2(0.0)
         .set_min_leaf_weight(config.leaf_rows as f32);
-    train(booster, features, target, &vec![1.0; target.len()])
+    Ok(train(booster, features, target, &vec![1.0; target.len()], None)?.0)
 }
 
 fn booster(loss: Loss, resources: Resources) -> GradientBooster {
@@ -87,16 +100,40 @@ fn booster(loss: Loss, resources: Resources) -> GradientBooster {
         .set_num_threads(Some(resources.threads))
 }
 
-fn train(mut booster: GradientBooster, features: &Matrix, target: &[f64], weights: &[f64]) -> Result<Forest, String> {
-    // forust reads column after column.
+/// forust reads column after column.
+fn by_column(features: &Matrix) -> Vec<f64> {
     let mut columns = Vec::with_capacity(features.values.len());
     for column in 0..features.columns {
         columns.extend((0..features.rows).map(|row| features.row(row)[column]));
     }
+    columns
+}
+
+fn train(
+    mut booster: GradientBooster,
+    features: &Matrix,
+    target: &[f64],
+    weights: &[f64],
+    judge: Option<Judge<'_>>,
+) -> Result<(Forest, Vec<f64>), String> {
+    let columns = by_column(features);
     let matrix = forust_ml::Matrix::new(&columns, features.rows, features.columns);
+    let judged = judge.map(|judge| (by_column(judge.features), vec![1.0; judge.truth.len()], judge));
+    let evaluation = judged.as_ref().map(|(columns, weights, judge)| {
+        let matrix = forust_ml::Matrix::new(columns, judge.features.rows, judge.features.columns);
+        vec![(matrix, judge.truth, weights.as_slice())]
+    });
     booster
-        .fit(&matrix, target, weights, None)
+        .fit(&matrix, target, weights, evaluation)
         .map_err(|error| error.to_string())?;
+    if let Some(best) = booster.best_iteration {
+        booster.trees.truncate(best + 1);
+    }
+    let curve = booster
+        .evaluation_history
+        .take()
+        .map(|history| history.data)
+        .unwrap_or_default();
     let mut trees: Vec<Tree> = Vec::with_capacity(booster.trees.len());
     for tree in &booster.trees {
         let nodes = tree.nodes.iter().map(|node| {
@@ -116,7 +153,7 @@ fn train(mut booster: GradientBooster, features: &Matrix, target: &[f64], weight
         });
         trees.push(nodes.collect::<Result<Tree, String>>()?);
     }
-    Forest::new(booster.base_score, &trees)
+    Ok((Forest::new(booster.base_score, &trees)?, curve))
 }
 
 #[cfg(test)]
@@ -152,7 +189,17 @@ mod tests {
         };
         let fit_with = |threads| {
             let resources = Resources { seed: 7, threads };
-            fit(&features, &target, &vec![1.0; 2000], Loss::Squared, &config, resources).unwrap()
+            fit(
+                &features,
+                &target,
+                &vec![1.0; 2000],
+                Loss::Squared,
+                &config,
+                resources,
+                None,
+            )
+            .unwrap()
+            .0
         };
         let forest = fit_with(1);
         assert_eq!(forest, fit_with(2));
@@ -163,6 +210,37 @@ mod tests {
             .sum::<f64>()
             / 2000.0;
         assert!(error < 15.0, "{error}");
+    }
+
+    #[test]
+    fn impatient_boosting_ends_where_the_judge_sees_no_gain() {
+        let (features, target) = example();
+        let config = BoostingConfig {
+            trees: 400,
+            patience: 5,
+            learning_rate: 0.3,
+            ..BoostingConfig::default()
+        };
+        let judge = Judge {
+            features: &features,
+            truth: &target.iter().rev().copied().collect::<Vec<f64>>(),
+        };
+        let resources = Resources { seed: 7, threads: 2 };
+        let fitted = fit(
+            &features,
+            &target,
+            &vec![1.0; 2000],
+            Loss::Squared,
+            &config,
+            resources,
+            Some(judge),
+        );
+        let (forest, curve) = fitted.unwrap();
+        let curve = curve.unwrap();
+        let best = curve.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(forest.trees() < 400);
+        assert_eq!(curve[forest.trees() - 1], best);
+        assert_eq!(curve.len(), forest.trees() + 5);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Calibration of probabilities, and weights of classes.
 
 use ratchet_model::arithmetic::logistic;
-use ratchet_model::{Calibration, metrics};
+use ratchet_model::{Calibration, metrics, most_weighty};
 
 /// Fits slope and shift of log odds so that probabilities are true on these rows (Platt 1999), by Newton's method with
 /// a small ridge towards leaving the scores as they are.
@@ -44,14 +44,12 @@ pub fn platt(log_odds: &[f64], target: &[bool]) -> Calibration {
 /// Weights for choosing a class: the inverse of its share to a power between 0 (the most probable class) and 1. The power
 /// with the greatest macro-F1 on these rows is taken, as long as accuracy stays within 1.5 points of the best.
 pub fn class_weights(classes: &[i64], truth: &[i64], probabilities: &[Vec<f64>]) -> Vec<f64> {
-    let share = |class: &i64| {
-        let count = truth.iter().filter(|value| *value == class).count();
-        (count as f64 + 1.0) / (truth.len() as f64 + classes.len() as f64)
-    };
-    let shares: Vec<f64> = classes.iter().map(share).collect();
     let score = |power: f64| {
-        let weights: Vec<f64> = shares.iter().map(|share| power_of(*share, -power)).collect();
-        let chosen: Vec<i64> = probabilities.iter().map(|row| classes[best(row, &weights)]).collect();
+        let weights = inverse_shares(classes, truth, power);
+        let chosen: Vec<i64> = probabilities
+            .iter()
+            .map(|row| classes[most_weighty(row, &weights)])
+            .collect();
         (
             weights,
             metrics::accuracy(truth, &chosen),
@@ -69,18 +67,17 @@ pub fn class_weights(classes: &[i64], truth: &[i64], probabilities: &[Vec<f64>])
     chosen.0.clone()
 }
 
-fn power_of(base: f64, power: f64) -> f64 {
-    ratchet_model::arithmetic::exp(power * ratchet_model::arithmetic::ln(base))
+/// The inverse of each class's share to a power. A row is added to each class, so that none is without weight.
+pub fn inverse_shares(classes: &[i64], truth: &[i64], power: f64) -> Vec<f64> {
+    let share = |class: &i64| {
+        let count = truth.iter().filter(|value| *value == class).count();
+        (count as f64 + 1.0) / (truth.len() as f64 + classes.len() as f64)
+    };
+    classes.iter().map(|class| power_of(share(class), -power)).collect()
 }
 
-fn best(probabilities: &[f64], weights: &[f64]) -> usize {
-    let mut best = 0;
-    for class in 1..weights.len() {
-        if probabilities[class] * weights[class] > probabilities[best] * weights[best] {
-            best = class;
-        }
-    }
-    best
+fn power_of(base: f64, power: f64) -> f64 {
+    ratchet_model::arithmetic::exp(power * ratchet_model::arithmetic::ln(base))
 }
 
 #[cfg(test)]

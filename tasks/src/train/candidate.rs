@@ -1,40 +1,111 @@
-//! One candidate fitted: one output, or one per cut between classes.
+//! One candidate fitted: one output, one per cut between classes, or one per class.
 
+use ratchet_core::plugin::TaskContext;
 use ratchet_model::features::Matrix;
-use ratchet_model::predictor::{Link, Predictor};
-use ratchet_model::{ModelOutput, Target, TargetKind, Transform};
+use ratchet_model::predictor::{Forest, Link, Predictor};
+use ratchet_model::{ModelOutput, Question, Target, TargetKind, Transform};
 
 use super::boosting::{self, Loss, Resources};
-use super::config::{BoostingConfig, Candidate};
+use super::fit::{Part, Setting, fit_features};
+use super::settings::{BoostingConfig, Candidate};
 use super::{linear, tree};
 
-/// Fits a candidate on features and truths (the number, 0 or 1, or the class).
+/// What all candidates of a training are fitted for.
+#[derive(Clone, Copy)]
+pub struct Aim<'a> {
+    /// What to predict.
+    pub target: &'a Target,
+    /// True if both sides of a cut between classes weigh the same.
+    pub is_balanced: bool,
+    /// Seed and threads.
+    pub resources: Resources,
+}
+
+/// Rows that say when more trees bring nothing.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// Their features.
+    pub features: &'a Matrix,
+    /// The number, 0 or 1, or the class.
+    pub truth: &'a [f64],
+}
+
+/// A fitted candidate.
+pub struct Fitted {
+    /// One, one per cut between classes, or one per class.
+    pub outputs: Vec<ModelOutput>,
+    /// Error on the rows that judge after each tree, per output; empty without them.
+    pub curves: Vec<Vec<f64>>,
+}
+
+/// Fits a candidate on features and truths (the number, 0 or 1, or the class). Boosting with `patience` ends by the rows that
+/// judge, if there are any.
 pub fn fit(
     candidate: &Candidate,
     features: &Matrix,
     truth: &[f64],
-    target: &Target,
-    resources: Resources,
-) -> Result<Vec<ModelOutput>, String> {
-    let mut outputs = match &target.kind {
-        TargetKind::Regression { transform } => {
-            vec![fit_regression(candidate, features, truth, *transform, resources)?]
-        }
-        TargetKind::Binary { .. } => vec![fit_cut(candidate, features, truth, 0.5, resources)?],
-        TargetKind::Ordinal { classes, .. } => {
-            let cuts = classes.windows(2).map(|pair| (pair[0] as f64 + pair[1] as f64) / 2.0);
-            cuts.map(|cut| fit_cut(candidate, features, truth, cut, resources))
-                .collect::<Result<_, _>>()?
-        }
+    aim: Aim<'_>,
+    judge: Option<Judge<'_>>,
+) -> Result<Fitted, String> {
+    if let TargetKind::Regression { transform } = &aim.target.kind {
+        return fit_regression(candidate, features, truth, *transform, aim.resources, judge);
+    }
+    let mut fitted = Fitted {
+        outputs: Vec::new(),
+        curves: Vec::new(),
     };
-    // Explanations weigh the two ways of a split by how many training rows went each.
-    for output in &mut outputs {
-        if let Predictor::Forest(forest) = &mut output.predictor {
-            forest.count_covers(features);
+    for question in aim.target.questions() {
+        let (output, curve) = fit_question(candidate, features, truth, question, aim, judge)?;
+        fitted.outputs.push(output);
+        fitted.curves.extend(curve);
+    }
+    Ok(fitted)
+}
+
+/// A candidate whose number of trees is decided: boosting with `patience` is fitted once without the newest rows, which say how
+/// many trees it takes. Every later fit has so many.
+pub fn settle(
+    setting: &Setting<'_>,
+    candidate: &Candidate,
+    part: &Part,
+    context: &TaskContext,
+) -> Result<Candidate, String> {
+    let Candidate::Boosting(settings) = candidate else {
+        return Ok(candidate.clone());
+    };
+    if settings.patience == 0 {
+        return Ok(candidate.clone());
+    }
+    let (earlier, newest) = part.rolling_folds(PATIENCE_FOLDS).pop().unwrap_or_default();
+    let (earlier, newest) = (part.select(&earlier), part.select(&newest));
+    let (pipeline, matrix) = fit_features(setting, &earlier)?;
+    let judge = Judge {
+        features: &pipeline.features_of(&newest.rows, setting.lookups).0,
+        truth: &newest.truth,
+    };
+    let fitted = fit(candidate, &matrix, &earlier.truth, setting.aim(), Some(judge))?;
+    for (number, curve) in fitted.curves.iter().enumerate() {
+        for (tree, error) in curve.iter().enumerate() {
+            context.metric(format!("patience.{number}"), *error, tree as u64);
         }
     }
-    Ok(outputs)
+    let trees = fitted.outputs.iter().map(|output| match &output.predictor {
+        Predictor::Forest(forest) => forest.trees(),
+        Predictor::Linear(_) => 0,
+    });
+    let trees = trees.max().unwrap_or_default().max(1);
+    context.info(format!(
+        "{} of {} trees are enough for the newest rows",
+        trees, settings.trees
+    ));
+    Ok(Candidate::Boosting(BoostingConfig {
+        trees,
+        ..settings.clone()
+    }))
 }
+
+/// Of these folds the last decides the number of trees: a tenth of the time, or a fifth of the keys.
+const PATIENCE_FOLDS: usize = 5;
 
 fn output(predictor: Predictor, link: Link) -> ModelOutput {
     ModelOutput {
@@ -50,7 +121,8 @@ fn fit_regression(
     truth: &[f64],
     transform: Transform,
     resources: Resources,
-) -> Result<ModelOutput, String> {
+    judge: Option<Judge<'_>>,
+) -> Result<Fitted, String> {
     let target: Vec<f64> = truth.iter().map(|value| transform.forward(*value)).collect();
     if let Some(row) = target.iter().position(|value| !value.is_finite()) {
         return Err(format!(
@@ -58,12 +130,27 @@ fn fit_regression(
             truth[row]
         ));
     }
-    let predictor = match candidate {
-        Candidate::Linear(_) => Predictor::Linear(linear::fit_regression(features, &target)?),
-        Candidate::Tree(config) => Predictor::Forest(boosting::fit_tree(features, &target, config, resources)?),
-        Candidate::Boosting(config) => boost(features, truth, &target, transform, config, resources)?,
+    let (predictor, curve) = match candidate {
+        Candidate::Linear(_) => (Predictor::Linear(linear::fit_regression(features, &target)?), None),
+        Candidate::Tree(config) => {
+            let tree = boosting::fit_tree(features, &target, config, resources)?;
+            (Predictor::Forest(tree), None)
+        }
+        Candidate::Boosting(config) => {
+            let forward = |truth: &f64| transform.forward(*truth);
+            let judge = judge.map(|judge| (judge.features, judge.truth.iter().map(forward).collect::<Vec<f64>>()));
+            let judge = judge.as_ref().map(|(features, target)| Judge {
+                features,
+                truth: target,
+            });
+            let (forest, curve) = boost(features, truth, &target, transform, config, resources, judge)?;
+            (Predictor::Forest(forest), curve)
+        }
     };
-    Ok(output(predictor, Link::Identity))
+    Ok(Fitted {
+        outputs: vec![output(predictor, Link::Identity)],
+        curves: curve.into_iter().collect(),
+    })
 }
 
 /// Boosting on squared loss; each round of reweighting divides a row's weight by its residual, which turns squared
@@ -75,56 +162,88 @@ fn boost(
     transform: Transform,
     config: &BoostingConfig,
     resources: Resources,
-) -> Result<Predictor, String> {
+    judge: Option<Judge<'_>>,
+) -> Result<(Forest, Option<Vec<f64>>), String> {
     let mut weights = vec![1.0; truth.len()];
-    let mut forest = boosting::fit(features, target, &weights, Loss::Squared, config, resources)?;
+    let mut fitted = boosting::fit(features, target, &weights, Loss::Squared, config, resources, judge)?;
     for _ in 0..config.reweight {
-        let residuals: Vec<f64> = (0..truth.len())
-            .map(|row| (truth[row] - transform.backward(forest.score(features.row(row)))).abs())
+        let scores = fitted.0.scores(features);
+        let residuals = truth.iter().zip(scores);
+        let residuals: Vec<f64> = residuals
+            .map(|(truth, score)| (truth - transform.backward(score)).abs())
             .collect();
         // Rows that are met almost exactly would otherwise decide everything.
         let floor = RESIDUAL_FLOOR * ratchet_model::metrics::mean(residuals.iter().copied());
         weights = residuals.iter().map(|residual| 1.0 / residual.max(floor)).collect();
         let scale = weights.len() as f64 / weights.iter().sum::<f64>();
         weights.iter_mut().for_each(|weight| *weight *= scale);
-        forest = boosting::fit(features, target, &weights, Loss::Squared, config, resources)?;
+        fitted = boosting::fit(features, target, &weights, Loss::Squared, config, resources, judge)?;
     }
-    Ok(Predictor::Forest(forest))
+    Ok(fitted)
 }
 
 /// Residuals below this share of their mean count as this share.
 const RESIDUAL_FLOOR: f64 = 0.5;
 
-fn fit_cut(
+fn fit_question(
     candidate: &Candidate,
     features: &Matrix,
     truth: &[f64],
-    cut: f64,
-    resources: Resources,
-) -> Result<ModelOutput, String> {
-    let above: Vec<bool> = truth.iter().map(|value| *value > cut).collect();
-    let hits = above.iter().filter(|flag| **flag).count();
-    if hits == 0 || hits == above.len() {
-        let side = if hits == 0 { "at or below" } else { "above" };
+    question: Question,
+    aim: Aim<'_>,
+    judge: Option<Judge<'_>>,
+) -> Result<(ModelOutput, Option<Vec<f64>>), String> {
+    let flags: Vec<bool> = truth.iter().map(|truth| question.holds(*truth)).collect();
+    let hits = flags.iter().filter(|flag| **flag).count();
+    if hits == 0 || hits == flags.len() {
+        let side = match (question, &aim.target.kind) {
+            (Question::Is(class), _) if hits == 0 => format!("of another class than {class}"),
+            (Question::Is(class), _) => format!("of class {class}"),
+            // The truth of a yes-or-no question is 0 or 1; people know it by its limit.
+            (Question::Above(limit), kind) => {
+                let limit = if let TargetKind::Binary { above, .. } = kind {
+                    *above
+                } else {
+                    limit
+                };
+                let side = if hits == 0 { "at or below" } else { "above" };
+                format!("{side} {limit}")
+            }
+        };
         return Err(format!(
-            "all {} training rows are {side} the cut at {cut}: there is one class only",
-            above.len()
+            "all {} training rows are {side}: there is one class only; give rows of both, or ask for another limit",
+            flags.len()
         ));
     }
+    // Balanced sides weigh half of all rows each.
+    let weight = |flag: &bool| {
+        let side = if *flag { hits } else { flags.len() - hits };
+        if aim.is_balanced {
+            flags.len() as f64 / (2.0 * side as f64)
+        } else {
+            1.0
+        }
+    };
+    let weights: Vec<f64> = flags.iter().map(weight).collect();
     match candidate {
         Candidate::Linear(config) => {
-            let fitted = linear::fit_binary(features, &above, config.alpha)?;
-            Ok(output(Predictor::Linear(fitted), Link::Logistic))
+            let fitted = linear::fit_binary(features, &flags, config.alpha)?;
+            Ok((output(Predictor::Linear(fitted), Link::Logistic), None))
         }
-        Candidate::Tree(config) => Ok(output(
-            Predictor::Forest(tree::fit_binary(features, &above, config)?),
-            Link::Identity,
-        )),
+        Candidate::Tree(config) => {
+            let tree = tree::fit_binary(features, &flags, &weights, config)?;
+            Ok((output(Predictor::Forest(tree), Link::Identity), None))
+        }
         Candidate::Boosting(config) => {
-            let target: Vec<f64> = above.iter().map(|flag| f64::from(u8::from(*flag))).collect();
-            let weights = vec![1.0; target.len()];
-            let fitted = boosting::fit(features, &target, &weights, Loss::Log, config, resources)?;
-            Ok(output(Predictor::Forest(fitted), Link::Logistic))
+            let holds = |truth: &f64| f64::from(u8::from(question.holds(*truth)));
+            let target: Vec<f64> = truth.iter().map(holds).collect();
+            let judge = judge.map(|judge| (judge.features, judge.truth.iter().map(holds).collect::<Vec<f64>>()));
+            let judge = judge.as_ref().map(|(features, target)| Judge {
+                features,
+                truth: target,
+            });
+            let (forest, curve) = boosting::fit(features, &target, &weights, Loss::Log, config, aim.resources, judge)?;
+            Ok((output(Predictor::Forest(forest), Link::Logistic), curve))
         }
     }
 }

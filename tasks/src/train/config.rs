@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use ratchet_core::plugin::{ConfigProblem, Known, Table};
-use ratchet_model::features::StepConfig;
+use ratchet_model::features::{ImputeConfig, StepConfig};
 use ratchet_model::{Target, TargetKind, Transform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::lookups::LookupConfig;
+use super::search_config::SearchConfig;
+use super::settings::{BoostingConfig, Candidate, LinearConfig, TreeConfig};
 
 /// Trains candidates, chooses one on the last weeks of the training period, and writes it as a bundle.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +23,8 @@ pub struct TrainConfig {
     pub description: String,
     /// The table to learn from: one row per example.
     pub table: Table,
-    /// Tables of places that `distance` features look up, by name.
+    /// Lookups by the name that features call them: `<name>.<column>` is a field. They are joined in training as serving
+    /// joins them.
     #[serde(default)]
     pub lookups: BTreeMap<String, LookupConfig>,
     /// What to predict.
@@ -46,12 +51,23 @@ pub struct TrainConfig {
     pub validation_days: u32,
     /// From columns to features, in order. The columns that they read are the fields of a request.
     pub features: Vec<StepConfig>,
+    /// Fields that a published interface has and the table has not: a request may hold them; they are checked and logged,
+    /// and nothing reads them.
+    #[serde(default)]
+    pub unused: Vec<UnusedConfig>,
     /// What to try. The best on the validation days becomes the challenger.
     #[serde(default = "default_candidates")]
     pub candidates: Vec<Candidate>,
+    /// Looks for better settings of boosting within the rows that fit; what it finds joins the candidates.
+    #[serde(default)]
+    pub search: Option<SearchConfig>,
     /// Column whose values are slices that may be underestimated (stations, say). It has to be a field.
     #[serde(default)]
     pub slices: Option<SliceConfig>,
+    /// How classes weigh against each other. Without it the more probable answer is given to yes-or-no questions, and weights are
+    /// chosen for classes in order.
+    #[serde(default)]
+    pub class_weights: Option<ClassWeights>,
     /// Share of new rows that an interval should hold.
     #[serde(default = "default_coverage")]
     pub coverage: f64,
@@ -116,19 +132,30 @@ fn default_validation_share() -> f64 {
     0.1
 }
 
-/// A table of places.
+/// A field that a request may hold and nothing reads.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LookupConfig {
-    /// The table; without it the places are learnt.
+pub struct UnusedConfig {
+    /// Name.
+    pub name: String,
+    /// Type of its values.
+    #[serde(rename = "type")]
+    pub kind: UnusedKind,
+    /// Why nothing reads it, for people.
     #[serde(default)]
-    pub table: Option<Table>,
-    /// Column with the name of the place.
-    pub key: String,
-    /// Column with the easting.
-    pub x: String,
-    /// Column with the northing.
-    pub y: String,
+    pub because: String,
+}
+
+/// The type of an unused field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnusedKind {
+    /// A number.
+    Number,
+    /// Text.
+    Text,
+    /// A civil date and time.
+    Timestamp,
 }
 
 /// What to predict.
@@ -163,6 +190,15 @@ pub enum TargetConfig {
         /// Name of the answer's field, such as `pumps`.
         answer: String,
     },
+    /// One of several whole numbers without an order, such as codes. Learnt as one question per class: this one or another.
+    Multiclass {
+        /// Column with the number; rows with a number that is no class have no target.
+        column: String,
+        /// The classes, ascending.
+        classes: Vec<i64>,
+        /// Name of the answer's field, such as `kind`.
+        answer: String,
+    },
 }
 
 impl TargetConfig {
@@ -174,21 +210,28 @@ impl TargetConfig {
                 transform,
                 answer,
             } => (column, TargetKind::Regression { transform: *transform }, answer),
-            TargetConfig::Binary { column, above, answer } => (column, TargetKind::Binary { above: *above }, answer),
+            TargetConfig::Binary { column, above, answer } => {
+                let kind = TargetKind::Binary {
+                    above: *above,
+                    weights: [1.0; 2],
+                };
+                (column, kind, answer)
+            }
             TargetConfig::Ordinal {
                 column,
                 classes,
                 answer,
             } => {
-                let weights = vec![1.0; classes.len()];
-                (
-                    column,
-                    TargetKind::Ordinal {
-                        classes: classes.clone(),
-                        weights,
-                    },
-                    answer,
-                )
+                let (classes, weights) = (classes.clone(), vec![1.0; classes.len()]);
+                (column, TargetKind::Ordinal { classes, weights }, answer)
+            }
+            TargetConfig::Multiclass {
+                column,
+                classes,
+                answer,
+            } => {
+                let (classes, weights) = (classes.clone(), vec![1.0; classes.len()]);
+                (column, TargetKind::Multiclass { classes, weights }, answer)
             }
         };
         Target {
@@ -199,6 +242,20 @@ impl TargetConfig {
     }
 }
 
+/// How classes weigh against each other. Probabilities are calibrated afterwards in any case: they stay those of the rows as they
+/// come, and weights decide which answer is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// The most probable class is the answer.
+    Equal,
+    /// Each class weighs the inverse of its share of the training rows: in fitting trees and boosting, and in the answer.
+    Balanced,
+    /// In the answer, by a power of the inverse share: the one with the greatest macro-F1 on the validation rows whose accuracy is
+    /// within 1.5 points of the best.
+    Chosen,
+}
+
 /// Slices that may be underestimated.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -207,102 +264,6 @@ pub struct SliceConfig {
     pub field: String,
     /// A row counts as underestimated when it exceeds the prediction by more than this, in the target's unit.
     pub margin: f64,
-}
-
-/// One model to try.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Candidate {
-    /// Least squares for numbers, logistic regression for classes.
-    Linear(LinearConfig),
-    /// One decision tree.
-    Tree(TreeConfig),
-    /// Gradient-boosted trees.
-    Boosting(BoostingConfig),
-}
-
-impl Candidate {
-    /// The word for it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Candidate::Linear(_) => "linear",
-            Candidate::Tree(_) => "tree",
-            Candidate::Boosting(_) => "boosting",
-        }
-    }
-}
-
-/// Settings of the linear baseline.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LinearConfig {
-    /// L2 penalty of logistic regression.
-    pub alpha: f64,
-}
-
-impl Default for LinearConfig {
-    fn default() -> Self {
-        Self { alpha: 1.0 }
-    }
-}
-
-/// Settings of the decision tree.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TreeConfig {
-    /// Nodes between root and leaf at most.
-    pub depth: usize,
-    /// Rows in a leaf at least.
-    pub leaf_rows: usize,
-}
-
-impl Default for TreeConfig {
-    fn default() -> Self {
-        Self {
-            depth: 7,
-            leaf_rows: 30,
-        }
-    }
-}
-
-/// Settings of boosting.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct BoostingConfig {
-    /// Number of trees.
-    pub trees: usize,
-    /// Step of each tree.
-    pub learning_rate: f32,
-    /// Leaves of a tree at most.
-    pub leaves: usize,
-    /// Nodes between root and leaf at most.
-    pub depth: usize,
-    /// Share of the rows that a tree sees.
-    pub row_share: f32,
-    /// Share of the features that a tree sees.
-    pub feature_share: f64,
-    /// L2 penalty of leaf values.
-    pub l2: f32,
-    /// Weight of the rows in a leaf at least.
-    pub leaf_weight: f32,
-    /// Rounds of fitting again with each row weighted by the inverse of its residual: from the mean towards the median.
-    pub reweight: u32,
-}
-
-impl Default for BoostingConfig {
-    fn default() -> Self {
-        Self {
-            trees: 300,
-            learning_rate: 0.05,
-            leaves: 31,
-            depth: 8,
-            row_share: 0.8,
-            feature_share: 0.7,
-            l2: 1.0,
-            leaf_weight: 10.0,
-            reweight: 0,
-        }
-    }
 }
 
 /// What the types alone do not show.
@@ -344,6 +305,9 @@ pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
             "there are no candidates".to_owned(),
             "leave `candidates` out, or name one such as `- boosting: {}`",
         );
+    }
+    if let Some((message, help)) = config.search.as_ref().and_then(SearchConfig::problem) {
+        add("/search", message, help);
     }
     match (&config.split, config.time.is_empty()) {
         (None, true) => add(
@@ -426,6 +390,14 @@ pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
                 "name at least one of each",
             );
         }
+        if let (StepConfig::TargetMean { .. }, TargetConfig::Multiclass { .. }) = (step, &config.target) {
+            let message = "the mean of classes without an order means nothing".to_owned();
+            add(
+                &format!("/features/{index}/target_mean"),
+                message,
+                "use `one_hot` or `frequency`",
+            );
+        }
         if let StepConfig::Haversine(way) = step
             && way.most.is_some_and(|most| !most.is_finite() || most <= 0.0)
         {
@@ -436,17 +408,41 @@ pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
                 "leave it out to take every way as it is",
             );
         }
-        if let StepConfig::Distance {
-            lookup: Some(lookup), ..
-        } = step
-            && !config.lookups.contains_key(lookup)
-        {
-            let pointer = format!("/features/{index}/distance/lookup");
+        let step_problem = match step {
+            StepConfig::Clip(clip) => clip.problem().map(|problem| ("clip", problem)),
+            StepConfig::Impute(ImputeConfig { value: Some(value), .. }) if !value.is_finite() => {
+                Some(("impute", "`value` is no finite number".to_owned()))
+            }
+            StepConfig::Product(product) if product.fields.len() < 2 => {
+                Some(("product", "has fewer than two fields".to_owned()))
+            }
+            StepConfig::Ordinal { order, .. } if order.is_empty() => {
+                Some(("ordinal", "names no category in `order`".to_owned()))
+            }
+            StepConfig::History(history) => {
+                let has_time = config.lookups.get(&history.lookup).map(|lookup| !lookup.at.is_empty());
+                match has_time {
+                    None => Some((
+                        "history",
+                        format!("there is no lookup `{}` under `lookups`", history.lookup),
+                    )),
+                    Some(false) => Some(("history", format!("the lookup `{}` has no `at`", history.lookup))),
+                    Some(true) => history.problem().map(|problem| ("history", problem.to_owned())),
+                }
+            }
+            _ => None,
+        };
+        if let Some((name, message)) = step_problem {
             add(
-                &pointer,
-                format!("there is no lookup `{lookup}`"),
-                "declare it under `lookups`",
+                &format!("/features/{index}/{name}"),
+                message,
+                "see the reference page of `train.model`",
             );
+        }
+    }
+    for (name, lookup) in &config.lookups {
+        if let Some((pointer, message, help)) = lookup.problem(name) {
+            add(&format!("/lookups/{name}{pointer}"), message, help);
         }
     }
     problems

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use ratchet_model::{Answer, Bundle, Prediction, Rows, TargetKind, metrics};
+use ratchet_model::{Answer, Bundle, Prediction, Rows, Target, TargetKind, metrics};
 
 /// Accuracy alone: what candidates are compared by on the validation rows.
 pub fn accuracy_metrics(bundle: &Bundle, predictions: &[Prediction], truth: &[f64]) -> BTreeMap<String, f64> {
+    accuracy(&bundle.content().target, predictions, truth)
+}
+
+/// Accuracy of answers to what a target asks. A metric that does not exist (one class only) is NaN.
+pub fn accuracy(target: &Target, predictions: &[Prediction], truth: &[f64]) -> BTreeMap<String, f64> {
     let values: Vec<f64> = predictions.iter().map(|prediction| prediction.value).collect();
-    let pairs: Vec<(&str, f64)> = match &bundle.content().target.kind {
+    let pairs: Vec<(&str, f64)> = match &target.kind {
         TargetKind::Regression { .. } => vec![
             ("mae", metrics::mae(truth, &values)),
+            ("mape", metrics::mape(truth, &values)),
             ("rmse", metrics::rmse(truth, &values)),
             ("r2", metrics::r2(truth, &values)),
         ],
@@ -19,6 +25,7 @@ pub fn accuracy_metrics(bundle: &Bundle, predictions: &[Prediction], truth: &[f6
             vec![
                 ("auc", metrics::auc(&positive, &probabilities)),
                 ("accuracy", metrics::accuracy(&whole(truth), &whole(&values))),
+                ("f1", metrics::f1(&whole(truth), &whole(&values), 1)),
                 ("brier", metrics::brier(&positive, &probabilities)),
                 ("log_loss", metrics::log_loss(&positive, &probabilities)),
             ]
@@ -33,6 +40,17 @@ pub fn accuracy_metrics(bundle: &Bundle, predictions: &[Prediction], truth: &[f6
                 ("ranked_probability_score", metrics::mean(scores)),
             ]
         }
+        TargetKind::Multiclass { classes, .. } => {
+            let rows = || truth.iter().zip(predictions);
+            let brier = rows().map(|(truth, row)| metrics::class_brier(*truth as i64, &row.probabilities, classes));
+            let loss = rows().map(|(truth, row)| metrics::class_log_loss(*truth as i64, &row.probabilities, classes));
+            vec![
+                ("accuracy", metrics::accuracy(&whole(truth), &whole(&values))),
+                ("macro_f1", metrics::macro_f1(&whole(truth), &whole(&values), classes)),
+                ("brier", metrics::mean(brier)),
+                ("log_loss", metrics::mean(loss)),
+            ]
+        }
     };
     pairs
         .into_iter()
@@ -45,17 +63,18 @@ fn whole(values: &[f64]) -> Vec<i64> {
 }
 
 /// The metric that chooses among candidates; the least wins.
-pub fn selection_metric(bundle: &Bundle) -> &'static str {
-    match bundle.content().target.kind {
+pub fn selection_metric(target: &Target) -> &'static str {
+    match target.kind {
         TargetKind::Regression { .. } => "mae",
-        TargetKind::Binary { .. } => "log_loss",
+        TargetKind::Binary { .. } | TargetKind::Multiclass { .. } => "log_loss",
         TargetKind::Ordinal { .. } => "ranked_probability_score",
     }
 }
 
 /// All metrics of a finished bundle: accuracy, intervals, flags.
 ///
-/// Beside the accuracy metrics: `coverage` and `interval_width` (mean, in the target's unit) of numbers;
+/// Beside the accuracy metrics: `coverage`, `interval_width` (mean, in the target's unit) and `pinball` (mean of both ends, each as
+/// the quantile that it stands for) of numbers;
 /// `out_of_distribution` (share of flagged rows); with slices `underestimation_flagged` (share of flagged rows),
 /// `underestimated_where_flagged` and `underestimated_elsewhere` (share of rows above the prediction by more than the
 /// margin) and `underestimation_excess`, their difference.
@@ -73,6 +92,9 @@ pub fn holdout_metrics(bundle: &Bundle, rows: &Rows, truth: &[f64]) -> BTreeMap<
         all.insert("coverage".to_owned(), metrics::coverage(truth, &lower, &upper));
         let width = metrics::mean(intervals.iter().map(|interval| interval.upper - interval.lower));
         all.insert("interval_width".to_owned(), width);
+        let tail = (1.0 - bundle.content().coverage) / 2.0;
+        let ends = metrics::pinball(truth, &lower, tail) + metrics::pinball(truth, &upper, 1.0 - tail);
+        all.insert("pinball".to_owned(), ends / 2.0);
     }
     let flagged = |answer: &Answer<'_>| f64::from(u8::from(!answer.outside.is_empty()));
     all.insert(

@@ -1,21 +1,21 @@
 //! From rows to a bundle: features, one candidate, and what is learnt from rows that it did not see.
 
-use std::collections::BTreeMap;
-
 use ratchet_model::arithmetic::log_odds;
 use ratchet_model::conformal::Residuals;
 use ratchet_model::drift::Profile;
-use ratchet_model::features::{FitInputs, Pipeline, Places};
-use ratchet_model::predictor::Link;
+use ratchet_model::features::{FitInputs, Join, LookupTables, Pipeline, StepConfig};
+use ratchet_model::predictor::{Link, Predictor};
 use ratchet_model::slices::SliceRisks;
 use ratchet_model::{
     Bundle, BundleError, Calibration, Column, Content, Known, Prediction, Rows, Schema, Target, TargetKind, Window,
 };
 
 use super::boosting::Resources;
-use super::calibrate::{class_weights, platt};
-use super::candidate;
-use super::config::{Candidate, TrainConfig};
+use super::calibrate::{class_weights, inverse_shares, platt};
+use super::candidate::{self, Aim};
+use super::config::{ClassWeights, TrainConfig};
+use super::settings::Candidate;
+use super::split::origins;
 
 /// Folds for encodings that are fitted out of fold.
 const FOLDS: u32 = 5;
@@ -34,8 +34,12 @@ pub struct Setting<'a> {
     pub schema: &'a Schema,
     /// What to predict.
     pub target: &'a Target,
-    /// Places by lookup name.
-    pub lookups: &'a BTreeMap<String, Places>,
+    /// Features, without those of lookups that are not given.
+    pub features: &'a [StepConfig],
+    /// How rows find those of lookups.
+    pub joins: &'a [Join],
+    /// Lookups by the name under which they are published.
+    pub lookups: &'a LookupTables,
     /// When the model answers.
     pub predict_at: Known,
     /// Which rows train.
@@ -44,6 +48,17 @@ pub struct Setting<'a> {
     pub simulated: bool,
     /// Seed and threads.
     pub resources: Resources,
+}
+
+impl<'a> Setting<'a> {
+    /// What candidates are fitted for.
+    pub fn aim(&self) -> Aim<'a> {
+        Aim {
+            target: self.target,
+            is_balanced: self.config.class_weights == Some(ClassWeights::Balanced),
+            resources: self.resources,
+        }
+    }
 }
 
 /// Rows to learn from, in the order of their line.
@@ -56,17 +71,54 @@ pub struct Part {
     pub value: Vec<f64>,
     /// Civil seconds, or places of a hash.
     pub time: Vec<i64>,
-    /// Rows within so much of the line are alike and stay in one fold: a day of seconds, or one place of a hash.
-    pub together: i64,
+    /// True if the line is time.
+    pub is_timed: bool,
 }
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 impl Part {
     /// Rows of one day, or of one key, are in one fold: calls of one day are alike, and both vehicles of one call are.
-    fn folds(&self) -> Vec<u32> {
+    fn encoding_folds(&self) -> Vec<u32> {
+        let together = if self.is_timed { DAY } else { 1 };
         self.time
             .iter()
-            .map(|time| time.div_euclid(self.together).rem_euclid(i64::from(FOLDS)) as u32)
+            .map(|time| time.div_euclid(together).rem_euclid(i64::from(FOLDS)) as u32)
             .collect()
+    }
+
+    /// Rows that fit and rows that judge. By time each fold is judged on the next stretch of the later half, by hash each part of
+    /// the line once, by what was fitted on the others.
+    pub fn rolling_folds(&self, count: usize) -> Vec<(Vec<usize>, Vec<usize>)> {
+        let (Some(first), Some(last)) = (self.time.iter().min(), self.time.iter().max()) else {
+            return Vec::new();
+        };
+        let (first, end) = (*first, last + 1);
+        let stretches: Vec<(i64, i64)> = if self.is_timed {
+            origins((first, end), count, DAY)
+        } else {
+            let edge = |fold: usize| first + (end - first) * fold as i64 / count as i64;
+            (0..count).map(|fold| (edge(fold), edge(fold + 1))).collect()
+        };
+        let folds = stretches.into_iter().map(|(from, until)| {
+            let judges = |row: &usize| (from..until).contains(&self.time[*row]);
+            let fits = |row: &usize| self.time[*row] < from || (!self.is_timed && self.time[*row] >= until);
+            let all = || 0..self.time.len();
+            (all().filter(fits).collect(), all().filter(judges).collect())
+        });
+        folds.collect()
+    }
+
+    /// The rows of these indices, in that order.
+    pub fn select(&self, rows: &[usize]) -> Part {
+        Part {
+            rows: self.rows.select(rows),
+            truth: rows.iter().map(|row| self.truth[*row]).collect(),
+            value: rows.iter().map(|row| self.value[*row]).collect(),
+            time: rows.iter().map(|row| self.time[*row]).collect(),
+            is_timed: self.is_timed,
+        }
     }
 }
 
@@ -83,32 +135,51 @@ pub struct Learnt {
 
 /// Features of a part, fitted on it.
 pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, ratchet_model::features::Matrix), String> {
-    let folds = part.folds();
+    let folds = part.encoding_folds();
     let inputs = FitInputs {
         target: &part.value,
         folds: &folds,
-        lookups: setting.lookups,
         predict_at: setting.predict_at,
     };
-    Pipeline::fit(&setting.config.features, setting.schema, &part.rows, &inputs).map_err(|error| error.to_string())
+    Pipeline::fit(
+        setting.features,
+        setting.joins,
+        setting.schema,
+        &part.rows,
+        setting.lookups,
+        &inputs,
+    )
+    .map_err(|error| error.to_string())
 }
 
-/// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere.
+/// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere; a draft without that.
 pub fn fit_bundle(
     setting: &Setting<'_>,
     candidate: &Candidate,
     part: &Part,
     features: &(Pipeline, ratchet_model::features::Matrix),
-    learnt: &Learnt,
+    learnt: Option<&Learnt>,
 ) -> Result<Vec<u8>, String> {
     let (pipeline, matrix) = features;
-    let mut outputs = candidate::fit(candidate, matrix, &part.truth, setting.target, setting.resources)?;
+    let mut outputs = candidate::fit(candidate, matrix, &part.truth, setting.aim(), None)?.outputs;
+    // Explanations weigh the two ways of a split by how many training rows went each; drafts explain nothing.
+    for output in &mut outputs {
+        if let (Some(_), Predictor::Forest(forest)) = (learnt, &mut output.predictor) {
+            forest.count_covers(matrix);
+        }
+    }
+    let draft = Learnt::default();
+    let learnt = learnt.unwrap_or(&draft);
     for (output, calibration) in outputs.iter_mut().zip(&learnt.calibrations) {
         output.calibration = *calibration;
     }
     let mut target = setting.target.clone();
-    if let (TargetKind::Ordinal { weights, .. }, Some(learnt)) = (&mut target.kind, &learnt.class_weights) {
-        weights.clone_from(learnt);
+    match (&mut target.kind, learnt.class_weights.as_deref()) {
+        (TargetKind::Ordinal { weights, .. } | TargetKind::Multiclass { weights, .. }, Some(learnt)) => {
+            *weights = learnt.to_vec()
+        }
+        (TargetKind::Binary { weights, .. }, Some([no, yes])) => *weights = [*no, *yes],
+        _ => {}
     }
     let content = Content {
         name: setting.config.model.clone(),
@@ -131,11 +202,17 @@ pub fn fit_bundle(
     };
     let step = (part.rows.len() / GOLDEN_ROWS).max(1);
     let golden: Vec<usize> = (0..part.rows.len()).step_by(step).take(GOLDEN_ROWS).collect();
-    Bundle::write(content, &part.rows.select(&golden)).map_err(|error| error.to_string())
+    Bundle::write(content, &part.rows.select(&golden), setting.lookups).map_err(|error| error.to_string())
 }
 
-/// Learns residuals, calibration, class weights and slice risks from rows that the bundle did not see.
-pub fn learn(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Result<Learnt, BundleError> {
+/// Learns residuals, calibration, class weights and slice risks from rows that the bundle did not see. `training` are the truths
+/// of all training rows.
+pub fn learn(
+    setting: &Setting<'_>,
+    bundle: &Bundle,
+    validation: &Part,
+    training: &[f64],
+) -> Result<Learnt, BundleError> {
     let mut learnt = Learnt::default();
     let predictions = bundle.predict(&validation.rows);
     learnt.answers = predictions.iter().map(ratchet_model::Prediction::monitored).collect();
@@ -147,38 +224,53 @@ pub fn learn(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Resul
             learnt.residuals = Residuals::new(residuals.filter(|value| value.is_finite()).collect());
             learnt.slices = slice_risks(setting, validation, &predictions);
         }
-        TargetKind::Binary { .. } => learnt.calibrations = calibrations(bundle, validation, &[0.5]),
-        TargetKind::Ordinal { classes, .. } => {
-            let cuts: Vec<f64> = classes
-                .windows(2)
-                .map(|pair| (pair[0] as f64 + pair[1] as f64) / 2.0)
-                .collect();
-            learnt.calibrations = calibrations(bundle, validation, &cuts);
-            let truth: Vec<i64> = validation.truth.iter().map(|value| *value as i64).collect();
-            let matrix = bundle.content().pipeline.transform(&validation.rows);
-            let probabilities: Vec<Vec<f64>> = (0..matrix.rows)
-                .map(|row| {
-                    let outputs = bundle.content().outputs.iter().zip(&learnt.calibrations);
-                    let cuts: Vec<f64> = outputs
-                        .map(|(output, calibration)| {
-                            let mut calibrated = output.clone();
-                            calibrated.calibration = *calibration;
-                            calibrated.probability(output.predictor.score(matrix.row(row)))
-                        })
-                        .collect();
-                    ratchet_model::class_probabilities(&cuts)
-                })
-                .collect();
-            learnt.class_weights = Some(class_weights(classes, &truth, &probabilities));
+        TargetKind::Binary { .. } => {
+            learnt.calibrations = calibrations(setting, bundle, validation);
+            learnt.class_weights = weights(setting, bundle, &learnt, validation, training, &[0, 1]);
+        }
+        TargetKind::Ordinal { classes, .. } | TargetKind::Multiclass { classes, .. } => {
+            learnt.calibrations = calibrations(setting, bundle, validation);
+            learnt.class_weights = weights(setting, bundle, &learnt, validation, training, classes);
         }
     }
     Ok(learnt)
 }
 
-fn calibrations(bundle: &Bundle, validation: &Part, cuts: &[f64]) -> Vec<Option<Calibration>> {
-    let matrix = bundle.content().pipeline.transform(&validation.rows);
-    let outputs = bundle.content().outputs.iter().zip(cuts);
-    let fitted = outputs.map(|(output, cut)| {
+/// Weights of the classes in the answer; none where the most probable is taken.
+fn weights(
+    setting: &Setting<'_>,
+    bundle: &Bundle,
+    learnt: &Learnt,
+    validation: &Part,
+    training: &[f64],
+    classes: &[i64],
+) -> Option<Vec<f64>> {
+    let is_binary = matches!(setting.target.kind, TargetKind::Binary { .. });
+    match setting.config.class_weights {
+        Some(ClassWeights::Equal) => None,
+        None if is_binary => None,
+        Some(ClassWeights::Balanced) => {
+            let truth: Vec<i64> = training.iter().map(|value| *value as i64).collect();
+            Some(inverse_shares(classes, &truth, 1.0))
+        }
+        Some(ClassWeights::Chosen) | None => {
+            let mut outputs = bundle.content().outputs.clone();
+            for (output, calibration) in outputs.iter_mut().zip(&learnt.calibrations) {
+                output.calibration = *calibration;
+            }
+            let matrix = bundle.features(&validation.rows);
+            let predictions = ratchet_model::predict(setting.target, &outputs, None, &matrix);
+            let probabilities: Vec<Vec<f64>> = predictions.into_iter().map(|row| row.probabilities).collect();
+            let truth: Vec<i64> = validation.truth.iter().map(|value| *value as i64).collect();
+            Some(class_weights(classes, &truth, &probabilities))
+        }
+    }
+}
+
+fn calibrations(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Vec<Option<Calibration>> {
+    let matrix = bundle.features(&validation.rows);
+    let outputs = bundle.content().outputs.iter().zip(setting.target.questions());
+    let fitted = outputs.map(|(output, question)| {
         let odds: Vec<f64> = output
             .predictor
             .scores(&matrix)
@@ -191,8 +283,8 @@ fn calibrations(bundle: &Bundle, validation: &Part, cuts: &[f64]) -> Vec<Option<
                 }
             })
             .collect();
-        let above: Vec<bool> = validation.truth.iter().map(|value| value > cut).collect();
-        Some(platt(&odds, &above))
+        let flags: Vec<bool> = validation.truth.iter().map(|truth| question.holds(*truth)).collect();
+        Some(platt(&odds, &flags))
     });
     fitted.collect()
 }

@@ -3,7 +3,9 @@
 use linfa::Dataset;
 use linfa::traits::Fit;
 use ndarray::{Array1, Array2};
+use ratchet_model::arithmetic::log_odds;
 use ratchet_model::features::Matrix;
+use ratchet_model::metrics::mean;
 use ratchet_model::predictor::Linear;
 
 /// Feature-wise means, scales, and the features worth a weight: neither constant nor a combination of earlier ones, such
@@ -80,6 +82,9 @@ fn assemble(prepared: &Prepared, weights: &[f64], intercept: f64) -> Linear {
 /// Least squares.
 pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, String> {
     let prepared = prepare(features);
+    if prepared.kept.is_empty() {
+        return Ok(assemble(&prepared, &[], mean(target.iter().copied())));
+    }
     let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
     let model = linfa_linear::LinearRegression::new()
         .fit(&dataset)
@@ -87,13 +92,22 @@ pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, Strin
     Ok(assemble(&prepared, &model.params().to_vec(), model.intercept()))
 }
 
+/// Mean gradient of the loss below which logistic regression has arrived.
+const GRADIENT: f64 = 1e-5;
+
 /// Logistic regression; the score is the log odds of true.
 pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Linear, String> {
     let prepared = prepare(features);
+    if prepared.kept.is_empty() {
+        let share = mean(target.iter().map(|flag| f64::from(u8::from(*flag))));
+        return Ok(assemble(&prepared, &[], log_odds(share)));
+    }
     let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
     let settings = linfa_logistic::LogisticRegression::default()
         .alpha(alpha)
-        .max_iterations(200);
+        .max_iterations(200)
+        // The gradient is that of the sum over the rows.
+        .gradient_tolerance(GRADIENT * target.len() as f64);
     let model = settings.fit(&dataset).map_err(|error| error.to_string())?;
     // linfa calls one of the two labels positive by its own rule; the score has to speak of true.
     let sign = if model.labels().pos.class { 1.0 } else { -1.0 };

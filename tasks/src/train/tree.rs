@@ -13,16 +13,16 @@ use ndarray::{Array1, Array2};
 use ratchet_model::features::Matrix;
 use ratchet_model::predictor::{Forest, Tree, TreeNode};
 
-use super::config::TreeConfig;
+use super::settings::TreeConfig;
 
 /// Rows of the overall share that are mixed into a leaf's own.
 const SMOOTHING: f64 = 5.0;
 
-/// Weight of a true row; a false one weighs 1.
+/// What a true row weighs more than a false one.
 const TRUE_WEIGHT: f32 = 1.0003;
 
 /// Fits a tree whose score is the probability of true.
-pub fn fit_binary(features: &Matrix, target: &[bool], config: &TreeConfig) -> Result<Forest, String> {
+pub fn fit_binary(features: &Matrix, target: &[bool], weights: &[f64], config: &TreeConfig) -> Result<Forest, String> {
     let means: Vec<f64> = (0..features.columns).map(|column| mean(features, column)).collect();
     let filled = Array2::from_shape_fn((features.rows, features.columns), |(row, column)| {
         let value = features.row(row)[column];
@@ -30,7 +30,8 @@ pub fn fit_binary(features: &Matrix, target: &[bool], config: &TreeConfig) -> Re
     });
     let weights: Array1<f32> = target
         .iter()
-        .map(|flag| if *flag { TRUE_WEIGHT } else { 1.0 })
+        .zip(weights)
+        .map(|(flag, weight)| *weight as f32 * if *flag { TRUE_WEIGHT } else { 1.0 })
         .collect();
     let dataset = Dataset::new(filled, Array1::from(target.to_vec())).with_weights(weights);
     let tree = DecisionTree::params()
@@ -111,11 +112,11 @@ mod tests {
             depth: 3,
             leaf_rows: 10,
         };
-        let forest = fit_binary(&features, &target, &config).unwrap();
+        let forest = fit_binary(&features, &target, &[1.0; 400], &config).unwrap();
         assert!(forest.validate(2).is_ok());
         let (high, low) = (forest.score(&[18.0, 1.0]), forest.score(&[3.0, 1.0]));
         assert!(high > 0.8 && high < 1.0, "{high}");
         assert!((0.0..0.1).contains(&low), "{low}");
-        assert_eq!(forest, fit_binary(&features, &target, &config).unwrap());
+        assert_eq!(forest, fit_binary(&features, &target, &[1.0; 400], &config).unwrap());
     }
 }

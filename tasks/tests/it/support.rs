@@ -38,6 +38,7 @@ impl Stage {
             attempt: 1,
             seed: 7,
             threads: 2,
+            raw: Vec::new(),
             bucket_url: directory.path().join("bucket").display().to_string(),
             working_directory,
             temporary_directory,

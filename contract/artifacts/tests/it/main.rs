@@ -10,5 +10,6 @@ mod promotions;
 mod races;
 mod routing;
 mod s3;
+mod signatures;
 mod support;
 mod versions;

@@ -2,7 +2,7 @@
 
 /// Population stability index: sum of (q - p) ln(q / p) over the bins, with half a row in empty ones. Reported because people know it;
 /// it decides nothing.
-pub(super) fn psi(counts: &[u64], shares: &[f64]) -> f64 {
+pub fn psi(counts: &[u64], shares: &[f64]) -> f64 {
     let total = counts.iter().sum::<u64>() as f64;
     if total == 0.0 {
         return 0.0;

@@ -2,6 +2,9 @@
 
 use crate::features::Matrix;
 
+/// Rows that go through one tree after the other: few enough to stay in the nearest cache, as each tree does meanwhile.
+const BLOCK: usize = 64;
+
 /// Marks a leaf in [`TreeNode::feature`].
 pub const LEAF: u32 = u32::MAX;
 
@@ -147,6 +150,20 @@ impl Forest {
         leaves.fold(self.base, |sum, value| sum + value)
     }
 
+    /// The scores of all rows, each to the bit that [`Forest::score`] gives.
+    pub fn scores(&self, features: &Matrix) -> Vec<f64> {
+        let mut scores = vec![self.base; features.rows];
+        for (block, scores) in scores.chunks_mut(BLOCK).enumerate() {
+            for root in &self.roots {
+                for (row, score) in scores.iter_mut().enumerate() {
+                    let leaf = self.descend(*root as usize, features.row(block * BLOCK + row));
+                    *score += self.nodes[leaf].number;
+                }
+            }
+        }
+        scores
+    }
+
     /// The position of the leaf that a row ends in, for a forest of one tree.
     pub fn leaf(&self, features: &[f64]) -> usize {
         self.roots
@@ -192,28 +209,34 @@ impl Forest {
     /// Counts the rows that come to each node. Explanations weigh the two ways of a split by these counts.
     pub fn count_covers(&mut self, features: &Matrix) {
         let mut covers = vec![0; self.nodes.len()];
-        for row in (0..features.rows).map(|row| features.row(row)) {
+        for first in (0..features.rows).step_by(BLOCK) {
             for root in &self.roots {
-                let mut position = *root as usize;
-                while let Some(node) = self.nodes.get(position) {
-                    covers[position] += 1;
-                    if node.feature == LEAF {
-                        break;
-                    }
-                    let value = row[node.feature as usize];
-                    let left = match value.is_nan() {
-                        true => node.right & MISSING_LEFT != 0,
-                        false => value < node.number,
-                    };
-                    position = if left {
-                        position + 1
-                    } else {
-                        (node.right & !MISSING_LEFT) as usize
-                    };
+                for row in first..features.rows.min(first + BLOCK) {
+                    self.cover(*root as usize, features.row(row), &mut covers);
                 }
             }
         }
         self.covers = Some(covers);
+    }
+
+    fn cover(&self, root: usize, row: &[f64], covers: &mut [u32]) {
+        let mut position = root;
+        while let Some(node) = self.nodes.get(position) {
+            covers[position] += 1;
+            if node.feature == LEAF {
+                break;
+            }
+            let value = row[node.feature as usize];
+            let left = match value.is_nan() {
+                true => node.right & MISSING_LEFT != 0,
+                false => value < node.number,
+            };
+            position = if left {
+                position + 1
+            } else {
+                (node.right & !MISSING_LEFT) as usize
+            };
+        }
     }
 
     /// Training rows that came to each node, if they were counted.

@@ -41,7 +41,10 @@ impl Predictor {
 
     /// The raw scores of all rows.
     pub fn scores(&self, matrix: &Matrix) -> Vec<f64> {
-        (0..matrix.rows).map(|row| self.score(matrix.row(row))).collect()
+        match self {
+            Predictor::Linear(linear) => (0..matrix.rows).map(|row| linear.score(matrix.row(row))).collect(),
+            Predictor::Forest(forest) => forest.scores(matrix),
+        }
     }
 
     /// Everything that could make it read out of bounds, loop or answer NaN; `features` is the width of a row.

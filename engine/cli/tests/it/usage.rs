@@ -26,6 +26,7 @@ fn help_names_every_command_but_the_workers_own() {
         "audit",
         "login",
         "schema",
+        "report",
     ] {
         assert!(
             help.stdout.contains(&format!("\n  {name} ")),

@@ -428,6 +428,7 @@ impl Plugin for Promote {
             expected_champion: config.expected,
             reason: "it is better".to_owned(),
             comparison: json!({ "verdict": "better" }),
+            breaking: false,
         };
         Ok(Outputs {
             promotions: vec![request],
