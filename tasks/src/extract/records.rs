@@ -21,6 +21,9 @@ use crate::table::{self, About};
 use crate::transform::sorted;
 use crate::words::count;
 
+/// Whole numbers up to here are exact in floating point.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Reads a record collection into a table.
 pub struct Records;
 
@@ -182,7 +185,7 @@ fn frame(
     names.sort_unstable();
     names.dedup();
     let column = |name: &String| {
-        let values = rows.values().map(|row| row.get(name).cloned().unwrap_or(Value::Null));
+        let values = rows.values().map(|row| row.get(name).map_or(Value::Null, whole));
         values.collect::<Vec<Value>>()
     };
     let cells = names.iter().map(column).collect();
@@ -217,5 +220,13 @@ fn column_type(property: &Value) -> Option<ColumnType> {
         ["string"] if property["format"] == "date-time" => Some(ColumnType::Timestamp),
         ["string"] => Some(ColumnType::Text),
         _ => None,
+    }
+}
+
+/// JSON Schema calls 3.0 an integer, too.
+fn whole(value: &Value) -> Value {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() <= EXACT => Value::from(number as i64),
+        _ => value.clone(),
     }
 }

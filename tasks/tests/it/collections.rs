@@ -32,9 +32,9 @@ async fn segment(stage: &Stage, lines: &[Value]) {
         .unwrap();
 }
 
-fn row(second: u8, id: i64, minutes: Value) -> Value {
+fn row(second: u8, id: impl Into<Value>, minutes: Value) -> Value {
     json!({
-        "row": { "id": id, "day": "2026-01-01", "minutes": minutes, "late": false },
+        "row": { "id": id.into(), "day": "2026-01-01", "minutes": minutes, "late": false },
         "at": format!("2026-01-02T00:00:{second:02}Z"), "by": "ada",
     })
 }
@@ -53,7 +53,7 @@ async fn the_last_row_of_each_key_counts_and_what_was_deleted_is_gone() {
         &[
             row(0, 3, json!(9)),
             row(1, 1, json!(5)),
-            row(2, 2, json!(7)),
+            row(2, 2.0, json!(7)),
             row(30, 4, json!(1)),
             row(40, 1, json!(6.5)),
         ],
