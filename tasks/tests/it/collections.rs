@@ -33,8 +33,9 @@ async fn segment(stage: &Stage, lines: &[Value]) {
 }
 
 fn row(second: u8, id: impl Into<Value>, minutes: Value) -> Value {
+    let id: Value = id.into();
     json!({
-        "row": { "id": id.into(), "day": "2026-01-01", "minutes": minutes, "late": false },
+        "row": { "id": id, "day": "2026-01-01", "minutes": minutes, "late": false },
         "at": format!("2026-01-02T00:00:{second:02}Z"), "by": "ada",
     })
 }
