@@ -16,5 +16,5 @@ fn the_tasks_of_the_guide_pass_every_check() {
     let dag = ratchet_core::load("guide.yaml", &text, &ratchet_tasks::registry());
     let dag = dag.unwrap_or_else(|problems| panic!("{problems}"));
     let uses: Vec<&str> = dag.tasks.iter().map(|task| task.uses.as_str()).collect();
-    assert_eq!(uses, ["extract.file", "extract.http", "extract.sql"]);
+    assert_eq!(uses, ["extract.file", "extract.http", "extract.sql", "extract.records"]);
 }
