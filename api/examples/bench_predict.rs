@@ -1,12 +1,16 @@
 //! Requests a second and latencies of single-row predictions, beside a bare handler that parses and echoes the same JSON.
 //!
 //! `bench_predict HOME MODEL` serves the bucket in HOME on loopback with everything that a request meets in earnest: token, validation,
-//! features, prediction, interval, metrics. Both servers run on the same threads, one after the other, twice, and are asked by the
-//! same generator. `make bench-api` runs it on the example's model.
+//! features, prediction, interval, metrics, log. Both servers run on the same threads, one after the other, twice, and are asked by the
+//! same generator. `--beside PYTHON` asks FastAPI with LightGBM, too (`tests/benches/fastapi_service.py`); `--minutes N` goes on at half of
+//! the load and prints the memory of each minute. `make bench-api` runs it on the example's model.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement, not a service")]
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::routing::post;
@@ -22,9 +26,15 @@ const CONNECTIONS: usize = 16;
 const ROUND: Duration = Duration::from_secs(5);
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(home), Some(model)) = (arguments.next(), arguments.next()) else {
-        panic!("usage: bench_predict HOME MODEL");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [home, model, options @ ..] = arguments.as_slice() else {
+        panic!("usage: bench_predict HOME MODEL [--beside PYTHON] [--minutes N]");
+    };
+    let option = |name: &str| {
+        options
+            .windows(2)
+            .find(|pair| pair[0] == name)
+            .map(|pair| pair[1].clone())
     };
     let servers = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -35,8 +45,8 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let (predict, echo, token, body) = servers.block_on(serve(PathBuf::from(home), &model));
-    let request = |path: &str| {
+    let (predict, echo, token, body) = servers.block_on(serve(PathBuf::from(home), model));
+    let request = |path: &str, token: &str| {
         format!(
             "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
@@ -44,8 +54,8 @@ fn main() {
         )
         .into_bytes()
     };
-    let prediction = request(&format!("/predict/{model}"));
-    let echoed = request("/echo");
+    let prediction = request(&format!("/predict/{model}"), &token);
+    let echoed = request("/echo", &token);
     println!(
         "{CONNECTIONS} connections, {} s a round, one row of {} bytes a request",
         ROUND.as_secs(),
@@ -63,8 +73,103 @@ fn main() {
     let half = Duration::from_secs_f64(CONNECTIONS as f64 / (rates[1] / 2.0));
     let seen = generator.block_on(load(predict, &prediction, Some(half)));
     println!("half     predict  {seen}");
+    println!("log      {}", generator.block_on(kept(predict)));
+    if let Some(python) = option("--beside") {
+        let beside = Beside::start(&python, home, model, &body);
+        let asked = request("/predict", &beside.token);
+        generator.block_on(beside.wait(&asked));
+        let seen = generator.block_on(load(beside.address, &asked, None));
+        println!("beside   FastAPI  {seen}");
+        println!("ratio    predict / FastAPI  {:.1}", rates[1] / seen.rate());
+    }
+    let minutes: u64 = option("--minutes").map_or(0, |minutes| minutes.parse().unwrap());
+    for minute in 0..=minutes {
+        println!("memory   {:>2} min  {:>4} MiB resident", minute, resident());
+        if minute < minutes {
+            for _ in 0..60 / ROUND.as_secs() {
+                generator.block_on(load(predict, &prediction, Some(half)));
+            }
+        }
+    }
     // The service was not asked to stop: its threads end with the process.
     std::mem::forget(servers);
+}
+
+/// Memory of this process, both servers and the generator, in MiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// What became of the log: rows written, requests dropped.
+async fn kept(predict: SocketAddr) -> String {
+    let mut connection = TcpStream::connect(predict).await.unwrap();
+    let request = b"GET /metrics/prometheus HTTP/1.1\r\nHost: bench\r\n\r\n";
+    let mut answer = Vec::new();
+    exchange(&mut connection, request, &mut answer).await;
+    let text = String::from_utf8_lossy(&answer);
+    let kept = text
+        .lines()
+        .filter(|line| line.starts_with("ratchet_api_record_rows") || line.starts_with("ratchet_api_record_dropped"));
+    kept.collect::<Vec<_>>().join("  ")
+}
+
+/// FastAPI with LightGBM on the same table, in processes of its own that end with this value.
+struct Beside {
+    process: Child,
+    address: SocketAddr,
+    token: String,
+}
+
+impl Beside {
+    fn start(python: &str, home: &str, model: &str, body: &str) -> Beside {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let mut process = Command::new(python)
+            .args([
+                "tests/benches/fastapi_service.py",
+                home,
+                model,
+                &port.port().to_string(),
+            ])
+            .env("BENCH_EXAMPLE", body)
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut token = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut token)
+            .unwrap();
+        Beside {
+            process,
+            address: port,
+            token: token.trim().to_owned(),
+        }
+    }
+
+    async fn wait(&self, request: &[u8]) {
+        for _ in 0..1200 {
+            if let Ok(mut connection) = TcpStream::connect(self.address).await {
+                assert_eq!(exchange(&mut connection, request, &mut Vec::new()).await, 200);
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("FastAPI does not listen");
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Its workers are in its group.
+        let group = format!("-{}", self.process.id());
+        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        let _ = self.process.wait();
+    }
 }
 
 /// Both servers, a token, and the body of a request.

@@ -94,6 +94,12 @@ pub struct Serve {
         default_value_t = 360
     )]
     pub retrain_cooldown: u32,
+    /// Serve only what is signed by one of the trusted keys: the version's manifest and its promotion
+    #[arg(long, env = "RATCHET_REQUIRE_SIGNATURES", requires = "trusted_keys")]
+    pub require_signatures: bool,
+    /// File with the public keys whose signatures count, in PEM
+    #[arg(long, value_name = "FILE", env = "RATCHET_TRUSTED_KEYS")]
+    pub trusted_keys: Option<PathBuf>,
     /// Certificate for HTTPS, in PEM, with those between it and an authority
     #[arg(long, value_name = "FILE", env = "RATCHET_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -76,6 +76,7 @@ fn serve(arguments: Serve) -> Result<(), StartError> {
                 every: Duration::from_secs(60 * u64::from(arguments.drift_minutes)),
             },
         },
+        trusted_keys: arguments.trusted_keys.filter(|_| arguments.require_signatures),
         tls: (arguments.tls_cert.zip(arguments.tls_key)).map(|(certificate, key)| TlsFiles { certificate, key }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

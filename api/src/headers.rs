@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::CorsLayer;
 
+use crate::models::share::ROUTE_KEY;
 use crate::service::{Application, StartError};
 
 /// Answers are data; nothing in them runs.
@@ -15,11 +16,12 @@ const NOTHING_RUNS: HeaderValue = HeaderValue::from_static("default-src 'none'; 
 /// How long browsers keep asking by TLS only.
 const ENCRYPTED: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Headers of answers that pages of other origins may read.
-const SHOWN: [HeaderName; 11] = [
+const SHOWN: [HeaderName; 12] = [
     HeaderName::from_static("ratchet-model"),
     HeaderName::from_static("ratchet-model-version"),
     HeaderName::from_static("ratchet-model-digest"),
     HeaderName::from_static("ratchet-model-alias"),
+    HeaderName::from_static("ratchet-lookups"),
     HeaderName::from_static("ratchet-simulated"),
     HeaderName::from_static("ratchet-prediction-id"),
     HeaderName::from_static("ratchet-interval"),
@@ -73,7 +75,7 @@ pub fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, ROUTE_KEY])
         .expose_headers(SHOWN);
     Some(layer)
 }

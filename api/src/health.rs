@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::models::registry::{ALIAS, Model, Snapshot, Version};
+use crate::models::load::Problem;
+use crate::models::lookups::LookupVersion;
+use crate::models::registry::{Beside, CHAMPION, Model, Snapshot, Version};
 use crate::service::Application;
 
 /// The service in a word.
@@ -18,8 +20,8 @@ use crate::service::Application;
 pub enum Status {
     /// Every promoted model answers with the promoted version, or none was promoted yet.
     Ok,
-    /// Every promoted model answers, but some with an earlier version, or the promotion log cannot be read, or an administrator took a
-    /// model out of service.
+    /// Every promoted model answers, but some with an earlier version or without one of its aliases, or the promotion log or a lookup
+    /// cannot be read, or an administrator took a model out of service.
     Degraded,
     /// Some promoted model has no version to answer with.
     Unavailable,
@@ -34,8 +36,22 @@ pub struct Health {
     pub status: Status,
     /// Promoted models by name.
     pub models: Vec<ModelHealth>,
+    /// Lookups that these read; not there if they read none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupHealth>,
     /// The promotion log.
     pub log: LogHealth,
+}
+
+/// A lookup's health.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LookupHealth {
+    /// The newest version that can be read.
+    #[serde(flatten)]
+    pub version: LookupVersion,
+    /// Why a newer one cannot be used, or why some model does not use this one: a word and a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureHealth>,
 }
 
 /// A promoted model's health.
@@ -55,6 +71,34 @@ pub struct ModelHealth {
     /// Why the promoted version was refused: a word (as in the metrics) and a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<FailureHealth>,
+    /// The other aliases that answer a share, or run as shadows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<AliasHealth>,
+}
+
+/// The health of an alias beside the champion, which answers its share until it does.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AliasHealth {
+    /// Its name.
+    pub alias: String,
+    /// What the promotion log says.
+    pub promoted: Version,
+    /// What answers here; null while nothing does.
+    pub served: Option<Version>,
+    /// Why the promoted version was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FailureHealth>,
+}
+
+impl AliasHealth {
+    fn of(beside: &Beside) -> AliasHealth {
+        AliasHealth {
+            alias: beside.alias.clone(),
+            promoted: beside.promoted.clone(),
+            served: beside.served.as_ref().map(|served| served.version.clone()),
+            reason: beside.problem.as_ref().map(FailureHealth::of),
+        }
+    }
 }
 
 /// Why a version was refused.
@@ -65,6 +109,15 @@ pub struct FailureHealth {
     pub code: &'static str,
     /// For people.
     pub message: String,
+}
+
+impl FailureHealth {
+    fn of(problem: &Problem) -> FailureHealth {
+        FailureHealth {
+            code: problem.reason.as_str(),
+            message: problem.message.clone(),
+        }
+    }
 }
 
 /// The promotion log as this replica knows it.
@@ -83,6 +136,7 @@ impl Health {
     /// The health that a snapshot shows.
     pub fn of(snapshot: &Snapshot) -> Health {
         let failed = |model: &Model| !model.is_current() && model.problem.is_some();
+        let lame = |model: &Model| model.beside.iter().any(|beside| beside.problem.is_some());
         let status = if snapshot.starting {
             Status::Starting
         } else if snapshot
@@ -91,7 +145,11 @@ impl Health {
             .any(|model| model.served.is_none() && !model.set_aside)
         {
             Status::Unavailable
-        } else if snapshot.models.values().any(|model| failed(model) || model.set_aside)
+        } else if snapshot
+            .models
+            .values()
+            .any(|model| failed(model) || lame(model) || model.set_aside)
+            || snapshot.lookups.values().any(|lookup| lookup.problem.is_some())
             || snapshot.log_problem.is_some()
         {
             Status::Degraded
@@ -100,7 +158,7 @@ impl Health {
         };
         let models = snapshot.models.iter().map(|(name, model)| ModelHealth {
             name: name.clone(),
-            alias: ALIAS,
+            alias: CHAMPION,
             promoted: model.promoted.clone(),
             served: model.served.as_ref().map(|served| served.version.clone()),
             state: match model {
@@ -109,10 +167,12 @@ impl Health {
                 model if failed(model) => "failed",
                 _ => "loading",
             },
-            reason: model.problem.as_ref().map(|problem| FailureHealth {
-                code: problem.reason.as_str(),
-                message: problem.message.clone(),
-            }),
+            reason: model.problem.as_ref().map(FailureHealth::of),
+            beside: model.beside.iter().map(AliasHealth::of).collect(),
+        });
+        let lookups = snapshot.lookups.values().map(|lookup| LookupHealth {
+            version: lookup.newest.version.clone(),
+            reason: lookup.problem.as_ref().map(FailureHealth::of),
         });
         let log = LogHealth {
             position: snapshot.position,
@@ -122,6 +182,7 @@ impl Health {
         Health {
             status,
             models: models.collect(),
+            lookups: lookups.collect(),
             log,
         }
     }

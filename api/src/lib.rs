@@ -14,6 +14,7 @@
 //! | `POST /predict` | the same from the default model, or the only one |
 //! | `/v2/...` | the Open Inference Protocol, for the clients of other servers ([`open_inference`]) |
 //! | `GET /logs/{limit}`, `POST /feedback`, `GET /accuracy` | what was asked, what was true, how good the answers were ([`record`]) |
+//! | `/database/...` | rows for the next training, which people and programs add and delete ([`database`]) |
 //! | `/retrain/...`, `/evaluate`, `GET /metrics` | what published systems answer there; the first two ask the engine ([`published`]) |
 //! | `GET /models` | what is promoted and what is served ([`models::list`]) |
 //! | `GET /health` | whether that is as it should be ([`health`]) |
@@ -32,6 +33,7 @@ pub mod access;
 pub mod arguments;
 pub mod command;
 pub mod connection;
+pub mod database;
 pub mod docs;
 pub mod fields;
 pub mod headers;
@@ -43,6 +45,7 @@ pub mod predict;
 pub mod problem;
 pub mod published;
 pub mod record;
+pub mod refusals;
 pub mod router;
 pub mod service;
 pub mod telemetry;

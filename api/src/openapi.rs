@@ -17,6 +17,7 @@ use crate::access::rules::{Access, PREDICT, RULES, rule};
 use crate::models::registry::Served;
 use crate::predict::body::ROW_LIMIT;
 use crate::problem::Problem;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 #[derive(OpenApi)]
@@ -51,8 +52,14 @@ use crate::service::Application;
         crate::record::logs::logs,
         crate::record::feedback::feedback,
         crate::record::accuracy::accuracy,
+        crate::database::list::list,
+        crate::database::read::read,
+        crate::database::add::add,
+        crate::database::remove::remove,
         crate::published::retrain::status,
         crate::published::retrain::trigger,
+        crate::published::config::show,
+        crate::published::config::set,
         crate::published::retrain::logs,
         crate::published::evaluate::evaluate,
         crate::published::evaluate::evaluation,
@@ -109,6 +116,9 @@ struct AnsweringModel {
     version: u64,
     /// SHA-256 of its bundle.
     digest: String,
+    /// Versions of the lookups that it read, by name; not there if it reads none.
+    #[schema(required = false)]
+    lookups: Option<std::collections::BTreeMap<String, u64>>,
     /// Alias that it holds.
     #[schema(example = "champion")]
     alias: String,
@@ -123,6 +133,7 @@ struct AnsweringModel {
     params(
         ("model" = String, Path, description = "Name of the model"),
         ("explain" = Option<bool>, Query, description = "Whether each answer holds what every field contributed"),
+        ("Ratchet-Route-Key" = Option<String>, Header, description = "Where requests are spread over several versions, the same key gets the same one"),
     ),
     request_body(
         description = "One row, or a list of at most 10,000 rows; as NDJSON or CSV a stream of any length",
@@ -131,11 +142,8 @@ struct AnsweringModel {
     responses(
         (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
          content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -150,6 +158,7 @@ fn predict_named() {}
     operation_id = "predict_default",
     params(
         ("explain" = Option<bool>, Query, description = "Whether each answer holds what every field contributed"),
+        ("Ratchet-Route-Key" = Option<String>, Header, description = "Where requests are spread over several versions, the same key gets the same one"),
     ),
     request_body(
         description = "One row, or a list of at most 10,000 rows; as NDJSON or CSV a stream of any length",
@@ -158,11 +167,8 @@ fn predict_named() {}
     responses(
         (status = 200, description = "The answer to a row, `{\"predictions\": [...]}` to a list, or a stream in the format of the body",
          content((Provenance = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 404, description = "No model, or several and none is the default", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is declared as none of the types that are read", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The model is not loaded", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -200,7 +206,8 @@ pub fn fixed() -> Value {
         }
     }
     describe_feedback(&mut document);
-    for name in ["NewUser", "Registration", "RetrainRequest", "Truth"] {
+    describe_rows(&mut document);
+    for name in ["NewUser", "Registration", "RetrainConfig", "RetrainRequest", "Truth"] {
         if let Some(schema) = document.pointer_mut(&format!("/components/schemas/{name}")) {
             schema["additionalProperties"] = json!(false);
         }
@@ -218,6 +225,15 @@ fn describe_feedback(document: &mut Value) {
     if let Some(body) = document.pointer_mut(body) {
         let one = body.clone();
         *body = json!({"oneOf": [one, {"type": "array", "items": one, "maxItems": ROW_LIMIT}]});
+    }
+}
+
+/// The rows of a collection come alone or in a list, too.
+fn describe_rows(document: &mut Value) {
+    let body = "/paths/~1database~1{collection}/post/requestBody/content/application~1json/schema";
+    if let Some(body) = document.pointer_mut(body) {
+        let row = json!({"type": "object"});
+        *body = json!({"oneOf": [row, {"type": "array", "items": row, "maxItems": ROW_LIMIT}]});
     }
 }
 
@@ -312,7 +328,9 @@ fn operation(model: &Served) -> Value {
         "summary": format!("Predictions of {name}"),
         "description": format!("{}{about_data} Version {} answers now.", bundle.description(), model.version.version),
         "parameters": [{"name": "explain", "in": "query", "required": false, "schema": {"type": "boolean"},
-                        "description": "Whether each answer holds what every field contributed"}],
+                        "description": "Whether each answer holds what every field contributed"},
+                       {"name": "Ratchet-Route-Key", "in": "header", "required": false, "schema": {"type": "string"},
+                        "description": "Where requests are spread over several versions, the same key gets the same one"}],
         "requestBody": {
             "required": true,
             "content": {
@@ -344,10 +362,23 @@ fn operation(model: &Served) -> Value {
 
 fn row_schema(bundle: &Bundle) -> Value {
     let fields = &bundle.schema().fields;
-    let properties: Map<String, Value> = fields
+    let mut properties: Map<String, Value> = fields
         .iter()
         .map(|field| (field.name.clone(), field_schema(field)))
         .collect();
+    for field in &bundle.schema().unused {
+        let (kind, about) = kind_schema(field.kind);
+        let because = if field.because.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", field.because)
+        };
+        let description = format!("{about}. Not used by the model{because}. Checked and logged.");
+        properties.insert(
+            field.name.clone(),
+            json!({"type": [kind, "null"], "description": description}),
+        );
+    }
     let required: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
     json!({
         "type": "object",
@@ -358,15 +389,19 @@ fn row_schema(bundle: &Bundle) -> Value {
     })
 }
 
-fn field_schema(field: &Field) -> Value {
-    let (kind, about) = match field.kind {
+fn kind_schema(kind: FieldKind) -> (&'static str, &'static str) {
+    match kind {
         FieldKind::Number => ("number", "A finite number"),
         FieldKind::Text => ("string", "Text; blanks around it do not count"),
         FieldKind::Timestamp => (
             "string",
             "A civil date and time without zone, such as 2017-04-01 09:30:00",
         ),
-    };
+    }
+}
+
+fn field_schema(field: &Field) -> Value {
+    let (kind, about) = kind_schema(field.kind);
     let kinds = if field.nullable {
         json!([kind, "null"])
     } else {

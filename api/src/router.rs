@@ -14,6 +14,7 @@ use futures::FutureExt;
 use crate::access::keys::public_keys;
 use crate::access::token::{FORM_LIMIT, revoke, token};
 use crate::access::{caller, users};
+use crate::database;
 use crate::health::health;
 use crate::models::list::models;
 use crate::models::registry::Target;
@@ -22,7 +23,7 @@ use crate::open_inference::routes::shaped;
 use crate::openapi::openapi;
 use crate::predict::handler::{DEFAULT_PATH, at_path};
 use crate::problem::Problem;
-use crate::published::{self, evaluate, retrain};
+use crate::published::{self, config, evaluate, retrain};
 use crate::record::{accuracy, feedback, logs};
 use crate::service::Application;
 use crate::telemetry::metrics;
@@ -30,6 +31,9 @@ use crate::{docs, headers};
 
 /// Longest time from a request's headers to the beginning of its answer; a stream may go on for as long as rows come.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much later the limit around all routes is than those of routes that say more about it.
+const LATER: Duration = Duration::from_secs(1);
 
 /// All routes. The paths of models are not among them: they come and go, and arrive at the fallback.
 pub fn build(application: Arc<Application>) -> Router {
@@ -67,8 +71,22 @@ fn routes(application: Arc<Application>) -> Router {
         .route("/logs/{limit}", get(logs::logs).fallback(get_only))
         .route("/feedback", post(feedback::feedback).fallback(post_only))
         .route("/accuracy", get(accuracy::accuracy).fallback(get_only))
+        .route("/database", get(database::list::list).fallback(get_only))
+        .route(
+            "/database/{collection}",
+            get(database::read::read)
+                .post(database::add::add)
+                .delete(database::remove::remove)
+                .fallback(|| async { Problem::method_not_allowed("GET, HEAD, POST, DELETE") }),
+        )
         .route("/retrain/status", get(retrain::status).fallback(get_only))
         .route("/retrain/trigger", post(retrain::trigger).fallback(post_only))
+        .route(
+            "/retrain/config",
+            get(config::show)
+                .post(config::set)
+                .fallback(|| async { Problem::method_not_allowed("GET, HEAD, POST") }),
+        )
         .route("/retrain/logs/{limit}", get(retrain::logs).fallback(get_only))
         .route("/evaluate", post(evaluate::evaluate).fallback(post_only))
         .route("/evaluate/{run}", get(evaluate::evaluation).fallback(get_only))
@@ -101,7 +119,7 @@ async fn around(State(application): State<Arc<Application>>, request: Request, n
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(REQUEST_TIMEOUT, work).await {
+    let response = match tokio::time::timeout(REQUEST_TIMEOUT + LATER, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -140,11 +158,13 @@ fn label(application: &Application, request: &Request) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
+    use ratchet_artifacts::Bucket;
     use ratchet_identity::Identity;
     use serde_json::Value;
 
     use super::*;
     use crate::access::options::{AccessOptions, AccessState};
+    use crate::database::collections::Collections;
     use crate::models::registry::Models;
     use crate::published::engine::{Engine, EngineOptions};
     use crate::record::store::Address;
@@ -158,6 +178,9 @@ mod tests {
     async fn a_panic_becomes_a_problem_and_the_connection_stays() {
         let home = tempfile::tempdir().unwrap();
         let identity = Identity::open_with_secret(home.path(), None, None).await.unwrap();
+        let bucket = Bucket::open(home.path().join("bucket").to_str().unwrap())
+            .await
+            .unwrap();
         let application = Arc::new(Application {
             identity,
             models: Models::default(),
@@ -165,6 +188,7 @@ mod tests {
             default_model: None,
             engine: Engine::new(&EngineOptions::default()).unwrap(),
             recorder: Recorder::unkept(),
+            collections: Collections::new(bucket),
             keeper: Keeper::idle(Address::file(&home.path().join("api.sqlite"))),
             access: AccessState::new(&AccessOptions::default()),
             origins: Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use ratchet_artifacts::{Bucket, BucketError, PromotionError, PromotionLog};
+use ratchet_artifacts::{Bucket, BucketError, PromotionError, PromotionLog, TrustedKeys};
 use ratchet_identity::{Administrator, Identity};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::options::{AccessOptions, AccessState};
 use crate::connection::{self, TlsFiles, acceptor};
+use crate::database::collections::Collections;
 use crate::models::registry::Models;
 use crate::models::watch::Watcher;
 use crate::published::engine::{Engine, EngineOptions};
@@ -46,6 +47,8 @@ pub struct Options {
     pub engine: EngineOptions,
     /// What is kept of requests.
     pub record: RecordOptions,
+    /// File with the public keys whose signatures manifests and promotions need; none: they need no signature.
+    pub trusted_keys: Option<PathBuf>,
     /// Certificate and key for HTTPS; plain HTTP if there are none.
     pub tls: Option<TlsFiles>,
 }
@@ -119,6 +122,8 @@ pub struct Application {
     pub recorder: Recorder,
     /// The log.
     pub keeper: Keeper,
+    /// What the record collections are.
+    pub collections: Collections,
     /// Who may ask, and how often.
     pub access: AccessState,
     /// Origins whose pages may ask.
@@ -157,6 +162,8 @@ impl Service {
     /// As [`Service::start`].
     pub async fn start_with(identity: Identity, bucket: Bucket, options: &Options) -> Result<Service, StartError> {
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
+        let trusted = options.trusted_keys.as_deref().map(TrustedKeys::open).transpose();
+        let bucket = bucket.trusting(trusted.map_err(|error| StartError::Input(error.to_string()))?);
         ensure_administrator(&identity, options.administrator.as_ref()).await?;
         let head = PromotionLog::new(bucket.clone()).head().await?;
         let listener = TcpListener::bind(&options.listen).await.map_err(|error| {
@@ -185,6 +192,7 @@ impl Service {
             engine,
             recorder,
             keeper,
+            collections: Collections::new(bucket.clone()),
             default_model: options.default_model.clone().filter(|name| !name.is_empty()),
             access: AccessState::new(&options.access),
             origins,

@@ -18,6 +18,8 @@ use prometheus_client::registry::Registry;
 use ratchet_model::drift::Drift;
 use tracing_subscriber::EnvFilter;
 
+use crate::models::registry::{CHAMPION, Served};
+use crate::predict::answer::Predicted;
 use crate::problem::Problem;
 use crate::service::Application;
 
@@ -55,6 +57,18 @@ struct VersionLabels {
     model: String,
     version: u64,
     digest: String,
+    alias: String,
+}
+
+impl VersionLabels {
+    fn of(served: &Served) -> VersionLabels {
+        VersionLabels {
+            model: served.name.clone(),
+            version: served.version.version,
+            digest: served.version.digest.clone(),
+            alias: served.alias.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,6 +83,17 @@ struct MetricLabels {
     model: String,
     alias: String,
     metric: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabel {
+    lookup: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupLabels {
+    model: String,
+    lookup: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -94,6 +119,9 @@ pub struct Telemetry {
     model_behind: Family<ModelLabel, Gauge>,
     load_failures: Family<FailureLabels, Counter>,
     load_duration: Family<ModelLabel, Histogram, fn() -> Histogram>,
+    lookup_version: Family<LookupLabels, Gauge>,
+    lookup_failures: Family<LookupLabel, Counter>,
+    lookup_unmatched: Family<LookupLabels, Counter>,
     log_reachable: Gauge,
     record_written: Counter,
     record_dropped: Family<ReasonLabel, Counter>,
@@ -120,6 +148,9 @@ impl Default for Telemetry {
             model_behind: Family::default(),
             load_failures: Family::default(),
             load_duration: Family::new_with_constructor(|| Histogram::new(LOAD_BUCKETS)),
+            lookup_version: Family::default(),
+            lookup_failures: Family::default(),
+            lookup_unmatched: Family::default(),
             log_reachable: Gauge::default(),
             record_written: Counter::default(),
             record_dropped: Family::default(),
@@ -152,7 +183,7 @@ impl Default for Telemetry {
         );
         registry.register(
             "ratchet_api_model_info",
-            "1 for each version that serves",
+            "1 for each version that serves under an alias",
             telemetry.model_info.clone(),
         );
         registry.register(
@@ -169,6 +200,21 @@ impl Default for Telemetry {
             "ratchet_api_model_load_duration_seconds",
             "Time from the start of a load to the swap",
             telemetry.load_duration.clone(),
+        );
+        registry.register(
+            "ratchet_api_lookup_version",
+            "Version of a lookup that a model reads",
+            telemetry.lookup_version.clone(),
+        );
+        registry.register(
+            "ratchet_api_lookup_failures",
+            "Versions of lookups that could not be used",
+            telemetry.lookup_failures.clone(),
+        );
+        registry.register(
+            "ratchet_api_lookup_unmatched",
+            "Rows for which a lookup had none",
+            telemetry.lookup_unmatched.clone(),
         );
         registry.register(
             "ratchet_api_promotion_log_reachable",
@@ -264,35 +310,57 @@ impl Telemetry {
             .inc_by(out_of_distribution);
     }
 
-    /// A version took over from `previous`, after `duration`.
-    pub fn model_served(&self, model: &str, now: (u64, &str), previous: Option<(u64, &str)>, duration: Duration) {
-        let labels = |(version, digest): (u64, &str)| VersionLabels {
-            model: model.to_owned(),
-            version,
-            digest: digest.to_owned(),
-        };
-        if let Some(previous) = previous {
-            self.model_info.remove(&labels(previous));
+    /// Counts rows for which lookups had none.
+    pub fn unmatched(&self, model: &str, predictions: &[Predicted]) {
+        for lookup in predictions.iter().flat_map(|predicted| &predicted.unmatched) {
+            self.lookup_unmatched.get_or_create(&lookup_labels(model, lookup)).inc();
         }
-        self.model_info.get_or_create(&labels(now)).set(1);
+    }
+
+    /// A version reads these versions of lookups; those of the champion are told.
+    pub fn lookups_read(&self, served: &Served) {
+        for (lookup, loaded) in served.lookups.iter().filter(|_| served.alias == CHAMPION) {
+            let version = loaded.version.version as i64;
+            self.lookup_version
+                .get_or_create(&lookup_labels(&served.name, lookup))
+                .set(version);
+        }
+    }
+
+    /// A version reads no lookups any more.
+    pub fn lookups_dropped(&self, served: &Served) {
+        for lookup in served.lookups.keys().filter(|_| served.alias == CHAMPION) {
+            self.lookup_version.remove(&lookup_labels(&served.name, lookup));
+        }
+    }
+
+    /// Counts a version of a lookup that could not be used.
+    pub fn lookup_failed(&self, lookup: &str) {
+        let lookup = lookup.to_owned();
+        self.lookup_failures.get_or_create(&LookupLabel { lookup }).inc();
+    }
+
+    /// A version took over from `previous`, after `duration`.
+    pub fn model_served(&self, now: &Served, previous: Option<&Served>, duration: Duration) {
+        if let Some(previous) = previous {
+            self.model_info.remove(&VersionLabels::of(previous));
+        }
+        self.model_info.get_or_create(&VersionLabels::of(now)).set(1);
         self.load_duration
             .get_or_create(&ModelLabel {
-                model: model.to_owned(),
+                model: now.name.clone(),
             })
             .observe(duration.as_secs_f64());
     }
 
-    /// A model is no longer served.
-    pub fn model_dropped(&self, model: &str, version: u64, digest: &str) {
-        let labels = VersionLabels {
-            model: model.to_owned(),
-            version,
-            digest: digest.to_owned(),
-        };
-        self.model_info.remove(&labels);
-        self.model_behind.remove(&ModelLabel {
-            model: model.to_owned(),
-        });
+    /// A version no longer serves.
+    pub fn model_dropped(&self, served: &Served) {
+        self.model_info.remove(&VersionLabels::of(served));
+        if served.alias == CHAMPION {
+            self.model_behind.remove(&ModelLabel {
+                model: served.name.clone(),
+            });
+        }
     }
 
     /// Whether the promoted version of a model is not the one that serves.
@@ -389,6 +457,13 @@ impl Telemetry {
     /// Whether the last look at the promotion log succeeded.
     pub fn log_reachable(&self, reachable: bool) {
         self.log_reachable.set(i64::from(reachable));
+    }
+}
+
+fn lookup_labels(model: &str, lookup: &str) -> LookupLabels {
+    LookupLabels {
+        model: model.to_owned(),
+        lookup: lookup.to_owned(),
     }
 }
 

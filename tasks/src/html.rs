@@ -45,9 +45,11 @@ const STYLE: &str = "\
 main{max-width:64rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}\
 section{border-top:1px solid var(--line)}table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.good{color:var(--good)}.bad{color:var(--bad)}.note{color:var(--note)}.soft{color:var(--soft)}\
-code{font-size:.9em}svg{max-width:100%;height:auto}rect{fill:var(--bar)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}\
+code{font-size:.9em}figure{margin:1rem 0}svg{max-width:100%;height:auto}svg.plot{width:100%;max-width:36rem}\
+rect,circle{fill:var(--bar)}.loses{fill:var(--bad)}text{fill:var(--ink);font:11px system-ui,sans-serif}\
+line{stroke:var(--soft)}.reach{stroke:var(--bar);stroke-width:3}.dashed{stroke:var(--good);stroke-dasharray:4 3}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}\
 @media(max-width:40rem){table,tbody,tr,td,th{display:block}thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}\
-tr{border-bottom:1px solid var(--line);padding:.4rem 0}td,th,td.n,th.n{border:0;padding:.1rem 0;text-align:left}td[data-name]::before{content:attr(data-name) \": \";color:var(--soft)}}";
+tr{border-bottom:1px solid var(--line);padding:.4rem 0}td,th,td.n,th.n{border:0;padding:.1rem 0;text-align:left}.pairs tr{display:flex;justify-content:space-between;gap:1rem}td[data-name]::before{content:attr(data-name) \": \";color:var(--soft)}}";
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ratchet_core::plugin::{ConfigProblem, Known};
+use ratchet_core::plugin::{ConfigProblem, Known, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,27 @@ impl KnownColumns {
     /// The time of each column.
     pub fn to_map(&self) -> BTreeMap<String, Known> {
         self.iter().map(|(name, known)| (name.to_owned(), known)).collect()
+    }
+
+    /// These times over those that the columns have from their tables.
+    ///
+    /// # Errors
+    /// A column that would be known earlier than its table says.
+    pub fn over(&self, inherited: BTreeMap<String, Known>) -> Result<BTreeMap<String, Known>, TaskError> {
+        let mut times = inherited;
+        for (name, time) in self.iter() {
+            if let Some(before) = times.insert(name.to_owned(), time)
+                && time < before
+            {
+                return Err(TaskError::permanent(format!(
+                    "`known` calls column `{name}` {}, but its table says {}",
+                    word(time),
+                    word(before)
+                ))
+                .with_help("a task cannot make a value known earlier; if it is another value, give it another name"));
+            }
+        }
+        Ok(times)
     }
 
     /// A column that stands twice.

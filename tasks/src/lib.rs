@@ -2,13 +2,15 @@
 //!
 //! A record's way through this crate:
 //!
-//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, or rows that [`simulate`] makes) and saves its raw bytes
-//!    before anything else. The text becomes a table: types are inferred over the whole file and text stays as it came.
+//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, the web, or rows that [`simulate`] makes), a service or a
+//!    database, and saves the raw bytes before anything else. They become a table: types are
+//!    inferred over all rows and text stays as it came.
 //! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
 //!    that names the expectation, the value seen and the rows.
 //!    [`profile`] shows what a table looks like.
-//! 3. [`transform`] reshapes tables by SQL. What comes out is sorted by a declared key, so that the same rows have the
+//! 3. [`transform`] reshapes tables by SQL, joins what was known at a time, and resamples. What comes out is sorted by a declared key, so that the same rows have the
 //!    same bytes on every machine.
+//! 4. [`publish`] makes a table one that features look up, in training and beside every request.
 //!
 //! [`mod@core`] holds what has nothing to do with data: `core.exec` runs any program, `core.noop`, `core.sleep` and
 //! `core.fail` are for building and testing DAGs.
@@ -23,13 +25,17 @@
 pub mod blocking;
 pub mod compare;
 pub mod core;
+pub mod difference;
 mod digest;
 pub mod extract;
-mod html;
+pub mod html;
+pub mod interop;
 pub mod known;
 pub mod nearest;
+pub mod predict;
 pub mod profile;
 pub mod promote;
+pub mod publish;
 pub mod quality;
 pub mod rows;
 pub mod simulate;
@@ -50,11 +56,17 @@ pub fn registry() -> Registry {
         .add::<crate::core::Fail>()
         .add::<crate::core::Exec>()
         .add::<extract::File>()
+        .add::<extract::Http>()
+        .add::<extract::Sql>()
         .add::<quality::Gate>()
         .add::<profile::Profile>()
         .add::<transform::Sql>()
+        .add::<transform::AsOf>()
+        .add::<transform::Resample>()
+        .add::<publish::PublishLookup>()
         .add::<train::TrainModel>()
         .add::<compare::CompareChampion>()
-        .add::<promote::PromoteModel>();
+        .add::<promote::PromoteModel>()
+        .add::<predict::PredictBatch>();
     registry
 }

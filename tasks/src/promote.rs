@@ -1,16 +1,13 @@
 //! The plugin `promote.model`: asks for a promotion; the engine appends it when it completes the attempt.
 
 use async_trait::async_trait;
-use ratchet_artifacts::{PromotionLog, models};
 use ratchet_core::plugin::{
-    Isolation, Model, Output, Outputs, Plugin, Port, PortKind, PromotionRequest, TaskContext, TaskError,
+    ConfigProblem, Isolation, Model, Output, Outputs, Plugin, Port, PortKind, PromotionRequest, TaskContext, TaskError,
 };
 use ratchet_model::schema::parse_timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use crate::table::{from_bucket, open_bucket};
 
 /// Puts the version that was compared into production.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +21,12 @@ pub struct PromoteConfig {
     /// The alias that shall point to it.
     #[serde(default = "default_alias")]
     pub alias: String,
+    /// What the log shall say beside what the comparison found, such as who consented.
+    #[serde(default)]
+    pub reason: String,
+    /// True lets a version pass that asks for more fields than the one before, narrows a type, or answers less.
+    #[serde(default)]
+    pub breaking: bool,
 }
 
 fn default_alias() -> String {
@@ -48,11 +51,23 @@ impl Plugin for PromoteModel {
         }]
     }
 
-    async fn run(config: PromoteConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+    fn validate(config: &PromoteConfig) -> Vec<ConfigProblem> {
+        let named = ratchet_model::is_model_name(&config.alias);
+        let problem = (!named).then(|| ConfigProblem {
+            pointer: "/alias".to_owned(),
+            message: format!("`{}` is no name of an alias", config.alias),
+            help: Some("write small letters, digits and `-`, beginning with a letter, such as `challenger`".to_owned()),
+        });
+        problem.into_iter().collect()
+    }
+
+    async fn run(config: PromoteConfig, _context: &TaskContext) -> Result<Outputs, TaskError> {
         let PromoteConfig {
             model,
             comparison,
             alias,
+            reason: said,
+            breaking,
         } = config;
         let name = format!("`{}`", model.name);
         let version = model.version.ok_or_else(|| {
@@ -65,6 +80,12 @@ impl Plugin for PromoteModel {
                 TaskError::permanent(format!("the comparison is not of {name} version {version}"))
                     .with_help("what was compared is promoted: give `model` and `comparison` of the same challenger"),
             );
+        }
+        if let Some(compared) = text("/alias").filter(|compared| *compared != alias) {
+            return Err(TaskError::permanent(format!(
+                "{name} was compared with the holder of `{compared}`, and shall become `{alias}`"
+            ))
+            .with_help("give `alias` to `compare.champion` as well, so that it meets the version that it replaces"));
         }
         let until = |side: &str| text(&format!("/{side}/until")).and_then(parse_timestamp);
         if let (Some(challenger), Some(champion)) = (until("challenger"), until("champion"))
@@ -79,8 +100,11 @@ impl Plugin for PromoteModel {
             ))
             .with_help("an older month does not replace a newer one; a person can: `ratchet models promote`"));
         }
-        refuse_taken_route(&model, context).await?;
-        let reason = text("/reason").unwrap_or("compared").to_owned();
+        let found = text("/reason").unwrap_or("compared");
+        let reason = match said.trim() {
+            "" => found.to_owned(),
+            said => format!("{found}; {said}"),
+        };
         let request = PromotionRequest {
             model: model.name.clone(),
             version,
@@ -89,6 +113,7 @@ impl Plugin for PromoteModel {
             expected_champion: text("/champion/digest").map(str::to_owned),
             reason,
             comparison,
+            breaking,
         };
         let promoted = json!({"model": model.name, "version": version, "alias": alias});
         Ok(Outputs {
@@ -96,43 +121,4 @@ impl Plugin for PromoteModel {
             ..Outputs::default().with("promoted", Output::Value(promoted))
         })
     }
-}
-
-fn route(parameters: &Value) -> Option<&str> {
-    parameters.get("route").and_then(Value::as_str)
-}
-
-/// Two models cannot answer at one path, and none at a path of the API itself.
-async fn refuse_taken_route(model: &Model, context: &TaskContext) -> Result<(), TaskError> {
-    let Some(path) = route(&model.parameters) else {
-        return Ok(());
-    };
-    if let Some(problem) = ratchet_model::route_problem(&model.name, path) {
-        return Err(TaskError::permanent(format!(
-            "`{}` cannot be promoted: {problem}",
-            model.name
-        )));
-    }
-    let bucket = open_bucket(&context.bucket_url).await?;
-    let head = PromotionLog::new(bucket.clone())
-        .head()
-        .await
-        .map_err(|error| TaskError::transient(error.to_string()))?;
-    for (other, aliases) in head
-        .iter()
-        .flat_map(|head| &head.table)
-        .filter(|(other, _)| **other != model.name)
-    {
-        for holder in aliases.values() {
-            let manifest = models::get(&bucket, other, holder.version).await.map_err(from_bucket)?;
-            if manifest.is_some_and(|manifest| route(&manifest.parameters) == Some(path)) {
-                return Err(TaskError::permanent(format!(
-                    "the route {path} of `{}` is taken by `{other}`",
-                    model.name
-                ))
-                .with_help("give one of them another `route`"));
-            }
-        }
-    }
-    Ok(())
 }

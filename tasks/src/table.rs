@@ -11,8 +11,8 @@ use polars::prelude::{Column, DataFrame, DataType, TimeUnit};
 use polars_io::SerReader;
 use polars_io::parquet::read::ParquetReader;
 use polars_io::parquet::write::{ParquetCompression, ParquetWriter, StatisticsOptions};
-use ratchet_artifacts::{BlobRef, Bucket, BucketError};
-use ratchet_core::plugin::{Blob, ColumnType, Known, Table, TableColumn, TaskError};
+use ratchet_artifacts::{BlobRef, Bucket, BucketError, DatasetManifest, check_name, datasets};
+use ratchet_core::plugin::{Blob, Collected, ColumnType, Known, Table, TableColumn, TaskError};
 
 use crate::blocking::blocking;
 use crate::nearest::suggestion;
@@ -36,6 +36,8 @@ pub struct About {
     pub known: BTreeMap<String, Known>,
     /// The raw bytes before parsing.
     pub raw: Vec<Blob>,
+    /// When they were collected.
+    pub collected: Option<Collected>,
 }
 
 impl About {
@@ -126,6 +128,7 @@ pub async fn write(bucket: &Bucket, frame: DataFrame, about: About) -> Result<Ta
         source: about.source,
         simulated: about.simulated,
         raw: about.raw,
+        collected: about.collected,
     })
 }
 
@@ -149,6 +152,32 @@ pub fn missing_column(name: &str, place: &str, names: &[&str]) -> TaskError {
     TaskError::permanent(format!("{place} has no column `{name}`")).with_help(suggestion(name, names, "columns"))
 }
 
+/// A registered version as a table.
+///
+/// # Errors
+/// A manifest whose columns have types that this program does not know.
+pub fn of_manifest(manifest: &DatasetManifest) -> Result<Table, TaskError> {
+    let unknown = |error: serde_json::Error| {
+        TaskError::permanent(format!(
+            "the manifest of {}@{} has columns that this program cannot read: {error}",
+            manifest.name, manifest.version
+        ))
+        .with_help("install a newer Ratchet")
+    };
+    let columns = serde_json::to_value(&manifest.columns).and_then(serde_json::from_value);
+    Ok(Table {
+        dataset: manifest.name.clone(),
+        version: Some(manifest.version),
+        files: manifest.files.iter().map(to_blob).collect(),
+        rows: manifest.rows,
+        columns: columns.map_err(unknown)?,
+        source: manifest.lineage.source.clone(),
+        simulated: manifest.lineage.simulated,
+        raw: manifest.raw.iter().map(to_blob).collect(),
+        collected: None,
+    })
+}
+
 /// How messages call a table: "table `name@version`", or by its task where it has no name yet.
 pub fn place_of(table: &Table) -> String {
     match (table.dataset.as_str(), table.version) {
@@ -156,6 +185,50 @@ pub fn place_of(table: &Table) -> String {
         (name, Some(version)) => format!("table `{name}@{version}`"),
         (name, None) => format!("table `{name}`"),
     }
+}
+
+/// The name and, if one is named, the version of `name@7`.
+///
+/// # Errors
+/// Text that is neither a name nor a name and a number from 1.
+pub fn parse_version(text: &str) -> Result<(&str, Option<u64>), String> {
+    let (name, version) = match text.split_once('@') {
+        None => (text, None),
+        Some((name, version)) => (name, Some(version)),
+    };
+    check_name("dataset", name).map_err(|error| error.to_string())?;
+    let number = version.map(|version| version.parse().ok().filter(|number| *number > 0));
+    match number {
+        None => Ok((name, None)),
+        Some(Some(number)) => Ok((name, Some(number))),
+        Some(None) => Err(format!("`{text}` names no version")),
+    }
+}
+
+/// The version of a dataset that `name@7` names, or for a name alone the newest that is older than `table`; none if there is no
+/// older one.
+///
+/// # Errors
+/// A named version that is not there, a damaged manifest, a bucket that cannot be read.
+pub async fn earlier(bucket: &Bucket, against: &str, table: &Table) -> Result<Option<Table>, TaskError> {
+    let (name, version) = parse_version(against).map_err(TaskError::permanent)?;
+    let number = match version {
+        Some(number) => number,
+        None => {
+            let own = table.version.filter(|_| table.dataset == name);
+            let numbers = datasets::versions(bucket, name).await.map_err(from_bucket)?;
+            match numbers.into_iter().rfind(|number| own.is_none_or(|own| *number < own)) {
+                None => return Ok(None),
+                Some(number) => number,
+            }
+        }
+    };
+    let manifest = datasets::get(bucket, name, number).await.map_err(from_bucket)?;
+    let manifest = manifest.ok_or_else(|| {
+        TaskError::permanent(format!("there is no dataset `{name}@{number}`"))
+            .with_help("`ratchet datasets list` shows what there is")
+    })?;
+    of_manifest(&manifest).map(Some)
 }
 
 /// The bucket's name for a blob of the ports.
@@ -209,7 +282,7 @@ fn encode(mut frame: DataFrame) -> Result<Vec<u8>, TaskError> {
 }
 
 /// The table type of a polars type, or none for one that [`widen`] has to change first.
-fn column_type(kind: &DataType) -> Option<ColumnType> {
+pub(crate) fn column_type(kind: &DataType) -> Option<ColumnType> {
     match kind {
         DataType::Int64 => Some(ColumnType::Integer),
         DataType::Float64 => Some(ColumnType::Number),

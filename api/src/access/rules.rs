@@ -15,7 +15,7 @@ use Access::{From, Public};
 use Role::{Admin, Operator, User};
 
 /// Method, path, who may. A model's declared route follows the rule of `/predict/{model}`.
-pub const RULES: [(&str, &str, Access); 39] = [
+pub const RULES: [(&str, &str, Access); 45] = [
     ("POST", "/token", Public),
     ("POST", "/token/revoke", Public),
     ("POST", "/register", Public),
@@ -28,8 +28,14 @@ pub const RULES: [(&str, &str, Access); 39] = [
     ("GET", "/logs/{limit}", From(Operator)),
     ("POST", "/feedback", From(User)),
     ("GET", "/accuracy", From(User)),
+    ("GET", "/database", From(Admin)),
+    ("GET", "/database/{collection}", From(Admin)),
+    ("POST", "/database/{collection}", From(Admin)),
+    ("DELETE", "/database/{collection}", From(Admin)),
     ("GET", "/retrain/status", From(User)),
     ("POST", "/retrain/trigger", From(Operator)),
+    ("GET", "/retrain/config", From(User)),
+    ("POST", "/retrain/config", From(Operator)),
     ("GET", "/retrain/logs/{limit}", From(Operator)),
     ("POST", "/evaluate", From(User)),
     ("GET", "/evaluate/{run}", From(User)),

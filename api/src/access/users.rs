@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller;
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 /// All users.
@@ -106,11 +107,8 @@ pub async fn list(State(application): State<Arc<Application>>) -> Result<Json<Us
     request_body(content = NewUser, content_type = "application/json"),
     responses(
         (status = 201, description = "The user", body = KnownUser),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn add(State(application): State<Arc<Application>>, request: Request) -> Result<Response, Problem> {
@@ -159,12 +157,9 @@ pub async fn remove(
     request_body(content = Registration, content_type = "application/json"),
     responses(
         (status = 201, description = "The user", body = KnownUser),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 403, description = "Registration is off", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many registrations from this address; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The users cannot be written", body = Problem, content_type = "application/problem+json"),
     )

@@ -7,9 +7,10 @@ use ratchet_artifacts::{PromotionEntry, PromotionLog};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::load::Outcome;
+use super::lookups::Sighting;
 use super::registry::Command;
 
-/// Shortest pause between two looks at the log, and how much chance adds: a fleet that started together spreads out.
+/// Shortest pause between two looks at the bucket, and how much chance adds: a fleet that started together spreads out.
 const PAUSE: Duration = Duration::from_millis(700);
 const JITTER_MILLISECONDS: u64 = 300;
 
@@ -21,6 +22,8 @@ pub(super) enum Event {
     Reached,
     /// The log could not be read.
     Unreachable(String),
+    /// A lookup has a newer version, or cannot be read.
+    Looked(Box<Sighting>),
     /// A load ended.
     Loaded(Box<Outcome>),
     /// An administrator asks.
@@ -36,11 +39,16 @@ pub(super) async fn pass_on(mut commands: UnboundedReceiver<Command>, events: Un
     }
 }
 
+/// The pause between two looks.
+pub(super) async fn pause() {
+    let jitter = uuid::Uuid::now_v7().as_u128() as u64 % JITTER_MILLISECONDS;
+    tokio::time::sleep(PAUSE + Duration::from_millis(jitter)).await;
+}
+
 /// Asks for the next entry about each second, and for all that follow at once.
 pub(super) async fn follow(log: PromotionLog, mut next: u64, events: UnboundedSender<Event>) {
     loop {
-        let jitter = uuid::Uuid::now_v7().as_u128() as u64 % JITTER_MILLISECONDS;
-        tokio::time::sleep(PAUSE + Duration::from_millis(jitter)).await;
+        pause().await;
         let mut newest = None;
         let mut touched = BTreeSet::new();
         let problem = loop {

@@ -14,7 +14,9 @@ use ratchet_artifacts::{Bucket, BucketError, PromotionEntry, PromotionLog, model
 use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
-use super::registry::{ALIAS, Served, Version};
+use super::lookups::{self, LoadedLookups};
+use super::registry::{Served, Version};
+use super::signatures;
 
 /// Rows that a bundle answers before it serves, and the longest that may take.
 const WARM_UP_ROWS: usize = 500;
@@ -42,6 +44,8 @@ pub enum Reason {
     Missing,
     /// Manifest or bundle is not what its digest says.
     Damaged,
+    /// Manifest or promotion lack a signature that counts.
+    Signature,
     /// The bundle's structure does not hold together.
     Structure,
     /// The bundle's format is not one that this program reads.
@@ -56,6 +60,8 @@ pub enum Reason {
     Route,
     /// It would take more memory than the limit.
     Memory,
+    /// A lookup that it reads cannot be used.
+    Lookup,
     /// A check panicked.
     Panic,
 }
@@ -67,6 +73,7 @@ impl Reason {
             Reason::Unreachable => "unreachable",
             Reason::Missing => "missing",
             Reason::Damaged => "damaged",
+            Reason::Signature => "signature",
             Reason::Structure => "structure",
             Reason::Format => "format",
             Reason::Name => "name",
@@ -74,6 +81,7 @@ impl Reason {
             Reason::Answer => "answer",
             Reason::Route => "route",
             Reason::Memory => "memory",
+            Reason::Lookup => "lookup",
             Reason::Panic => "panic",
         }
     }
@@ -112,6 +120,7 @@ impl From<BundleError> for Problem {
         let reason = match error {
             BundleError::Damaged(_) => Reason::Structure,
             BundleError::UnknownFormat { .. } => Reason::Format,
+            BundleError::Lookup { .. } => Reason::Lookup,
             BundleError::GoldenRow { .. } => Reason::GoldenRows,
         };
         Problem::new(reason, error.to_string())
@@ -123,10 +132,14 @@ impl From<BundleError> for Problem {
 pub struct Job {
     /// Name of the model.
     pub model: String,
+    /// The alias that it holds.
+    pub alias: String,
     /// The version that was promoted.
     pub promoted: Version,
     /// The log entry that says so, if an earlier version may stand in: nothing of this model serves yet.
     pub fall_back_from: Option<Arc<PromotionEntry>>,
+    /// Versions of lookups that this replica holds.
+    pub lookups: LoadedLookups,
 }
 
 /// What came of it.
@@ -145,7 +158,7 @@ pub struct Outcome {
 /// Does a job. Gives up between steps once `cancelled` is set: a newer entry has made it pointless.
 pub fn run(handle: &Handle, bucket: &Bucket, job: Job, cancelled: &AtomicBool) -> Outcome {
     let started = Instant::now();
-    let promoted = load_guarded(handle, bucket, &job.model, &job.promoted, cancelled);
+    let promoted = load_guarded(handle, bucket, &job, &job.promoted, None, cancelled);
     let stand_in = match (&promoted, &job.fall_back_from) {
         (Err(_), Some(entry)) => stand_in(handle, bucket, &job, entry, cancelled),
         _ => None,
@@ -167,13 +180,18 @@ fn stand_in(
     cancelled: &AtomicBool,
 ) -> Option<Served> {
     let log = PromotionLog::new(bucket.clone());
-    let mut tried = vec![job.promoted.clone()];
+    // Where signatures count, an earlier entry may be signed though the newest for the same version is not.
+    let mut tried = match bucket.trusted() {
+        Some(_) => Vec::new(),
+        None => vec![job.promoted.clone()],
+    };
+    let mut barring = bucket.trusted().is_none().then(|| newest.clone());
     let oldest = newest.number.saturating_sub(ENTRIES_BACK).max(1);
-    for number in (oldest..newest.number).rev() {
+    for number in (oldest..=newest.number).rev() {
         if cancelled.load(Ordering::Relaxed) {
             return None;
         }
-        let entry = match handle.block_on(log.entry(number)) {
+        let entry = match handle.block_on(signatures::entry(bucket, &log, number)) {
             Ok(Some(entry)) => entry,
             Ok(None) => continue,
             Err(error) => {
@@ -181,15 +199,16 @@ fn stand_in(
                 continue;
             }
         };
-        let holder = entry.holder(&job.model, ALIAS)?;
+        let barring = barring.get_or_insert_with(|| entry.clone());
+        let holder = entry.holder(&job.model, &job.alias)?;
         let version = Version {
             version: holder.version,
             digest: holder.digest.clone(),
         };
-        if tried.contains(&version) || newest.is_barred(&job.model, &version.digest) {
+        if tried.contains(&version) || barring.is_barred(&job.model, &version.digest) {
             continue;
         }
-        match load_guarded(handle, bucket, &job.model, &version, cancelled) {
+        match load_guarded(handle, bucket, job, &version, Some(number), cancelled) {
             Ok(served) => return Some(served),
             Err(problem) => {
                 tracing::warn!(model = job.model, version = version.version, %problem, "an earlier version does not load either");
@@ -203,11 +222,16 @@ fn stand_in(
 fn load_guarded(
     handle: &Handle,
     bucket: &Bucket,
-    model: &str,
+    job: &Job,
     version: &Version,
+    entry: Option<u64>,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
-    catch_unwind(AssertUnwindSafe(|| load(handle, bucket, model, version, cancelled))).unwrap_or_else(|_| {
+    let work = || {
+        handle.block_on(signatures::check(bucket, &job.model, &job.alias, version, entry))?;
+        load(handle, bucket, job, version, cancelled)
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Problem::new(
             Reason::Panic,
             "a check of the bundle panicked, which is a bug of this program",
@@ -218,10 +242,11 @@ fn load_guarded(
 fn load(
     handle: &Handle,
     bucket: &Bucket,
-    model: &str,
+    job: &Job,
     version: &Version,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
+    let model = job.model.as_str();
     let go_on = || match cancelled.load(Ordering::Relaxed) {
         true => Err(Problem::new(Reason::Unreachable, "a newer promotion came first")),
         false => Ok(()),
@@ -266,13 +291,17 @@ fn load(
         ));
     }
     go_on()?;
+    let (bundle, lookups) = lookups::equip(handle, bucket, &bundle, &job.lookups)?;
+    go_on()?;
     check_answers(&bundle)?;
     let route = bundle.route().map(str::to_owned);
     Ok(Served {
         name: model.to_owned(),
+        alias: job.alias.clone(),
         version: version.clone(),
         route,
         bundle,
+        lookups,
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use ratchet_model::Bundle;
 use serde::Serialize;
@@ -11,9 +12,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use utoipa::ToSchema;
 
 use super::load::Problem;
+use super::lookups::{LoadedLookup, LoadedLookups, LookupVersion};
+use super::share::ticket;
 
-/// The alias that this service answers for.
-pub const ALIAS: &str = "champion";
+/// The alias that answers, alone unless traffic is split.
+pub const CHAMPION: &str = "champion";
 
 /// A version of a model: what a promotion names and an answer cites.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -30,12 +33,38 @@ pub struct Version {
 pub struct Served {
     /// Name of the model.
     pub name: String,
+    /// Alias under which it answers.
+    pub alias: String,
     /// Which version it is.
     pub version: Version,
     /// Path that the model declares.
     pub route: Option<String>,
-    /// The model itself.
+    /// The model itself, with the tables of its lookups.
     pub bundle: Bundle,
+    /// Which versions of lookups these are.
+    pub lookups: LoadedLookups,
+}
+
+impl Served {
+    /// About how much memory it takes, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let tables = self.lookups.values().map(|lookup| lookup.table.memory_bytes());
+        self.bundle.memory_bytes() + tables.sum::<usize>()
+    }
+
+    /// The versions of its lookups.
+    pub fn lookup_versions(&self) -> Vec<LookupVersion> {
+        self.lookups.values().map(|lookup| lookup.version.clone()).collect()
+    }
+}
+
+/// A lookup that some model reads.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The newest version that can be read.
+    pub newest: Arc<LoadedLookup>,
+    /// Why a newer one, or this one for some model, cannot be used.
+    pub problem: Option<Problem>,
 }
 
 /// A model that was promoted, and how far this replica is with it.
@@ -49,6 +78,32 @@ pub struct Model {
     pub problem: Option<Problem>,
     /// True if an administrator took it out of service here.
     pub set_aside: bool,
+    /// The other aliases that answer a share of the requests, or run as shadows.
+    pub beside: Vec<Beside>,
+}
+
+/// An alias beside the champion.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Its name.
+    pub alias: String,
+    /// Share of the requests in percent; none for a shadow, whose answers are logged and never given.
+    pub share: Option<u32>,
+    /// What the newest entry of the log says.
+    pub promoted: Version,
+    /// What answers here; until a version has loaded the champion answers its share.
+    pub served: Option<Arc<Served>>,
+    /// Why the promoted version does not serve, if it was tried.
+    pub problem: Option<Problem>,
+}
+
+/// Who answers a request.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The version that answers.
+    pub served: Arc<Served>,
+    /// Those whose answers are logged beside it.
+    pub shadows: Vec<Arc<Served>>,
 }
 
 /// What an administrator asks of this replica.
@@ -61,6 +116,34 @@ pub enum Command {
 }
 
 impl Model {
+    /// Who answers a request that has this ticket, a number below 100; nobody while the champion does not serve.
+    pub fn choose(&self, ticket: impl FnOnce() -> u32) -> Option<Chosen> {
+        let champion = self.served.clone()?;
+        if self.beside.is_empty() {
+            return Some(Chosen {
+                served: champion,
+                shadows: Vec::new(),
+            });
+        }
+        let mut left = ticket();
+        let taken = self.beside.iter().find(|beside| {
+            let share = beside.share.unwrap_or(0);
+            let taken = left < share;
+            left = left.saturating_sub(share);
+            taken
+        });
+        let shadows = self.beside.iter().filter(|beside| beside.share.is_none());
+        Some(Chosen {
+            served: taken.and_then(|beside| beside.served.clone()).unwrap_or(champion),
+            shadows: shadows.filter_map(|beside| beside.served.clone()).collect(),
+        })
+    }
+
+    /// The champion's share of the requests in percent.
+    pub fn share(&self) -> u32 {
+        100 - self.beside.iter().filter_map(|beside| beside.share).sum::<u32>()
+    }
+
     /// True if what was promoted is what answers.
     pub fn is_current(&self) -> bool {
         self.served
@@ -76,6 +159,8 @@ pub struct Snapshot {
     pub models: BTreeMap<String, Model>,
     /// Declared routes of the models that serve.
     pub routes: BTreeMap<String, Arc<Served>>,
+    /// Lookups that these read, by name.
+    pub lookups: BTreeMap<String, Lookup>,
     /// Number of the newest log entry that was seen; 0 before the first.
     pub position: u64,
     /// Why the last look at the log failed, if it did.
@@ -102,6 +187,18 @@ impl Snapshot {
             }
             None => Target::Unknown,
         }
+    }
+}
+
+impl Snapshot {
+    /// Who answers a request for the model whose champion this is.
+    pub fn choose(&self, champion: Arc<Served>, headers: &HeaderMap) -> Chosen {
+        let model = self.models.get(&champion.name);
+        let chosen = model.and_then(|model| model.choose(|| ticket(&champion.name, headers)));
+        chosen.unwrap_or(Chosen {
+            served: champion,
+            shadows: Vec::new(),
+        })
     }
 }
 

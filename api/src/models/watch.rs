@@ -12,14 +12,18 @@ use std::time::Duration;
 use ratchet_artifacts::{Bucket, PromotionEntry, PromotionLog};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::books::{self, Book, Place, champions, wanted};
 use super::follow::{Event, follow, pass_on};
 use super::load::{self, Job, Outcome, Problem, Reason};
-use super::registry::{ALIAS, Command, Model, Served, Snapshot, Version};
+use super::lookups::{self, Sighting};
+use super::registry::{CHAMPION, Command, Served, Snapshot};
 use super::retire::Retirement;
 use super::route;
+use super::shelf::Shelf;
 use crate::openapi;
 use crate::service::Application;
 
@@ -32,6 +36,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 pub struct Watcher {
     commands: JoinHandle<()>,
     follower: JoinHandle<()>,
+    lookups: JoinHandle<()>,
     decider: JoinHandle<()>,
 }
 
@@ -47,10 +52,13 @@ impl Watcher {
         let next = head.as_ref().map_or(1, |entry| entry.number + 1);
         let follower = tokio::spawn(follow(PromotionLog::new(bucket.clone()), next, events.clone()));
         let commands = tokio::spawn(pass_on(application.models.commands(), events.clone()));
+        let (wanted, wanted_lookups) = watch::channel(BTreeMap::new());
+        let lookups = tokio::spawn(lookups::follow(bucket.clone(), wanted_lookups, events.clone()));
         let decider = Decider {
             application,
             bucket,
             events,
+            lookups: Shelf::new(wanted),
             memory_limit,
             retirement: Retirement::start(),
             books: BTreeMap::new(),
@@ -61,6 +69,7 @@ impl Watcher {
         Watcher {
             commands,
             follower,
+            lookups,
             decider: tokio::spawn(decider.run(head, received)),
         }
     }
@@ -69,6 +78,7 @@ impl Watcher {
     pub fn stop(&self) {
         self.commands.abort();
         self.follower.abort();
+        self.lookups.abort();
         self.decider.abort();
     }
 }
@@ -79,25 +89,14 @@ impl Drop for Watcher {
     }
 }
 
-/// What the decider knows about a model.
-struct Book {
-    promoted: Version,
-    served: Option<Arc<Served>>,
-    problem: Option<Problem>,
-    loading: Option<Arc<AtomicBool>>,
-    failures: u32,
-    retry_at: Option<Instant>,
-    /// An administrator took it out of service; nothing is loaded until somebody loads or promotes it again.
-    set_aside: bool,
-}
-
 struct Decider {
     application: Arc<Application>,
     bucket: Bucket,
     events: UnboundedSender<Event>,
     memory_limit: Option<u64>,
     retirement: Retirement,
-    books: BTreeMap<String, Book>,
+    books: BTreeMap<Place, Book>,
+    lookups: Shelf,
     head: Option<Arc<PromotionEntry>>,
     log_problem: Option<String>,
     starting: bool,
@@ -133,7 +132,10 @@ impl Decider {
                 self.publish();
             }
             Event::Asked(Command::Load(name)) => {
-                if let Some(book) = self.books.get_mut(&name) {
+                for place in self.places(&name) {
+                    let Some(book) = self.books.get_mut(&place) else {
+                        continue;
+                    };
                     book.set_aside = false;
                     let in_hand = book.loading.is_some()
                         || book
@@ -143,9 +145,13 @@ impl Decider {
                     if !in_hand {
                         // An old failure would be taken for the outcome of this load.
                         book.problem = None;
-                        self.start_load(&name);
+                        self.start_load(&place);
                     }
                 }
+                self.publish();
+            }
+            Event::Looked(sighting) => {
+                self.look(*sighting);
                 self.publish();
             }
             Event::Asked(Command::Unload(name)) => self.set_aside(&name),
@@ -171,22 +177,19 @@ impl Decider {
     fn follow_entry(&mut self, entry: PromotionEntry, touched: &BTreeSet<String>) {
         let entry = Arc::new(entry);
         self.head = Some(entry.clone());
-        let gone: Vec<String> = self
+        let wanted = wanted(&entry);
+        let gone: Vec<Place> = self
             .books
             .keys()
-            .filter(|name| entry.holder(name, ALIAS).is_none())
+            .filter(|place| !wanted.contains_key(*place))
             .cloned()
             .collect();
-        for name in gone {
-            self.drop_model(&name);
+        for place in gone {
+            self.drop_alias(&place);
         }
-        for (name, aliases) in &entry.table {
-            let Some(holder) = aliases.get(ALIAS) else { continue };
-            let promoted = Version {
-                version: holder.version,
-                digest: holder.digest.clone(),
-            };
-            let book = self.books.entry(name.clone()).or_insert_with(|| Book {
+        for (place, (promoted, share)) in wanted {
+            let book = self.books.entry(place.clone()).or_insert_with(|| Book {
+                share,
                 promoted: promoted.clone(),
                 served: None,
                 problem: None,
@@ -195,15 +198,17 @@ impl Decider {
                 retry_at: None,
                 set_aside: false,
             });
+            book.share = share;
             let unchanged = book.promoted == promoted;
             let in_hand =
                 book.served.as_ref().is_some_and(|served| served.version == promoted) || book.loading.is_some();
             let rests = book.problem.is_some() || book.set_aside;
-            if unchanged && (in_hand || (rests && !touched.contains(name))) {
+            if unchanged && (in_hand || (rests && !touched.contains(&place.0))) {
                 continue;
             }
             tracing::info!(
-                model = name,
+                model = place.0,
+                alias = place.1,
                 version = promoted.version,
                 digest = promoted.digest,
                 entry = entry.number,
@@ -222,54 +227,70 @@ impl Decider {
                 loading.store(true, Ordering::Relaxed);
             }
             if !serves_it {
-                self.start_load(&name.clone());
+                self.start_load(&place);
             }
         }
     }
 
-    fn drop_model(&mut self, name: &str) {
-        let Some(book) = self.books.remove(name) else { return };
-        tracing::info!(model = name, "no longer promoted");
+    /// The aliases of a model that are followed.
+    fn places(&self, model: &str) -> Vec<Place> {
+        self.books.keys().filter(|place| place.0 == model).cloned().collect()
+    }
+
+    fn drop_alias(&mut self, place: &Place) {
+        let Some(book) = self.books.remove(place) else { return };
+        tracing::info!(model = place.0, alias = place.1, "no longer answers");
         if let Some(loading) = book.loading {
             loading.store(true, Ordering::Relaxed);
         }
+        // Published before it is let go, so that no request can take it afterwards.
+        self.publish();
         if let Some(served) = book.served {
-            self.application
-                .telemetry
-                .model_dropped(name, served.version.version, &served.version.digest);
+            self.application.telemetry.model_dropped(&served);
+            self.application.telemetry.lookups_dropped(&served);
             self.retirement.retire(served);
         }
     }
 
     /// Takes a model out of service until somebody loads or promotes it again.
     fn set_aside(&mut self, name: &str) {
-        let Some(book) = self.books.get_mut(name) else { return };
-        tracing::info!(model = name, "unloaded by an administrator");
-        book.set_aside = true;
-        book.retry_at = None;
-        book.problem = None;
-        if let Some(loading) = book.loading.take() {
-            loading.store(true, Ordering::Relaxed);
+        let mut retired = Vec::new();
+        for place in self.places(name) {
+            let Some(book) = self.books.get_mut(&place) else {
+                continue;
+            };
+            tracing::info!(model = name, alias = place.1, "unloaded by an administrator");
+            book.set_aside = true;
+            book.retry_at = None;
+            book.problem = None;
+            if let Some(loading) = book.loading.take() {
+                loading.store(true, Ordering::Relaxed);
+            }
+            retired.extend(book.served.take());
         }
-        let served = book.served.take();
         // Published before it is let go, so that no request can take it afterwards.
         self.publish();
-        if let Some(served) = served {
-            let (version, digest) = (served.version.version, served.version.digest.clone());
-            self.application.telemetry.model_dropped(name, version, &digest);
+        for served in retired {
+            self.application.telemetry.model_dropped(&served);
+            self.application.telemetry.lookups_dropped(&served);
             self.retirement.retire(served);
         }
     }
 
-    fn start_load(&mut self, name: &str) {
-        let Some(book) = self.books.get_mut(name) else { return };
+    fn start_load(&mut self, place: &Place) {
+        let Some(book) = self.books.get_mut(place) else { return };
         let cancelled = Arc::new(AtomicBool::new(false));
         book.loading = Some(cancelled.clone());
         book.retry_at = None;
         let job = Job {
-            model: name.to_owned(),
+            model: place.0.clone(),
+            alias: place.1.clone(),
             promoted: book.promoted.clone(),
-            fall_back_from: self.head.clone().filter(|_| book.served.is_none()),
+            fall_back_from: self
+                .head
+                .clone()
+                .filter(|_| book.served.is_none() && place.1 == CHAMPION),
+            lookups: self.lookups.held(),
         };
         let (handle, bucket, events) = (Handle::current(), self.bucket.clone(), self.events.clone());
         let work = move || {
@@ -280,7 +301,7 @@ impl Decider {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("load-model".to_owned()).spawn(work) {
-            tracing::error!(model = name, %error, "no thread to load a model on");
+            tracing::error!(model = place.0, %error, "no thread to load a model on");
             book.loading = None;
             book.retry_at = Some(Instant::now() + FIRST_RETRY);
         }
@@ -289,14 +310,14 @@ impl Decider {
     fn retry(&mut self) {
         let now = Instant::now();
         let due = |book: &Book| book.retry_at.is_some_and(|retry_at| retry_at <= now);
-        let names: Vec<String> = self
+        let places: Vec<Place> = self
             .books
             .iter()
             .filter(|(_, book)| due(book))
-            .map(|(name, _)| name.clone())
+            .map(|(place, _)| place.clone())
             .collect();
-        for name in names {
-            self.start_load(&name);
+        for place in places {
+            self.start_load(&place);
         }
     }
 
@@ -308,16 +329,17 @@ impl Decider {
             stand_in,
             duration,
         } = outcome;
+        let place = (job.model.clone(), job.alias.clone());
         let current = self
             .books
-            .get(&job.model)
+            .get(&place)
             .is_some_and(|book| book.promoted == job.promoted && book.loading.is_some());
         if !current {
             // Overtaken between the thread's last look and here.
             return;
         }
         let admitted = promoted.and_then(|served| self.admit(served));
-        let Some(book) = self.books.get_mut(&job.model) else {
+        let Some(book) = self.books.get_mut(&place) else {
             return;
         };
         book.loading = None;
@@ -334,7 +356,7 @@ impl Decider {
                 if book.problem.as_ref() != Some(&problem) {
                     let serving = book.served.as_ref().map(|served| served.version.version);
                     tracing::error!(
-                        model = job.model, version = job.promoted.version, digest = job.promoted.digest,
+                        model = job.model, alias = job.alias, version = job.promoted.version, digest = job.promoted.digest,
                         reason = problem.reason.as_str(), %problem, serving, "a promoted version does not load"
                     );
                 }
@@ -360,19 +382,26 @@ impl Decider {
 
     /// The checks that depend on the other models: the route, and the memory of all together.
     fn admit(&self, served: Served) -> Result<Served, Problem> {
-        if let Some(declared) = &served.route {
+        // Requests of the other aliases come by the champion's route.
+        if let Some(declared) = served.route.as_ref().filter(|_| served.alias == CHAMPION) {
             route::check(&served.name, declared, &self.routes())
                 .map_err(|message| Problem::new(Reason::Route, message))?;
         }
+        self.check_memory(served.memory_bytes())?;
+        Ok(served)
+    }
+
+    /// Whether so many more bytes stay below the limit.
+    fn check_memory(&self, bytes: usize) -> Result<(), Problem> {
         if let Some(limit) = self.memory_limit {
             // The old bundle stays until its last request is answered, so both count.
             let taken: usize = self
                 .books
                 .values()
                 .filter_map(|book| book.served.as_ref())
-                .map(|other| other.bundle.memory_bytes())
+                .map(|other| other.memory_bytes())
                 .sum();
-            let needed = (taken + served.bundle.memory_bytes()) as u64;
+            let needed = (taken + bytes) as u64;
             if needed > limit {
                 let message = format!(
                     "models would take {needed} bytes with this one, the limit is {limit}; raise RATCHET_MEMORY_LIMIT or \
@@ -381,26 +410,67 @@ impl Decider {
                 return Err(Problem::new(Reason::Memory, message));
             }
         }
-        Ok(served)
+        Ok(())
+    }
+
+    /// Takes a newer version of a lookup into the models that read it; one that it does not fit keeps what it has.
+    fn look(&mut self, sighting: Sighting) {
+        let Sighting {
+            lookup: name,
+            loaded,
+            mut problem,
+        } = sighting;
+        if let Some(loaded) = loaded {
+            match self.check_memory(loaded.table.memory_bytes()) {
+                Ok(()) => self.lookups.keep(loaded),
+                Err(refused) => problem = problem.or(Some(refused)),
+            }
+        }
+        let refused = self.attach();
+        let problem = problem.or_else(|| refused.get(&name).cloned());
+        if let Some(problem) = self.lookups.note(&name, problem) {
+            tracing::error!(lookup = name, %problem, "the newest version of a lookup cannot be used; the last good one goes on");
+            self.application.telemetry.lookup_failed(&name);
+        }
+    }
+
+    /// Gives every model the newest versions of its lookups; what does not fit comes back by the lookup's name.
+    fn attach(&mut self) -> BTreeMap<String, Problem> {
+        let mut refused = BTreeMap::new();
+        let mut retired = Vec::new();
+        for book in self.books.values_mut() {
+            let Some(served) = &book.served else { continue };
+            if let Some(refreshed) = self.lookups.refresh(served, &mut refused) {
+                self.application.telemetry.lookups_read(&refreshed);
+                retired.extend(book.served.replace(Arc::new(refreshed)));
+            }
+        }
+        if !retired.is_empty() {
+            // Published before the old ones are let go, so that no request can take them afterwards.
+            self.publish();
+        }
+        retired.into_iter().for_each(|served| self.retirement.retire(served));
+        refused
     }
 
     fn serve(&mut self, served: Served, duration: Duration) {
-        let Some(book) = self.books.get_mut(&served.name) else {
+        let served = Arc::new(served);
+        for lookup in served.lookups.values() {
+            self.lookups.keep(lookup.clone());
+        }
+        self.application.telemetry.lookups_read(&served);
+        let Some(book) = self.books.get_mut(&(served.name.clone(), served.alias.clone())) else {
             return;
         };
-        let served = Arc::new(served);
         let previous = book.served.replace(served.clone());
-        let before = previous
-            .as_ref()
-            .map(|previous| (previous.version.version, previous.version.digest.as_str()));
-        let now = (served.version.version, served.version.digest.as_str());
         self.application
             .telemetry
-            .model_served(&served.name, now, before, duration);
+            .model_served(&served, previous.as_deref(), duration);
         tracing::info!(
             model = served.name,
-            version = now.0,
-            digest = now.1,
+            alias = served.alias,
+            version = served.version.version,
+            digest = served.version.digest,
             milliseconds = duration.as_millis() as u64,
             "serves"
         );
@@ -409,34 +479,31 @@ impl Decider {
         if let Some(previous) = previous {
             self.retirement.retire(previous);
         }
+        // A newer version of a lookup may have come while this model was loading.
+        self.attach();
     }
 
     fn routes(&self) -> BTreeMap<String, Arc<Served>> {
-        let served = self.books.values().filter_map(|book| book.served.as_ref());
-        served
+        champions(&self.books)
             .filter_map(|served| Some((served.route.clone()?, served.clone())))
             .collect()
     }
 
     fn publish(&mut self) {
         let settled = |book: &Book| book.served.is_some() || book.problem.is_some() || book.set_aside;
-        self.starting = self.starting && !self.books.values().all(settled);
-        let mut models = BTreeMap::new();
-        for (name, book) in &self.books {
-            let model = Model {
-                promoted: book.promoted.clone(),
-                served: book.served.clone(),
-                problem: book.problem.clone(),
-                set_aside: book.set_aside,
-            };
-            self.application.telemetry.model_behind(name, !model.is_current());
-            models.insert(name.clone(), model);
-        }
+        let mut firsts = self.books.iter().filter(|(place, _)| place.1 == CHAMPION);
+        self.starting = self.starting && !firsts.all(|(_, book)| settled(book));
         let served = self.books.values().filter_map(|book| book.served.as_deref());
-        let openapi = openapi::with_models(served);
+        self.lookups.follow(served);
+        let models = books::models(&self.books);
+        for (name, model) in &models {
+            self.application.telemetry.model_behind(name, !model.is_current());
+        }
+        let openapi = openapi::with_models(champions(&self.books).map(Arc::as_ref));
         self.application.models.replace(Snapshot {
             models,
             routes: self.routes(),
+            lookups: self.lookups.all().clone(),
             position: self.head.as_ref().map_or(0, |entry| entry.number),
             log_problem: self.log_problem.clone(),
             starting: self.starting,

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use ratchet_model::FieldKind;
 use serde_json::{Value, json};
 
 use super::encode::datatype;
-use super::infer::served;
+use super::infer::chosen;
 use super::refusal::Refusal;
 use crate::health::Health;
-use crate::models::registry::Served;
+use crate::models::registry::Chosen;
 use crate::predict::answer::Answering;
 use crate::predict::columns;
+use crate::refusals::ModelRefusals;
 use crate::service::Application;
 
 /// `GET /v2`.
@@ -72,15 +73,14 @@ pub async fn ready(State(application): State<Arc<Application>>) -> (StatusCode, 
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, description = "Inputs and outputs", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model(
     State(application): State<Arc<Application>>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    metadata(&served(&application, &model, None)?).map(Json)
+    metadata(chosen(&application, &model, None, &HeaderMap::new())?).map(Json)
 }
 
 /// `GET /v2/models/{model}/versions/{version}`.
@@ -92,15 +92,14 @@ pub async fn model(
     params(("model" = String, Path, description = "Name of the model"), ("version" = String, Path, description = "Number of the version that serves")),
     responses(
         (status = 200, description = "Inputs and outputs", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model_version(
     State(application): State<Arc<Application>>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    metadata(&served(&application, &model, Some(&version))?).map(Json)
+    metadata(chosen(&application, &model, Some(&version), &HeaderMap::new())?).map(Json)
 }
 
 /// `GET /v2/models/{model}/ready`.
@@ -112,15 +111,14 @@ pub async fn model_version(
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, description = "The model answers", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model_ready(
     State(application): State<Arc<Application>>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let served = served(&application, &model, None)?;
+    let served = chosen(&application, &model, None, &HeaderMap::new())?.served;
     Ok(Json(json!({"name": served.name, "ready": true})))
 }
 
@@ -133,19 +131,19 @@ pub async fn model_ready(
     params(("model" = String, Path, description = "Name of the model"), ("version" = String, Path, description = "Number of the version that serves")),
     responses(
         (status = 200, description = "The version answers", body = Object),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
+        ModelRefusals,
     ),
 )]
 pub async fn model_version_ready(
     State(application): State<Arc<Application>>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    let served = served(&application, &model, Some(&version))?;
+    let served = chosen(&application, &model, Some(&version), &HeaderMap::new())?.served;
     Ok(Json(json!({"name": served.name, "ready": true})))
 }
 
-fn metadata(served: &Arc<Served>) -> Result<Value, Refusal> {
+fn metadata(chosen: Chosen) -> Result<Value, Refusal> {
+    let served = chosen.served.clone();
     let inputs = served.bundle.schema().fields.iter().map(|field| {
         let datatype = match field.kind {
             FieldKind::Number => "FP64",
@@ -153,7 +151,7 @@ fn metadata(served: &Arc<Served>) -> Result<Value, Refusal> {
         };
         json!({"name": field.name, "datatype": datatype, "shape": [-1]})
     });
-    let outputs = columns::columns(&Answering::new(served.clone(), false)?)?;
+    let outputs = columns::columns(&Answering::new(chosen, false)?)?;
     let outputs = outputs
         .iter()
         .map(|column| json!({"name": column.name, "datatype": datatype(column.kind), "shape": [-1]}));

@@ -12,22 +12,29 @@ use super::encode::{JSON_LENGTH, encode};
 use super::refusal::Refusal;
 use super::request::InferRequest;
 use crate::access::caller::Caller;
-use crate::models::registry::{ALIAS, Served};
+use crate::models::registry::{Chosen, Served};
+use crate::models::share::ticket;
 use crate::predict::answer::{Answered, Answering};
 use crate::predict::{body, columns, query};
 use crate::problem::Problem;
 use crate::record::{Asked, Recorded};
+use crate::refusals::{ModelRefusals, TensorRefusals};
 use crate::service::Application;
 
 /// Above this many rows the work leaves the threads that answer others.
 const INLINE_ROWS: usize = 1000;
 
-/// The version that serves a model, which has to be `version` if one is named.
-pub fn served(application: &Application, model: &str, version: Option<&str>) -> Result<Arc<Served>, Refusal> {
+/// Who answers for a model: the version that is named, if it serves under any alias, else whoever the headers lead to.
+pub fn chosen(
+    application: &Application,
+    model: &str,
+    version: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Chosen, Refusal> {
     let snapshot = application.models.current();
-    let found = snapshot.models.get(model).map(|model| model.served.clone());
-    let served = match found {
-        Some(Some(served)) => served,
+    let found = snapshot.models.get(model);
+    let chosen = match found.map(|found| found.choose(|| ticket(model, headers))) {
+        Some(Some(chosen)) => chosen,
         Some(None) => return Err(Problem::model_not_loaded().into()),
         None if snapshot.starting => return Err(Problem::model_not_loaded().into()),
         None => {
@@ -36,12 +43,25 @@ pub fn served(application: &Application, model: &str, version: Option<&str>) -> 
             ));
         }
     };
-    match version {
-        Some(version) if version != served.version.version.to_string() => Err(Refusal::not_found(format!(
+    let Some(version) = version else { return Ok(chosen) };
+    let beside = found.into_iter().flat_map(|found| &found.beside);
+    let beside = beside.filter(|beside| beside.share.is_some());
+    let serving = found
+        .and_then(|found| found.served.iter().next())
+        .into_iter()
+        .chain(beside.filter_map(|beside| beside.served.as_ref()));
+    match serving
+        .into_iter()
+        .find(|served| served.version.version.to_string() == version)
+    {
+        Some(served) => Ok(Chosen {
+            served: served.clone(),
+            ..chosen
+        }),
+        None => Err(Refusal::not_found(format!(
             "this version does not serve; version {} does, and requests need not name it",
-            served.version.version
+            chosen.served.version.version
         ))),
-        _ => Ok(served),
     }
 }
 
@@ -55,11 +75,8 @@ pub fn served(application: &Application, model: &str, version: Option<&str>) -> 
     request_body(content = Object, description = "A tensor of shape [n] or [n, 1] for each field"),
     responses(
         (status = 200, description = "Output tensors", body = Object),
-        (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
-        (status = 413, description = "The body is too long", body = Refusal),
-        (status = 422, description = "The model cannot be explained", body = Refusal),
+        TensorRefusals,
+        ModelRefusals,
     ),
 )]
 pub async fn infer(
@@ -80,11 +97,8 @@ pub async fn infer(
     request_body(content = Object, description = "A tensor of shape [n] or [n, 1] for each field"),
     responses(
         (status = 200, description = "Output tensors", body = Object),
-        (status = 400, description = "The request is not what the protocol or the model asks for", body = Refusal),
-        (status = 404, description = "No such model or version", body = Refusal),
-        (status = 503, description = "The model is not loaded", body = Refusal),
-        (status = 413, description = "The body is too long", body = Refusal),
-        (status = 422, description = "The model cannot be explained", body = Refusal),
+        TensorRefusals,
+        ModelRefusals,
     ),
 )]
 pub async fn infer_version(
@@ -106,22 +120,23 @@ async fn answer(
         Some(caller) => asked.by(caller),
         None => asked,
     };
-    let served = served(application, model, version)?;
-    let outcome = answer_by(application, &served, &asked, request).await;
+    let chosen = chosen(application, model, version, request.headers())?;
+    let outcome = answer_by(application, &chosen, &asked, request).await;
     if let Err(refusal) = &outcome {
         application
             .recorder
-            .refused_with(asked, Some(served), refusal.status(), &refusal.error, None);
+            .refused_with(asked, Some(chosen.served), refusal.status(), &refusal.error, None);
     }
     outcome
 }
 
 async fn answer_by(
     application: &Application,
-    served: &Arc<Served>,
+    chosen: &Chosen,
     asked: &Asked,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let served = &chosen.served;
     let (parts, content) = request.into_parts();
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Refusal::bad(
@@ -133,7 +148,7 @@ async fn answer_by(
     let content = body::read(&parts.headers, content).await?;
     let mut request = InferRequest::read(&content, json_length, served.bundle.schema())?;
     drop(content);
-    let answering = Answering::new(served.clone(), explain || request.explain)?;
+    let answering = Answering::new(chosen.clone(), explain || request.explain)?;
     let columns = columns::columns(&answering)?;
     let answered = if request.records.len() > INLINE_ROWS {
         let work = tokio::task::spawn_blocking(move || (answer_rows(&answering, &request), request));
@@ -148,14 +163,15 @@ async fn answer_by(
     };
     let rows = answered.answers.len() as u64;
     let telemetry = &application.telemetry;
-    telemetry.predictions(&served.name, ALIAS, rows, answered.out_of_distribution);
+    telemetry.predictions(&served.name, &served.alias, rows, answered.out_of_distribution);
+    telemetry.unmatched(&served.name, &answered.predictions);
     let response = encode(head(served, &request), &request, &columns, &answered.answers)?;
     let text = |answer| Bytes::from(serde_json::to_vec(answer).unwrap_or_default());
     application.recorder.answered(
         asked.clone(),
         Recorded {
             served: served.clone(),
-            alias: ALIAS,
+            shadows: chosen.shadows.clone(),
             inputs: request.records,
             rows: answered.rows.into_iter().collect(),
             answers: answered.answers.iter().map(text).collect(),

@@ -81,7 +81,7 @@ fn parameter(object: &Map<String, Value>, name: &str) -> Option<bool> {
 fn check_names(tensors: &[Tensor], schema: &Schema) -> Result<(), Refusal> {
     let mut problems = Vec::new();
     for (number, tensor) in tensors.iter().enumerate() {
-        if schema.position(&tensor.name).is_none() {
+        if schema.kind_of(&tensor.name).is_none() {
             problems.push(format!("the model has no field '{}'", tensor.name));
         }
         if tensors[..number].iter().any(|earlier| earlier.name == tensor.name) {

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::body::Sent;
-use crate::models::registry::{ALIAS, Served};
+use super::rows::RowFaults;
+use crate::models::registry::{Chosen, Served};
 use crate::problem::{FieldError, LISTED, Problem};
 
 /// Name of the model that answered.
@@ -27,6 +28,8 @@ pub const INTERVAL: HeaderName = HeaderName::from_static("ratchet-interval");
 pub const OUTSIDE: HeaderName = HeaderName::from_static("ratchet-out-of-distribution");
 /// Whether the answer may be too low, there.
 pub const UNDERESTIMATED: HeaderName = HeaderName::from_static("ratchet-may-be-underestimated");
+/// Versions of the lookups that it read.
+pub const LOOKUPS: HeaderName = HeaderName::from_static("ratchet-lookups");
 /// Whether any row of its training was simulated.
 pub const SIMULATED: HeaderName = HeaderName::from_static("ratchet-simulated");
 
@@ -35,6 +38,8 @@ pub const SIMULATED: HeaderName = HeaderName::from_static("ratchet-simulated");
 pub struct Answering {
     /// The version.
     pub served: Arc<Served>,
+    /// Those whose answers are logged beside it.
+    pub shadows: Vec<Arc<Served>>,
     /// What names it in each answer.
     model: Value,
     /// Whether each answer says what every field contributed.
@@ -63,21 +68,47 @@ pub struct Predicted {
     pub prediction: Prediction,
     /// How many fields hold what training never saw the like of.
     pub outside: usize,
+    /// Lookups that had no row for this one.
+    pub unmatched: Vec<String>,
+}
+
+/// An answered row, and what the log needs of it.
+#[derive(Debug)]
+pub struct AnsweredRow {
+    /// The answer.
+    pub answer: Map<String, Value>,
+    /// The same for the log.
+    pub predicted: Predicted,
+    /// The row as the model read it.
+    pub rows: Rows,
 }
 
 impl Answering {
-    /// Answers by `served`.
+    /// Answers by the version that was chosen.
     ///
     /// # Errors
     /// 422 if contributions are wanted and the bundle cannot tell them.
-    pub fn new(served: Arc<Served>, explain: bool) -> Result<Answering, Problem> {
+    pub fn new(Chosen { served, shadows }: Chosen, explain: bool) -> Result<Answering, Problem> {
         if explain && !served.bundle.is_explainable() {
             return Err(Problem::not_explainable());
         }
-        let model = json!({
-            "name": served.name, "version": served.version.version, "digest": served.version.digest, "alias": ALIAS,
+        let mut model = json!({
+            "name": served.name, "version": served.version.version, "digest": served.version.digest,
+            "alias": served.alias,
         });
-        Ok(Answering { served, model, explain })
+        if !served.lookups.is_empty() {
+            let versions = served
+                .lookups
+                .iter()
+                .map(|(name, lookup)| (name.clone(), json!(lookup.version.version)));
+            model["lookups"] = Value::Object(versions.collect());
+        }
+        Ok(Answering {
+            served,
+            shadows,
+            model,
+            explain,
+        })
     }
 
     /// Answers rows.
@@ -116,6 +147,12 @@ impl Answering {
             answered.predictions.push(Predicted {
                 id,
                 outside: answer.outside.len(),
+                unmatched: answer
+                    .unmatched
+                    .iter()
+                    .flatten()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
                 prediction: answer.prediction,
             });
         }
@@ -148,14 +185,37 @@ impl Answering {
         })
     }
 
+    /// Answers one row.
+    ///
+    /// # Errors
+    /// Its faults, or that the model answers with no finite number.
+    pub fn row(&self, record: &Map<String, Value>) -> Result<AnsweredRow, RowFaults> {
+        let parsed = self.served.bundle.parse(record);
+        let rows = parsed.map_err(|problems| field_errors(problems.into_iter().take(LISTED)).collect::<Vec<_>>())?;
+        let mut answered = self.rows(&rows).map_err(|problem| whole(&problem))?;
+        let pair = answered.answers.pop().zip(answered.predictions.pop());
+        let (answer, predicted) = pair.ok_or_else(|| whole(&Problem::internal()))?;
+        Ok(AnsweredRow {
+            answer,
+            predicted,
+            rows,
+        })
+    }
+
     /// The headers that name the version.
     pub fn headers(&self) -> HeaderMap {
         let version = self.served.version.version.to_string();
+        let lookups = self.served.lookups.values().map(|lookup| &lookup.version);
+        let lookups: Vec<String> = lookups
+            .map(|lookup| format!("{}@{}", lookup.name, lookup.version))
+            .collect();
+        let lookups = lookups.join(", ");
         let pairs = [
             (MODEL, self.served.name.as_str()),
             (VERSION, version.as_str()),
             (DIGEST, self.served.version.digest.as_str()),
-            (ALIAS_HEADER, ALIAS),
+            (ALIAS_HEADER, self.served.alias.as_str()),
+            (LOOKUPS, lookups.as_str()),
             (
                 SIMULATED,
                 if self.served.bundle.simulated() {
@@ -167,9 +227,19 @@ impl Answering {
         ];
         let pairs = pairs
             .into_iter()
+            .filter(|(_, value)| !value.is_empty())
             .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)));
         pairs.collect()
     }
+}
+
+/// A problem that is of no single field.
+pub fn whole(problem: &Problem) -> RowFaults {
+    vec![FieldError {
+        pointer: String::new(),
+        code: problem.code(),
+        message: problem.detail.clone(),
+    }]
 }
 
 /// All faults, row by row.

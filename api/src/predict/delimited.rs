@@ -156,21 +156,21 @@ fn read_header<'a>(
     for (number, name) in names.enumerate() {
         let place = format!("column {} of the header", number + 1);
         let name = name.map(str::trim).unwrap_or_default();
-        match schema.fields.iter().find(|field| field.name == name) {
+        match schema.kind_of(name) {
             // What was sent is not repeated; the place says enough.
             None => faults.push(fault(
                 String::new(),
                 "unknown",
                 format!("{place} names no field of the model; remove it"),
             )),
-            Some(field) if header.iter().any(|(known, _)| *known == field.name) => {
+            Some(_) if header.iter().any(|(known, _)| known == name) => {
                 faults.push(fault(
-                    pointer(&field.name),
+                    pointer(name),
                     "duplicate",
                     format!("{place} names the field again; remove one"),
                 ));
             }
-            Some(field) => header.push((field.name.clone(), field.kind)),
+            Some(kind) => header.push((name.to_owned(), kind)),
         }
     }
     for field in &schema.fields {
@@ -241,6 +241,7 @@ mod tests {
         };
         Schema {
             fields: vec![field("easting", FieldKind::Number), field("ward", FieldKind::Text)],
+            unused: Vec::new(),
         }
     }
 

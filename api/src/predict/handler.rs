@@ -18,9 +18,10 @@ use super::body::{self, Sent};
 use super::format::Format;
 use super::{published_answer, query, stream};
 use crate::access::caller;
-use crate::models::registry::{ALIAS, Served, Target};
+use crate::models::registry::{Chosen, Target};
 use crate::problem::Problem;
 use crate::record::{Asked, Recorded};
+use crate::router::REQUEST_TIMEOUT;
 use crate::service::Application;
 
 /// Where a request names no model.
@@ -37,15 +38,19 @@ pub async fn at_path(State(application): State<Arc<Application>>, request: Reque
         true => snapshot.default_model(application.default_model.as_deref()),
         false => snapshot.at_path(path),
     };
-    drop(snapshot);
-    let outcome = match (target, request.method() == Method::POST) {
-        (_, false) if is_default => Err(Problem::method_not_allowed("POST")),
-        (Target::Served(_) | Target::NotLoaded, false) => Err(Problem::method_not_allowed("POST")),
-        (Target::Served(served), true) => predict(&application, served, request).await,
-        (Target::NotLoaded | Target::PerhapsNotLoaded, true) => Err(Problem::model_not_loaded()),
-        (Target::Unknown, true) if is_default => Err(Problem::no_default_model()),
-        (Target::Unknown, true) if names_a_model(request.uri().path()) => Err(Problem::unknown_model()),
-        (Target::Unknown | Target::PerhapsNotLoaded, _) => Err(Problem::not_found()),
+    let is_post = request.method() == Method::POST;
+    let outcome = match target {
+        _ if is_default && !is_post => Err(Problem::method_not_allowed("POST")),
+        Target::Served(_) | Target::NotLoaded if !is_post => Err(Problem::method_not_allowed("POST")),
+        Target::Served(champion) => {
+            let chosen = snapshot.choose(champion, request.headers());
+            drop(snapshot);
+            predict(&application, chosen, request).await
+        }
+        Target::NotLoaded | Target::PerhapsNotLoaded if is_post => Err(Problem::model_not_loaded()),
+        Target::Unknown if is_default => Err(Problem::no_default_model()),
+        Target::Unknown if is_post && names_a_model(request.uri().path()) => Err(Problem::unknown_model()),
+        Target::Unknown | Target::NotLoaded | Target::PerhapsNotLoaded => Err(Problem::not_found()),
     };
     outcome.unwrap_or_else(IntoResponse::into_response)
 }
@@ -55,21 +60,24 @@ fn names_a_model(path: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
 }
 
-async fn predict(application: &Arc<Application>, served: Arc<Served>, request: Request) -> Result<Response, Problem> {
+async fn predict(application: &Arc<Application>, chosen: Chosen, request: Request) -> Result<Response, Problem> {
     let asked = Asked::now(request.uri().path());
     let (parts, body) = request.into_parts();
     let caller = match caller::of_prediction(application, &parts.headers, &parts.extensions).await {
         Ok(caller) => caller,
         Err(problem) => {
-            application.recorder.refused(asked, Some(served), &problem, None);
+            application.recorder.refused(asked, Some(chosen.served), &problem, None);
             return Err(problem);
         }
     };
     let asked = asked.by(&caller);
     let mut sent = None;
-    let outcome = answer(application, &served, &asked, &parts, body, &mut sent).await;
+    // Here and not around all routes alone, so that the log knows of it.
+    let answered = answer(application, &chosen, &asked, &parts, body, &mut sent);
+    let outcome = tokio::time::timeout(REQUEST_TIMEOUT, answered).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Problem::timed_out(REQUEST_TIMEOUT.as_secs())));
     if let Err(problem) = &outcome {
-        application.recorder.refused(asked, Some(served), problem, sent);
+        application.recorder.refused(asked, Some(chosen.served), problem, sent);
     }
     outcome
 }
@@ -77,7 +85,7 @@ async fn predict(application: &Arc<Application>, served: Arc<Served>, request: R
 /// Answers a request whose caller is known. Leaves what was read of a refused one in `kept`.
 async fn answer(
     application: &Arc<Application>,
-    served: &Arc<Served>,
+    chosen: &Chosen,
     asked: &Asked,
     parts: &Parts,
     body: Body,
@@ -85,7 +93,8 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let format = Format::of(&parts.headers).ok_or_else(Problem::unsupported_media_type)?;
     let explain = query::wants_explanation(parts.uri.query())?;
-    let answering = Answering::new(served.clone(), explain)?;
+    let served = &chosen.served;
+    let answering = Answering::new(chosen.clone(), explain)?;
     if format != Format::Json {
         return stream::answer(application.clone(), answering, asked.clone(), format, body).await;
     }
@@ -119,7 +128,8 @@ async fn answer(
     let rows = answered.answers.len() as u64;
     application
         .telemetry
-        .predictions(&served.name, ALIAS, rows, answered.out_of_distribution);
+        .predictions(&served.name, &served.alias, rows, answered.out_of_distribution);
+    application.telemetry.unmatched(&served.name, &answered.predictions);
     let texts: Vec<Bytes> = answered.answers.iter().map(text).collect();
     // Whoever asks why gets the whole answer.
     let shown = match served.bundle.answer_only() && !explain {
@@ -137,7 +147,7 @@ async fn answer(
         asked.clone(),
         Recorded {
             served: served.clone(),
-            alias: ALIAS,
+            shadows: chosen.shadows.clone(),
             inputs,
             rows: answered.rows.into_iter().collect(),
             predictions: answered.predictions,

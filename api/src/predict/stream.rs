@@ -17,15 +17,14 @@ use futures::StreamExt;
 use ratchet_model::Rows;
 use serde_json::{Map, Value};
 
-use super::answer::{Answering, Predicted, field_errors};
+use super::answer::{Answering, Predicted, whole};
 use super::body::discard;
 use super::columns;
 use super::format::Format;
 use super::lines::Lines;
 use super::rows::{Opening, RowFaults, RowReader, SentRow};
 use super::writer::RowWriter;
-use crate::models::registry::ALIAS;
-use crate::problem::{FieldError, LISTED, Problem};
+use crate::problem::{LISTED, Problem};
 use crate::record::{Asked, Recorded};
 use crate::service::Application;
 
@@ -192,7 +191,8 @@ impl Flow {
         let served = &worker.answering.served;
         let telemetry = &self.application.telemetry;
         let rows = done.predictions.len() as u64;
-        telemetry.predictions(&served.name, ALIAS, rows, done.out_of_distribution);
+        telemetry.predictions(&served.name, &served.alias, rows, done.out_of_distribution);
+        telemetry.unmatched(&served.name, &done.predictions);
         let recorder = &self.application.recorder;
         for (faults, input) in done.refused {
             recorder.refused_row(self.asked.clone(), served.clone(), &faults, input);
@@ -202,7 +202,7 @@ impl Flow {
                 self.asked.clone(),
                 Recorded {
                     served: served.clone(),
-                    alias: ALIAS,
+                    shadows: worker.answering.shadows.clone(),
                     inputs: done.inputs,
                     rows: done.read,
                     predictions: done.predictions,
@@ -259,7 +259,7 @@ impl Worker {
         let mut each = |sent: SentRow| {
             let (record, outcome) = match sent {
                 Ok(record) => {
-                    let outcome = answer_row(answering, &record);
+                    let outcome = answering.row(&record);
                     (record, outcome)
                 }
                 Err(faults) => (Map::new(), Err(faults)),
@@ -294,33 +294,4 @@ impl Worker {
         }
         done
     }
-}
-
-/// An answered row, and what the log needs of it.
-struct AnsweredRow {
-    answer: Map<String, Value>,
-    predicted: Predicted,
-    rows: Rows,
-}
-
-fn answer_row(answering: &Answering, record: &Map<String, Value>) -> Result<AnsweredRow, RowFaults> {
-    let parsed = answering.served.bundle.parse(record);
-    let rows = parsed.map_err(|problems| field_errors(problems.into_iter().take(LISTED)).collect::<Vec<_>>())?;
-    let mut answered = answering.rows(&rows).map_err(|problem| whole(&problem))?;
-    let pair = answered.answers.pop().zip(answered.predictions.pop());
-    let (answer, predicted) = pair.ok_or_else(|| whole(&Problem::internal()))?;
-    Ok(AnsweredRow {
-        answer,
-        predicted,
-        rows,
-    })
-}
-
-/// A problem that is of no single field.
-fn whole(problem: &Problem) -> RowFaults {
-    vec![FieldError {
-        pointer: String::new(),
-        code: problem.code(),
-        message: problem.detail.clone(),
-    }]
 }

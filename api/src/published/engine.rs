@@ -153,6 +153,27 @@ impl Engine {
         }
     }
 
+    /// What holds for a DAG: what its file says and what is set beside it.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn config(&self, dag: &str) -> Result<Value, Problem> {
+        self.get(&format!("/api/v1/dags/{dag}/config")).await
+    }
+
+    /// Sets what shall hold beside a DAG's file.
+    ///
+    /// # Errors
+    /// 422 with the engine's faults; 503.
+    pub async fn configure(&self, dag: &str, wanted: &Value) -> Result<Value, Problem> {
+        let path = format!("/api/v1/dags/{dag}/config");
+        match self.ask(Method::POST, &path, Some(wanted)).await? {
+            (StatusCode::OK, config) => Ok(config),
+            (StatusCode::UNPROCESSABLE_ENTITY, refused) => Err(Problem::engine_faults(&refused)),
+            (status, _) => Err(unexpected(status)),
+        }
+    }
+
     async fn get(&self, path: &str) -> Result<Value, Problem> {
         match self.ask(Method::GET, path, None).await? {
             (StatusCode::OK, answer) => Ok(answer),

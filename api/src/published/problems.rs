@@ -2,7 +2,9 @@
 
 use axum::http::{StatusCode, header};
 
-use crate::problem::Problem;
+use serde_json::Value;
+
+use crate::problem::{FieldError, Problem};
 
 impl Problem {
     /// 503: there is no engine, or it does not answer as it should. Predictions go on.
@@ -24,6 +26,21 @@ impl Problem {
             "there is no such run",
             "the DAG that retrains has no run of this id; GET /retrain/logs/{limit} lists the newest",
         )
+    }
+
+    /// 422: the engine refuses some fields.
+    pub fn engine_faults(refused: &Value) -> Problem {
+        let faults = refused["errors"].as_array().cloned().unwrap_or_default();
+        let faults: Vec<FieldError> = faults
+            .iter()
+            .map(|fault| FieldError {
+                pointer: fault["pointer"].as_str().unwrap_or_default().to_owned(),
+                code: "refused",
+                message: fault["message"].as_str().unwrap_or_default().to_owned(),
+            })
+            .collect();
+        let found = faults.len();
+        Problem::invalid_fields(faults, found)
     }
 
     /// 422: the engine does not take the run as it is asked for.

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::access::caller::{self, Caller};
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 /// Most runs of one answer.
@@ -94,11 +95,8 @@ async fn standing(application: &Application) -> Result<RetrainStatus, Problem> {
     request_body(content = RetrainRequest, content_type = "application/json"),
     responses(
         (status = 202, description = "The run", body = Object),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 409, description = "A run is under way, or the last one began too short a time ago", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid, or the engine refuses the parameters", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn trigger(State(application): State<Arc<Application>>, request: Request) -> Result<Response, Problem> {
@@ -146,26 +144,38 @@ pub(super) async fn start(
             )));
         }
     }
+    let asked = application.engine.trigger(&standing.dag, params);
+    let told = |run: &Value| format!("done: run {}", run["id"].as_str().unwrap_or_default());
+    audited(application, caller, action, &standing.dag, asked, told).await
+}
+
+/// Asks the engine for something that changes it. The audit log keeps who asked and what came of it.
+///
+/// # Errors
+/// 503 if the audit log cannot be written: then nothing is asked; else what the engine says.
+pub(super) async fn audited(
+    application: &Application,
+    caller: &Caller,
+    action: &'static str,
+    subject: &str,
+    asked: impl Future<Output = Result<Value, Problem>>,
+    told: impl FnOnce(&Value) -> String,
+) -> Result<Value, Problem> {
     let identity = application.identity.acting(caller.actor());
-    let unwritten = |error| {
+    let written = identity.audit(&Act::asked(action, subject)).await;
+    written.map_err(|error| {
         tracing::error!(%error, "the audit log cannot be written");
         Problem::users_unavailable()
-    };
-    // What cannot be written is not done.
-    identity
-        .audit(&Act::asked(action, &standing.dag))
-        .await
-        .map_err(unwritten)?;
-    let started = application.engine.trigger(&standing.dag, params).await;
-    let outcome = match &started {
-        Ok(run) => format!("done: run {}", run["id"].as_str().unwrap_or_default()),
+    })?;
+    let answered = asked.await;
+    let outcome = match &answered {
+        Ok(answer) => told(answer),
         Err(problem) => format!("refused: {}", problem.title),
     };
-    let said = Act::with_outcome(action, &standing.dag, outcome);
-    if let Err(error) = identity.audit(&said).await {
+    if let Err(error) = identity.audit(&Act::with_outcome(action, subject, outcome)).await {
         tracing::error!(%error, action, "the outcome is missing in the audit log");
     }
-    started
+    answered
 }
 
 /// The newest runs of the DAG that retrains, and how each ended.

@@ -55,8 +55,8 @@ impl Asked {
 pub struct Recorded {
     /// The version that answered.
     pub served: Arc<Served>,
-    /// The alias under which it did.
-    pub alias: &'static str,
+    /// Those whose answers are logged beside it.
+    pub shadows: Vec<Arc<Served>>,
     /// The rows as they were sent.
     pub inputs: Vec<Map<String, Value>>,
     /// The same as the model read them, in as many parts as it read them in.

@@ -15,6 +15,7 @@ use crate::access::caller;
 use crate::fields::{Fields, read_json};
 use crate::predict::body::ROW_LIMIT;
 use crate::problem::{FieldError, Problem};
+use crate::refusals::BodyRefusals;
 use crate::service::Application;
 
 /// What became of the feedback.
@@ -48,11 +49,8 @@ pub struct Truth {
     request_body(content = Truth, description = "One truth, or a list of at most 10,000", content_type = "application/json"),
     responses(
         (status = 200, description = "It is kept", body = FeedbackAnswer),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        BodyRefusals,
         (status = 409, description = "Something else was told about the same prediction", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Some fields are not valid; all are listed", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn feedback(

@@ -1,4 +1,4 @@
-//! Sends the log and the feedback to the bucket's feeds, each row once.
+//! Sends the log, the feedback and the record collections to the bucket's feeds, each row once.
 //!
 //! A segment closes when its oldest row is a minute old or eight mebibytes have come together. Which rows a segment holds and where it
 //! goes is written down first: who crashes in between makes the same object again. Of replicas on one database one sends at a time.
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ratchet_artifacts::{Bucket, BucketError, feeds};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -25,8 +26,6 @@ const AGE: i64 = 60_000;
 const LEASE: i64 = 120_000;
 /// Rows read at once.
 const PAGE: i64 = 500;
-/// Both feeds and their collections.
-const FEEDS: [(Feed, &str); 2] = [(Feed::Entries, "predictions"), (Feed::Truths, "feedback")];
 
 #[derive(Debug, thiserror::Error)]
 enum FeedError {
@@ -81,17 +80,19 @@ impl Feeder {
 
     async fn look(&self, last: bool) -> Result<(), FeedError> {
         let store = self.store.get().await?;
-        for (feed, collection) in FEEDS {
-            while self.send(&store, feed, collection, last).await? {}
+        let collections = store.changed_collections().await?;
+        let feeds = [Feed::Entries, Feed::Truths].into_iter();
+        for feed in feeds.chain(collections.into_iter().map(Feed::Records)) {
+            while self.send(&store, &feed, last).await? {}
             if last {
-                store.release(feed, &self.owner).await?;
+                store.release(&feed, &self.owner).await?;
             }
         }
         Ok(())
     }
 
     /// Sends one segment, if one is due. Whether more may follow.
-    async fn send(&self, store: &Store, feed: Feed, collection: &str, last: bool) -> Result<bool, FeedError> {
+    async fn send(&self, store: &Store, feed: &Feed, last: bool) -> Result<bool, FeedError> {
         let now = Timestamp::now().as_millisecond();
         let Some(claim) = store.claim(feed, &self.owner, now, now + LEASE).await? else {
             return Ok(false);
@@ -106,7 +107,7 @@ impl Feeder {
             return Ok(false);
         }
         let (lines, until) = self.lines(store, feed, claim.sent, i64::MAX).await?;
-        let path = feeds::new_path(collection)?;
+        let path = feeds::new_path(feed.collection())?;
         if !store.sending(feed, &self.owner, until, Some(&path)).await? {
             return Ok(false);
         }
@@ -116,7 +117,7 @@ impl Feeder {
     async fn write(
         &self,
         store: &Store,
-        feed: Feed,
+        feed: &Feed,
         until: i64,
         path: &str,
         lines: Vec<u8>,
@@ -125,18 +126,21 @@ impl Feeder {
         let _ = feeds::write(&self.bucket, path, &lines).await?;
         self.telemetry.segment_sent();
         store.sending(feed, &self.owner, until, None).await?;
+        if let Feed::Records(collection) = feed {
+            store.forget_changes(collection, until).await?;
+        }
         Ok(true)
     }
 
     /// The lines after `from`, up to `until` or until a segment is full, and the number of the last.
-    async fn lines(&self, store: &Store, feed: Feed, mut from: i64, until: i64) -> Result<(Vec<u8>, i64), StoreError> {
+    async fn lines(&self, store: &Store, feed: &Feed, mut from: i64, until: i64) -> Result<(Vec<u8>, i64), StoreError> {
         let mut lines = Vec::new();
         // A segment that was begun has its end; a new one ends where it is full.
         while until != i64::MAX || lines.len() < feeds::SEGMENT_BYTES {
-            let page: Vec<(i64, Value)> = match feed {
+            let page: Vec<(i64, String)> = match feed {
                 Feed::Entries => {
                     let page = store.entries_between(from, until, PAGE).await?;
-                    page.into_iter().map(|entry| (entry.sequence, line_of(entry))).collect()
+                    page.iter().map(|entry| (entry.sequence, line_of(entry))).collect()
                 }
                 Feed::Truths => {
                     let page = store.truths_between(from, until, PAGE).await?;
@@ -145,15 +149,16 @@ impl Feeder {
                             "prediction_id": told.prediction, "truth": told.truth, "at": moment(told.at),
                             "caller": told.caller, "model": told.model, "version": told.version,
                         });
-                        (told.sequence, line)
+                        (told.sequence, line.to_string())
                     };
                     page.into_iter().map(line).collect()
                 }
+                Feed::Records(collection) => store.changes_between(collection, from, until, PAGE).await?,
             };
             let Some((last, _)) = page.last() else { break };
             from = *last;
             for (_, line) in &page {
-                lines.extend_from_slice(line.to_string().as_bytes());
+                lines.extend_from_slice(line.as_bytes());
                 lines.push(b'\n');
             }
         }
@@ -161,15 +166,51 @@ impl Feeder {
     }
 }
 
-/// An entry as the feed tells it.
-fn line_of(entry: LoggedEntry) -> Value {
-    let parsed = |text: Option<String>| text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    json!({
-        "id": entry.id, "request": entry.request, "at": moment(entry.at), "microseconds": entry.microseconds,
-        "path": entry.path, "caller": entry.caller, "status": entry.status, "error": entry.error, "model": entry.model,
-        "version": entry.version, "digest": entry.digest, "alias": entry.alias, "inputs": parsed(entry.inputs),
-        "answer": parsed(entry.answer),
-    })
+/// An entry as the feed tells it, without the inputs and the answer.
+#[derive(Serialize)]
+struct Head<'a> {
+    id: &'a str,
+    request: &'a str,
+    at: String,
+    microseconds: i64,
+    path: &'a str,
+    caller: Option<&'a str>,
+    status: i64,
+    error: Option<&'a str>,
+    model: Option<&'a str>,
+    version: Option<i64>,
+    digest: Option<&'a str>,
+    alias: Option<&'a str>,
+    beside: Option<&'a str>,
+}
+
+/// An entry as the feed tells it. Inputs and answer are JSON already and go along as they are.
+fn line_of(entry: &LoggedEntry) -> String {
+    let head = Head {
+        id: &entry.id,
+        request: &entry.request,
+        at: moment(entry.at),
+        microseconds: entry.microseconds,
+        path: &entry.path,
+        caller: entry.caller.as_deref(),
+        status: entry.status,
+        error: entry.error.as_deref(),
+        model: entry.model.as_deref(),
+        version: entry.version,
+        digest: entry.digest.as_deref(),
+        alias: entry.alias.as_deref(),
+        beside: entry.beside.as_deref(),
+    };
+    // A struct of texts and numbers can always be written.
+    let mut line = serde_json::to_string(&head).unwrap_or_default();
+    // Reopens the object.
+    line.pop();
+    line.push_str(",\"inputs\":");
+    line.push_str(entry.inputs.as_deref().unwrap_or("null"));
+    line.push_str(",\"answer\":");
+    line.push_str(entry.answer.as_deref().unwrap_or("null"));
+    line.push('}');
+    line
 }
 
 #[cfg(test)]
@@ -214,15 +255,15 @@ mod tests {
         // What the one that crashes does, up to the last step.
         let now = Timestamp::now().as_millisecond();
         store
-            .claim(Feed::Entries, &crashed.owner, now, now - 1)
+            .claim(&Feed::Entries, &crashed.owner, now, now - 1)
             .await
             .unwrap()
             .unwrap();
-        let (text, until) = crashed.lines(&store, Feed::Entries, 0, i64::MAX).await.unwrap();
+        let (text, until) = crashed.lines(&store, &Feed::Entries, 0, i64::MAX).await.unwrap();
         let path = feeds::new_path("predictions").unwrap();
         assert!(
             store
-                .sending(Feed::Entries, &crashed.owner, until, Some(&path))
+                .sending(&Feed::Entries, &crashed.owner, until, Some(&path))
                 .await
                 .unwrap()
         );
@@ -235,7 +276,7 @@ mod tests {
         for (number, line) in sent.iter().enumerate() {
             assert!(line.contains(&format!("\"row-{number}\"")), "{line}");
         }
-        let other = store.sending(Feed::Entries, &crashed.owner, 1, None).await.unwrap();
+        let other = store.sending(&Feed::Entries, &crashed.owner, 1, None).await.unwrap();
         assert!(!other, "whoever lost the right moves nothing back");
         assert!(lines(&bucket, "feedback").await.is_empty());
     }

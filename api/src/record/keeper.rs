@@ -5,31 +5,24 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ratchet_artifacts::Bucket;
-use ratchet_model::TargetKind;
-use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, oneshot, watch};
-use uuid::Uuid;
 
-use super::asked::{Entry, Outcome, Recorded, Refused};
+use super::asked::Outcome;
 use super::feeder::Feeder;
 use super::monitor::{Judge, Monitor};
 use super::options::RecordOptions;
 use super::recorder::{Recorder, Waiting};
+use super::scribe::Scribe;
 use super::store::{Address, NewRow, Store, StoreError};
-use crate::models::registry::Served;
 use crate::telemetry::Telemetry;
 
 /// Before the database is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the log's size.
 const TRIM: Duration = Duration::from_secs(60);
-/// Longest text of inputs of a refused request.
-const REFUSED_INPUTS: usize = 64 * 1024;
 /// How long the rest may take when the service stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// What stands in the place of a masked value.
-const MASKED: &str = "(masked)";
 
 /// The log of a service that runs: its database, and the threads that fill and empty it.
 #[derive(Debug)]
@@ -61,7 +54,10 @@ impl Keeper {
         };
         let writer = Writer {
             monitor,
-            options: options.clone(),
+            scribe: Scribe {
+                options: options.clone(),
+                telemetry: telemetry.clone(),
+            },
             store: StoreAt::new(&address, &reading),
             telemetry: telemetry.clone(),
         };
@@ -166,7 +162,7 @@ impl StoreAt {
 
 struct Writer {
     monitor: Monitor,
-    options: RecordOptions,
+    scribe: Scribe,
     store: StoreAt,
     telemetry: Arc<Telemetry>,
 }
@@ -196,7 +192,7 @@ impl Writer {
                     }
                 }
                 self.monitor.look(Timestamp::now());
-                rows = entries.into_iter().flat_map(|entry| self.rows(entry)).collect();
+                rows = entries.into_iter().flat_map(|entry| self.scribe.rows(entry)).collect();
             }
             match self.write(&rows, &mut trim_at).await {
                 Ok(()) => {
@@ -231,155 +227,14 @@ impl Writer {
         let store = self.store.get().await?;
         store.append(rows).await?;
         if *trim_at <= tokio::time::Instant::now() {
-            let age = SignedDuration::from_hours(24 * i64::from(self.options.days));
+            let age = SignedDuration::from_hours(24 * i64::from(self.scribe.options.days));
             let oldest = (Timestamp::now() - age).as_millisecond();
-            let gone = store.trim(oldest, self.options.bytes).await?;
+            let gone = store.trim(oldest, self.scribe.options.bytes).await?;
             if gone > 0 {
                 tracing::info!(entries = gone, "the oldest entries of the log went");
             }
             *trim_at = tokio::time::Instant::now() + TRIM;
         }
         Ok(())
-    }
-
-    fn rows(&self, entry: Entry) -> Vec<NewRow> {
-        let Entry {
-            asked,
-            elapsed,
-            outcome,
-        } = entry;
-        let row = NewRow {
-            request: asked.id.to_string(),
-            at: asked.at.as_millisecond(),
-            microseconds: elapsed.as_micros() as i64,
-            path: asked.path.to_string(),
-            caller: asked.caller.as_deref().map(str::to_owned),
-            ..NewRow::default()
-        };
-        match outcome {
-            Outcome::Answered(_) if !is_kept(asked.id, self.options.share) => Vec::new(),
-            Outcome::Answered(recorded) => self.answered(&row, recorded),
-            Outcome::Refused(refused) => vec![self.refused(row, refused)],
-        }
-    }
-
-    fn answered(&self, row: &NewRow, recorded: Recorded) -> Vec<NewRow> {
-        let served = &recorded.served;
-        let content = served.bundle.content();
-        let kind = match content.target.kind {
-            TargetKind::Regression { .. } => "number",
-            TargetKind::Binary { .. } => "binary",
-            TargetKind::Ordinal { .. } | TargetKind::Multiclass { .. } => "class",
-        };
-        let slice = content
-            .slices
-            .as_ref()
-            .and_then(|slices| content.schema.fields.get(slices.field));
-        let parts = recorded
-            .inputs
-            .into_iter()
-            .zip(recorded.predictions)
-            .zip(recorded.answers);
-        parts
-            .map(|((mut inputs, predicted), answer)| {
-                let prediction = predicted.prediction;
-                let slice = slice.and_then(|field| inputs.get(&field.name)).and_then(Value::as_str);
-                let slice = slice.map(|slice| storable(slice.to_owned()));
-                let probability = Some(prediction.probability()).filter(|share| share.is_finite());
-                self.mask(Some(served), &mut inputs);
-                NewRow {
-                    id: predicted.id.to_string(),
-                    status: 200,
-                    inputs: Some(Value::Object(inputs).to_string()),
-                    answer: Some(String::from_utf8_lossy(&answer).into_owned()),
-                    kind: Some(kind.to_owned()),
-                    value: Some(prediction.value),
-                    probability,
-                    lower: prediction.interval.map(|interval| interval.lower),
-                    upper: prediction.interval.map(|interval| interval.upper),
-                    slice,
-                    outside: predicted.outside as i64,
-                    alias: Some(recorded.alias.to_owned()),
-                    ..of_version(row.clone(), served)
-                }
-            })
-            .collect()
-    }
-
-    fn refused(&self, row: NewRow, refused: Refused) -> NewRow {
-        let row = match &refused.served {
-            Some(served) => of_version(row, served),
-            None => row,
-        };
-        let inputs = refused.inputs.map(|mut inputs| {
-            let served = refused.served.as_deref();
-            match &mut inputs {
-                Value::Object(record) => self.mask(served, record),
-                Value::Array(records) => {
-                    for record in records.iter_mut().filter_map(Value::as_object_mut) {
-                        self.mask(served, record);
-                    }
-                }
-                _ => {}
-            }
-            inputs.to_string()
-        });
-        NewRow {
-            id: refused.id.to_string(),
-            status: i64::from(refused.status),
-            error: Some(storable(refused.error)),
-            // A part of JSON says nothing.
-            inputs: inputs.filter(|text| text.len() <= REFUSED_INPUTS),
-            ..row
-        }
-    }
-
-    fn mask(&self, served: Option<&Served>, inputs: &mut Map<String, Value>) {
-        for masked in &self.options.masked {
-            let field = match masked.split_once('.') {
-                Some((model, field)) if served.is_some_and(|served| served.name == model) => field,
-                _ => masked.as_str(),
-            };
-            if let Some(value) = inputs.get_mut(field) {
-                *value = Value::from(MASKED);
-            }
-        }
-    }
-}
-
-/// Postgres keeps no text with the character 0, and one such row would hold up all that come after it.
-fn storable(text: String) -> String {
-    match text.contains('\0') {
-        true => text.replace('\0', "\u{FFFD}"),
-        false => text,
-    }
-}
-
-fn of_version(row: NewRow, served: &Served) -> NewRow {
-    NewRow {
-        model: Some(served.name.clone()),
-        version: Some(served.version.version as i64),
-        digest: Some(served.version.digest.clone()),
-        ..row
-    }
-}
-
-/// Whether a request is among the share that is kept: by the last bits of its id, so that all of its rows are or none. Those before
-/// them count within a millisecond.
-fn is_kept(id: Uuid, share: f64) -> bool {
-    f64::from(id.as_u128() as u32) < share * 2_f64.powi(32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_of_the_requests_is_kept() {
-        let kept = |share| (0..10_000).filter(|_| is_kept(Uuid::now_v7(), share)).count();
-        assert_eq!((kept(0.0), kept(1.0)), (0, 10_000));
-        let tenth = kept(0.1);
-        // Five standard deviations around a thousand.
-        assert!((850..1150).contains(&tenth), "{tenth}");
     }
 }

@@ -83,6 +83,8 @@ pub struct LogEntry {
     inputs: Option<Value>,
     /// The answer.
     answer: Option<Value>,
+    /// Id of the prediction that was given where this is a shadow's, which was not.
+    beside: Option<String>,
     /// What was true, once it was told.
     truth: Option<f64>,
 }
@@ -105,13 +107,14 @@ impl From<LoggedEntry> for LogEntry {
             alias: entry.alias,
             inputs: parsed(entry.inputs),
             answer: parsed(entry.answer),
+            beside: entry.beside,
             truth: entry.truth,
         }
     }
 }
 
 /// Milliseconds since 1970 as people write them.
-pub(super) fn moment(milliseconds: i64) -> String {
+pub(crate) fn moment(milliseconds: i64) -> String {
     Timestamp::from_millisecond(milliseconds).map_or_else(|_| String::new(), |at| at.to_string())
 }
 

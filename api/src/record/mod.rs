@@ -14,6 +14,7 @@ mod measures;
 mod monitor;
 pub mod options;
 pub mod recorder;
+mod scribe;
 pub mod store;
 
 pub use asked::{Asked, Recorded};

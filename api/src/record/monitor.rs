@@ -19,6 +19,7 @@ use super::asked::Recorded;
 use super::keeper::StoreAt;
 use super::measures::measure;
 use super::options::DriftOptions;
+use crate::models::registry::CHAMPION;
 use crate::telemetry::Telemetry;
 
 /// Versions that are watched at once.
@@ -249,7 +250,7 @@ impl Judge {
     }
 
     /// Writes how good the answers of the last day were, where there are new labels.
-    async fn accuracy(&self, labels_before: &mut HashMap<(String, i64), i64>) {
+    async fn accuracy(&self, labels_before: &mut HashMap<(String, i64, String), i64>) {
         let to = Timestamp::now();
         let from = to - SignedDuration::from_hours(ACCURACY_HOURS);
         let Ok(store) = self.store.get().await else { return };
@@ -264,7 +265,7 @@ impl Judge {
         for (model, version, alias, rows, labels) in covered {
             self.telemetry
                 .label_coverage(&model, &alias, labels as f64 / rows.max(1) as f64);
-            let before = labels_before.insert((model.clone(), version), labels);
+            let before = labels_before.insert((model.clone(), version, alias.clone()), labels);
             if labels < FEWEST_LABELS || before == Some(labels) {
                 continue;
             }
@@ -280,6 +281,10 @@ impl Judge {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
             self.telemetry.live_metrics(&model, &alias, &metrics);
+            // What is not given to everybody degrades nothing.
+            if alias != CHAMPION {
+                continue;
+            }
             self.write(NewWindow {
                 model,
                 version: version.unsigned_abs(),

@@ -153,7 +153,7 @@ impl Recorder {
 }
 
 /// Faults in one line, without the values.
-fn told(detail: &str, faults: &[FieldError]) -> String {
+pub(super) fn told(detail: &str, faults: &[FieldError]) -> String {
     let listed = faults
         .iter()
         .take(10)

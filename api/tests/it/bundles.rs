@@ -1,13 +1,15 @@
 //! Small real bundles whose answers tell them apart.
 
-use std::collections::BTreeMap;
-
 use ratchet_model::conformal::Interval;
 use ratchet_model::drift::Profile;
-use ratchet_model::features::{FitInputs, Matrix, Pipeline, StepConfig};
+use ratchet_model::features::{
+    FitInputs, Join, JoinColumn, JoinKey, KeyPart, LookupColumn, LookupTable, LookupTables, Matrix, Pipeline,
+    StepConfig, Take,
+};
 use ratchet_model::predictor::{Forest, Linear, Link, Predictor, TreeNode};
 use ratchet_model::{
-    Bundle, Column, Content, Field, FieldKind, Known, ModelOutput, Rows, Schema, Target, TargetKind, Transform, Window,
+    Bundle, Column, Content, Field, FieldKind, Known, ModelOutput, Rows, Schema, Target, TargetKind, Transform,
+    UnusedField, Window,
 };
 
 /// A bundle that answers `seconds = base + easting`.
@@ -20,6 +22,10 @@ pub struct TestBundle {
     pub answer_only: bool,
     /// A tree adds 10 from 50 on; it knows how many training rows it saw, or not.
     pub tree: Option<bool>,
+    /// It adds ten times the `delay` that the lookup of this name has for the station.
+    pub lookup: Option<String>,
+    /// Fields that it accepts and does not read.
+    pub unused: Vec<UnusedField>,
 }
 
 impl TestBundle {
@@ -32,6 +38,8 @@ impl TestBundle {
             answer: "seconds".to_owned(),
             answer_only: false,
             tree: None,
+            lookup: None,
+            unused: Vec::new(),
         }
     }
 
@@ -55,6 +63,7 @@ impl TestBundle {
                 field("station", FieldKind::Text, true),
                 field("called_at", FieldKind::Timestamp, false),
             ],
+            unused: self.unused.clone(),
         };
         let rows = Rows::new(vec![
             Column::Number(vec![0.0, 50.5, 100.0]),
@@ -62,19 +71,20 @@ impl TestBundle {
             Column::Timestamp(vec![Some(0), Some(3600), Some(7200)]),
         ])
         .unwrap();
+        let delay = self.lookup.is_some().then(|| "stations.delay".to_owned());
         let config = [StepConfig::Number {
-            fields: vec!["easting".to_owned()],
+            fields: ["easting".to_owned()].into_iter().chain(delay).collect(),
         }];
         let inputs = FitInputs {
             target: &[1.0, 2.0, 3.0],
             folds: &[0, 1, 2],
-            lookups: &BTreeMap::new(),
             predict_at: Known::Call,
         };
-        let (pipeline, matrix) = Pipeline::fit(&config, &schema, &rows, &inputs).unwrap();
+        let (pipeline, matrix) =
+            Pipeline::fit(&config, &self.joins(), &schema, &rows, &LookupTables::new(), &inputs).unwrap();
         let linear = Linear {
-            weights: vec![1.0],
-            fill: vec![0.0],
+            weights: [1.0, 10.0][..matrix.columns].to_vec(),
+            fill: vec![0.0; matrix.columns],
             intercept: self.base,
         };
         let content = Content {
@@ -112,6 +122,29 @@ impl TestBundle {
         (content, rows)
     }
 
+    fn joins(&self) -> Vec<Join> {
+        let join = self.lookup.iter().map(|lookup| Join {
+            name: "stations".to_owned(),
+            lookup: lookup.clone(),
+            key: vec![JoinKey {
+                column: "station".to_owned(),
+                field: 1,
+                part: KeyPart::Field,
+                kind: FieldKind::Text,
+            }],
+            at: None,
+            tolerance: None,
+            columns: vec![JoinColumn {
+                name: "stations.delay".to_owned(),
+                column: "delay".to_owned(),
+                take: Take::Value,
+                kind: FieldKind::Number,
+                known: Known::Call,
+            }],
+        });
+        join.collect()
+    }
+
     fn forest(&self, covers: bool, features: &Matrix) -> Forest {
         let split = TreeNode::Split {
             feature: 0,
@@ -130,8 +163,27 @@ impl TestBundle {
 
     pub fn bytes(&self) -> Vec<u8> {
         let (content, golden) = self.content();
-        Bundle::write(content, &golden).unwrap()
+        Bundle::write(content, &golden, &LookupTables::new()).unwrap()
     }
+}
+
+/// The file of a lookup of stations, with a number under `column`.
+pub fn stations(column: &str, rows: &[(&str, f64)]) -> Vec<u8> {
+    let values = |name: &str, values| LookupColumn {
+        name: name.to_owned(),
+        known: Some(Known::Call),
+        values,
+    };
+    let names = rows.iter().map(|(name, _)| Some((*name).to_owned())).collect();
+    let numbers = rows.iter().map(|(_, number)| *number).collect();
+    let columns = vec![
+        values("station", Column::Text(names)),
+        values(column, Column::Number(numbers)),
+    ];
+    LookupTable::new(vec!["station".to_owned()], None, columns)
+        .unwrap()
+        .write()
+        .unwrap()
 }
 
 /// Flips the lowest bit of the last golden answer, which leaves the structure whole.

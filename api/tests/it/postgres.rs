@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ratchet_api::Options;
 use ratchet_api::record::RecordOptions;
-use ratchet_api::record::store::{Address, Filter, GivenTruth, Store, Verdict};
+use ratchet_api::record::store::{Address, DeadRecord, Filter, GivenTruth, NewRecord, Store, Verdict};
 use ratchet_artifacts::feeds;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection};
@@ -192,11 +192,18 @@ async fn postgres_keeps_the_log_for_replicas_that_share_it() {
     );
     // The database goes away; predictions do not, and what waited is written when it is back.
     postgres.stop();
-    assert_eq!(one.post("/predict/alpha", &row(7.0)).await.0, 200);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(one.post("/predict/alpha", &row(8.0)).await.0, 200);
+    for second in 0..30 {
+        assert_eq!(one.post("/predict/alpha", &row(f64::from(second))).await.0, 200);
+        assert_eq!(one.get("/health").await.0, 200, "predictions do not need the log");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(
+        one.text("/metrics/prometheus")
+            .await
+            .contains("ratchet_api_record_reachable 0")
+    );
     postgres.start_again().await;
-    logged(184).await;
+    logged(212).await;
     one.stop().await;
     other.stop().await;
     let mut sent = Vec::new();
@@ -214,7 +221,48 @@ async fn postgres_keeps_the_log_for_replicas_that_share_it() {
     let all = sent.len();
     sent.sort();
     sent.dedup();
-    assert_eq!((all, sent.len()), (184, 184), "each goes once");
-    assert!(store.trim(i64::MAX, u64::MAX).await.unwrap() == 184);
+    assert_eq!((all, sent.len()), (212, 212), "each goes once");
+    assert!(store.trim(i64::MAX, u64::MAX).await.unwrap() == 212);
+    records(&store).await;
     assert_eq!(store.size().await.unwrap(), 0);
+}
+
+/// Rows of a collection, as on SQLite.
+async fn records(store: &Store) {
+    let new = |id: i64, minutes: i64| NewRecord {
+        key: format!("[{id}]"),
+        content: format!("{{\"id\":{id},\"minutes\":{minutes}}}"),
+        line: "{}".to_owned(),
+    };
+    let rows: Vec<NewRecord> = (0..20).map(|id| new(id, id)).collect();
+    let kept = store.keep_records("rides", &rows, 1, "ada").await.unwrap();
+    assert_eq!((kept.added, kept.replaced, kept.unchanged), (20, 0, 0));
+    let kept = store
+        .keep_records("rides", &[new(3, 3), new(4, 40), new(30, 1)], 2, "ada")
+        .await
+        .unwrap();
+    assert_eq!((kept.added, kept.replaced, kept.unchanged), (1, 1, 1));
+    let mut found = Vec::new();
+    while let page = store
+        .records("rides", found.last().map_or("", String::as_str), 8)
+        .await
+        .unwrap()
+        && !page.is_empty()
+    {
+        found.extend(page.into_iter().map(|record| record.key));
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 21);
+    let dead = |id, minutes| DeadRecord {
+        key: new(id, minutes).key,
+        content: new(id, minutes).content,
+        line: "{}".to_owned(),
+    };
+    let gone = store
+        .drop_records("rides", &[dead(4, 4), dead(4, 40), dead(5, 5)], 3)
+        .await
+        .unwrap();
+    assert_eq!(gone, 2, "what changed meanwhile stays");
+    assert_eq!(store.record_counts().await.unwrap()["rides"], 19);
 }

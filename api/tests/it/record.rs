@@ -7,6 +7,7 @@ use ratchet_api::record::RecordOptions;
 use ratchet_artifacts::{Bucket, feeds};
 use ratchet_identity::Role;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bundles::TestBundle;
 use crate::server::{House, PASSWORD, Server, row};
@@ -61,7 +62,7 @@ impl Desk {
     }
 }
 
-async fn lines(bucket: &Bucket, collection: &str) -> Vec<Value> {
+pub async fn lines(bucket: &Bucket, collection: &str) -> Vec<Value> {
     let mut lines = Vec::new();
     for path in feeds::list(bucket, collection, None).await.unwrap() {
         let content = feeds::read(bucket, &path).await.unwrap().unwrap();
@@ -301,4 +302,25 @@ async fn without_its_database_predictions_go_on_and_the_log_says_so() {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("the metrics say nothing");
+}
+
+#[tokio::test]
+async fn a_request_that_runs_into_its_time_out_stands_in_the_log() {
+    let desk = desk_with(RecordOptions::default()).await;
+    let mut stalled = tokio::net::TcpStream::connect(desk.server.address).await.unwrap();
+    let head = format!(
+        "POST /predict/alpha HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n\r\n{{",
+        desk.server.token
+    );
+    stalled.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stalled.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let entries = desk.logs("?status=408", 1).await;
+    let (model, waited) = (&entries[0]["model"], entries[0]["milliseconds"].as_f64().unwrap());
+    assert!(
+        model == "alpha" && (29_900.0..31_000.0).contains(&waited),
+        "{entries:?}"
+    );
 }

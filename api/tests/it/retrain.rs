@@ -35,6 +35,7 @@ impl Engine {
             .route("/api/v1/runs", get(list))
             .route("/api/v1/runs/{id}", get(show))
             .route("/api/v1/dags/{name}/runs", post(trigger))
+            .route("/api/v1/dags/{name}/config", get(config).post(configure))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -83,6 +84,20 @@ async fn trigger(
     let run = json!({"id": id, "dag": dag, "status": "running", "created_at": jiff::Timestamp::now().to_string()});
     engine.runs.lock().unwrap().insert(0, run.clone());
     (StatusCode::ACCEPTED, Json(run))
+}
+
+async fn config(Path(dag): Path<String>) -> Json<Value> {
+    Json(json!({"dag": dag, "file": {"cron": "0 2 15 * *"}, "overrides": {}}))
+}
+
+async fn configure(Path(dag): Path<String>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+    match body["cron"].as_str() {
+        Some("never") => {
+            let fault = json!({"errors": [{"pointer": "/cron", "message": "has one field instead of five"}]});
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(fault))
+        }
+        _ => (StatusCode::OK, Json(json!({"dag": dag, "overrides": body}))),
+    }
 }
 
 async fn serve(house: &House, url: Option<String>, cooldown: u64) -> Server {
@@ -240,4 +255,43 @@ async fn metrics_are_told_as_json_too() {
     let found = found.unwrap();
     assert_eq!(found["labels"]["code"], "200");
     assert!(found["value"].as_f64().unwrap() >= 1.0);
+}
+
+#[tokio::test]
+async fn what_holds_beside_the_file_is_shown_set_and_audited() {
+    let (house, engine) = (House::new().await, Engine::default());
+    let server = serve(&house, Some(engine.serve().await), 0).await;
+    let olga = operator(&house).await;
+    let (status, config) = ask(&server, "GET", "/retrain/config", &server.token, None).await;
+    assert_eq!(
+        (status, &config["file"]["cron"]),
+        (200, &json!("0 2 15 * *")),
+        "{config}"
+    );
+    let wanted = json!({"cron": "0 3 * * 1", "paused": true});
+    let (status, config) = ask(&server, "POST", "/retrain/config", &olga, Some(wanted.clone())).await;
+    assert_eq!((status, &config["overrides"]), (200, &wanted), "{config}");
+    let (status, refused) = ask(
+        &server,
+        "POST",
+        "/retrain/config",
+        &olga,
+        Some(json!({"cron": "never"})),
+    )
+    .await;
+    assert_eq!(
+        (status, &refused["errors"][0]["pointer"]),
+        (422, &json!("/cron")),
+        "{refused}"
+    );
+    let audited = house.identity.audit_log(None, 10).await.unwrap();
+    let outcomes: Vec<&str> = audited
+        .iter()
+        .filter(|entry| entry.action == "retrain.config" && entry.subject == "nightly")
+        .map(|entry| entry.outcome.as_str())
+        .collect();
+    assert_eq!(
+        outcomes,
+        ["refused: some fields are not valid", "asked", "done", "asked"]
+    );
 }

@@ -140,6 +140,7 @@ async fn every_route_answers_every_caller_as_the_table_says() {
             .replace("{*file}", "index.html")
             .replace("{*rest}", "nowhere")
             .replace("{limit}", "1")
+            .replace("{collection}", "rides")
             .replace("{run}", "01a1f74a-ed7b-7743-8231-f36639248911");
         for kind in &kinds {
             let found = status(&server, method, &path, kind.bearer.as_ref()).await;

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ratchet_api::{Options, Service};
+use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
-use ratchet_artifacts::{Bucket, Expected, Lineage, ModelManifest, NewPromotion, PromotionLog};
+use ratchet_artifacts::{
+    Bucket, Expected, Lineage, LookupManifest, ModelManifest, NewPromotion, NewRouting, PromotionLog,
+};
 use ratchet_identity::{Identity, Role};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -81,12 +84,31 @@ impl House {
         models::register(&self.bucket, model).await.unwrap()
     }
 
+    /// Publishes the next version of a lookup.
+    pub async fn publish(&self, name: &str, content: Vec<u8>) -> LookupManifest {
+        let lookup = NewLookup {
+            name: name.to_owned(),
+            content: self.bucket.put_blob(Bytes::from(content)).await.unwrap(),
+            rows: 1,
+            found_by: Vec::new(),
+            time: None,
+            columns: Vec::new(),
+            lineage: Lineage::default(),
+            key: uuid::Uuid::now_v7().to_string(),
+        };
+        lookups::register(&self.bucket, lookup).await.unwrap()
+    }
+
     pub async fn promote(&self, manifest: &ModelManifest) -> u64 {
+        self.promote_to(manifest, "champion").await
+    }
+
+    pub async fn promote_to(&self, manifest: &ModelManifest, alias: &str) -> u64 {
         let promotion = NewPromotion {
             model: manifest.name.clone(),
             version: manifest.version,
             digest: manifest.bundle.sha256.clone(),
-            alias: "champion".to_owned(),
+            alias: alias.to_owned(),
             expected: Expected::Any,
             actor: "test".to_owned(),
             reason: "test".to_owned(),
@@ -100,6 +122,22 @@ impl House {
             .unwrap()
             .entry
             .number
+    }
+
+    /// Spreads requests, such as `[("champion", 90), ("challenger", 10)]`.
+    pub async fn route(&self, name: &str, shares: &[(&str, u32)], shadows: &[&str]) {
+        let routing = NewRouting {
+            model: name.to_owned(),
+            shares: shares
+                .iter()
+                .map(|(alias, share)| ((*alias).to_owned(), *share))
+                .collect(),
+            shadows: shadows.iter().map(|alias| (*alias).to_owned()).collect(),
+            actor: "test".to_owned(),
+            reason: "test".to_owned(),
+            key: uuid::Uuid::now_v7().to_string(),
+        };
+        PromotionLog::new(self.bucket.clone()).route(&routing).await.unwrap();
     }
 
     pub async fn rollback(&self, name: &str) {
@@ -169,6 +207,20 @@ impl Server {
             .text()
             .await
             .unwrap()
+    }
+
+    /// As somebody else than `ada`.
+    pub async fn ask(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let request = self
+            .client
+            .request(method.parse().unwrap(), self.url(path))
+            .bearer_auth(token);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {

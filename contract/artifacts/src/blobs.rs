@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
 
 use crate::{BlobRef, Bucket, BucketError, Created, sweep};
 
@@ -83,7 +85,7 @@ impl Bucket {
             if found.modified.duration_until(Timestamp::now()) < self.fresh() {
                 return Ok(blob);
             }
-            self.write_again(&path, content.clone()).await?;
+            self.overwrite(&path, content.clone()).await?;
             sweep::wait(self, &blob.sha256).await?;
             if self.length(&path).await?.is_some() {
                 return Ok(blob);
@@ -112,6 +114,43 @@ impl Bucket {
         Ok(content)
     }
 
+    /// Writes a blob to a local file, little of it in memory at a time. What stands there is replaced at the end, all at
+    /// once, and only by content that is what its name says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bucket::get_blob`], and if the file cannot be written.
+    pub async fn save_blob(&self, blob: &BlobRef, file: &Path) -> Result<(), BucketError> {
+        let path = self.blob_path(blob)?;
+        let Some(mut pieces) = self.pieces(&path).await? else {
+            return Err(BucketError::BlobMissing {
+                url: self.url().to_owned(),
+                path,
+            });
+        };
+        let failed = |source: io::Error| BucketError::File {
+            path: file.display().to_string(),
+            source,
+        };
+        let mut part = file.as_os_str().to_owned();
+        part.push(format!(".{}.part", uuid::Uuid::now_v7()));
+        let part = Part(part.into());
+        let mut written = tokio::fs::File::create(&part.0).await.map_err(failed)?;
+        let (mut digest, mut bytes) = (Sha256::new(), 0);
+        while let Some(piece) = pieces.try_next().await? {
+            digest.update(&piece);
+            bytes += piece.len() as u64;
+            written.write_all(&piece).await.map_err(failed)?;
+        }
+        self.check_length(blob, &path, bytes)?;
+        let found = hex::encode(digest.finalize());
+        if found != blob.sha256 {
+            return Err(self.damaged(path, format!("its SHA-256 is {found}")));
+        }
+        written.sync_all().await.map_err(failed)?;
+        std::fs::rename(&part.0, file).map_err(failed)
+    }
+
     fn blob_path(&self, blob: &BlobRef) -> Result<String, BucketError> {
         blob.path().ok_or_else(|| {
             self.damaged(
@@ -137,6 +176,16 @@ impl Bucket {
             path,
             detail,
         }
+    }
+}
+
+/// A file that is not whole yet; it goes if it does not become so.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Renamed, it is not there any more.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

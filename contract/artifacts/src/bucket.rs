@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::error::Trouble;
-use crate::{BucketError, failpoints, location};
+use crate::{BucketError, SigningKey, TrustedKeys, failpoints, location};
 
 /// Pauses before another try where the store answered with an error that passes.
 const PATIENCE: [Duration; 4] = [
@@ -44,6 +45,10 @@ pub struct Bucket {
     url: Arc<str>,
     /// A blob that was written longer ago is written again by whoever stores the same content.
     fresh: SignedDuration,
+    /// Signs manifests and entries of the promotion log.
+    signing_key: Option<SigningKey>,
+    /// Whose signatures count for those who ask.
+    trusted: Option<Arc<TrustedKeys>>,
 }
 
 /// An object as a listing shows it.
@@ -90,6 +95,8 @@ impl Bucket {
             store: opened.store,
             url: opened.url.into(),
             fresh: FRESH,
+            signing_key: None,
+            trusted: None,
         };
         if opened.remote {
             bucket.ask_first().await?;
@@ -104,6 +111,8 @@ impl Bucket {
             store,
             url: url.into(),
             fresh: FRESH,
+            signing_key: None,
+            trusted: None,
         }
     }
 
@@ -112,6 +121,36 @@ impl Bucket {
     #[must_use]
     pub fn with_fresh(self, fresh: SignedDuration) -> Self {
         Self { fresh, ..self }
+    }
+
+    /// The same bucket, signing what is registered and promoted through it; without a key it signs nothing.
+    #[must_use]
+    pub fn signing_with(self, signing_key: Option<SigningKey>) -> Self {
+        Self { signing_key, ..self }
+    }
+
+    /// The same bucket, in which the signatures of these keys count. Reading refuses nothing by itself: whoever must know
+    /// asks [`Bucket::trusted`].
+    #[must_use]
+    pub fn trusting(self, trusted: Option<TrustedKeys>) -> Self {
+        Self {
+            trusted: trusted.map(Arc::new),
+            ..self
+        }
+    }
+
+    /// Whose signatures count; none if nobody's is needed.
+    #[must_use]
+    pub fn trusted(&self) -> Option<&TrustedKeys> {
+        self.trusted.as_deref()
+    }
+
+    /// A document that stands at `path`, signed if there is a key.
+    pub(crate) fn signed(&self, path: &str, content: Bytes) -> Bytes {
+        match &self.signing_key {
+            Some(key) => key.sign(path, &content),
+            None => content,
+        }
     }
 
     pub(crate) fn fresh(&self) -> SignedDuration {
@@ -133,6 +172,19 @@ impl Bucket {
         let location = self.location(path)?;
         let read = patiently(|| async { self.store.get(&location).await?.bytes().await }).await;
         self.none_if_missing(path, read)
+    }
+
+    /// An object piece by piece; `None` if there is none at `path`.
+    pub(crate) async fn pieces(
+        &self,
+        path: &str,
+    ) -> Result<Option<BoxStream<'static, Result<Bytes, BucketError>>>, BucketError> {
+        let location = self.location(path)?;
+        let opened = patiently(|| async { self.store.get(&location).await }).await;
+        let opened = self.none_if_missing(path, opened)?;
+        let (bucket, path) = (self.clone(), path.to_owned());
+        let troubled = move |error| bucket.trouble(&path, &error);
+        Ok(opened.map(|opened| opened.into_stream().map_err(troubled).boxed()))
     }
 
     /// Length of an object in bytes; `None` if there is none at `path`.
@@ -185,8 +237,8 @@ impl Bucket {
         })
     }
 
-    /// Writes an object whether or not it is there; what stands there must be the same content. Afterwards it is young.
-    pub(crate) async fn write_again(&self, path: &str, content: Bytes) -> Result<(), BucketError> {
+    /// Writes an object whether or not it is there. Afterwards it is young.
+    pub(crate) async fn overwrite(&self, path: &str, content: Bytes) -> Result<(), BucketError> {
         let location = self.location(path)?;
         let put = || async { self.store.put(&location, PutPayload::from_bytes(content.clone())).await };
         let action = action(path);
@@ -321,6 +373,7 @@ fn action(path: &str) -> &'static str {
         "blobs" => "write a blob",
         "datasets" => "register a dataset",
         "models" => "register a model",
+        "lookups" => "publish a lookup",
         "promotions" => "append a promotion",
         "sweeps" => "announce a sweep",
         "runs" if path.ends_with("/log.ndjson") => "write the log of an attempt",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::versions::{self, Versioned};
-use crate::{BlobRef, Bucket, BucketError, ColumnManifest, DatasetManifest, Lineage};
+use crate::{BlobRef, Bucket, BucketError, Collected, ColumnManifest, DatasetManifest, Lineage};
 
 /// A dataset before it has a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct NewDataset {
     pub files: Vec<BlobRef>,
     /// The raw bytes before parsing, if it is an extract.
     pub raw: Vec<BlobRef>,
+    /// When they were collected, if it is an extract.
+    pub collected: Option<Collected>,
     /// Number of rows.
     pub rows: u64,
     /// Columns in file order.
@@ -66,6 +68,7 @@ pub async fn register(bucket: &Bucket, dataset: NewDataset) -> Result<DatasetMan
         name,
         files,
         raw,
+        collected,
         rows,
         columns,
         lineage,
@@ -78,6 +81,7 @@ pub async fn register(bucket: &Bucket, dataset: NewDataset) -> Result<DatasetMan
         version: 0,
         files,
         raw,
+        collected,
         rows,
         columns,
         lineage,

@@ -145,6 +145,14 @@ pub enum BucketError {
         /// Expected and found length or digest.
         detail: String,
     },
+    /// A local file into which something of the bucket goes.
+    #[error("'{path}' cannot be written: {source}; check that the directory is there and may be written, and its disk")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A manifest or an entry cannot be read.
     #[error("'{path}' in bucket '{url}' is damaged: {detail}; restore it from a copy of the bucket")]
     ManifestDamaged {

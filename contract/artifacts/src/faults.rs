@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -60,6 +60,7 @@ pub struct FaultyStore {
     rival: Mutex<Option<BoxFuture<'static, ()>>>,
     rival_of_delete: Mutex<Option<BoxFuture<'static, ()>>>,
     injected: AtomicU64,
+    away: AtomicBool,
 }
 
 impl FaultyStore {
@@ -73,6 +74,7 @@ impl FaultyStore {
             rival: Mutex::default(),
             rival_of_delete: Mutex::default(),
             injected: AtomicU64::new(0),
+            away: AtomicBool::new(false),
         }
     }
 
@@ -111,6 +113,11 @@ impl FaultyStore {
         self
     }
 
+    /// From now on every create and every read fails as unavailable, or no longer does.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
     /// How many faults have been injected.
     #[must_use]
     pub fn injected(&self) -> u64 {
@@ -118,6 +125,9 @@ impl FaultyStore {
     }
 
     fn next(&self, schedule: &Mutex<Schedule>) -> Option<Fault> {
+        if self.away.load(Ordering::SeqCst) {
+            return Some(Fault::Unavailable);
+        }
         let fault = lock(schedule).next();
         if fault.is_some() {
             self.injected.fetch_add(1, Ordering::SeqCst);

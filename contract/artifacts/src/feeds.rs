@@ -22,7 +22,7 @@ use crate::{Bucket, BucketError, Created};
 /// Directory in the bucket.
 const DIRECTORY: &str = "feeds";
 /// What a segment's name ends with.
-const ENDING: &str = ".ndjson.zst";
+pub(crate) const ENDING: &str = ".ndjson.zst";
 /// Lines that come together before a segment is written, in bytes before compression.
 pub const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Longest segment that is read, in bytes after decompression: what a small file may unfold to has to end somewhere.

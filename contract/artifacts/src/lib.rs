@@ -1,13 +1,15 @@
 //! The bucket that training and serving share.
 //!
 //! A bucket is a local directory or a prefix in S3-compatible storage. The engine writes into it, a replica of the
-//! prediction service needs nothing else, and nothing in it is ever overwritten:
+//! prediction service needs nothing else, and nothing in it is ever overwritten but the schema of a record collection:
 //!
 //! ```text
 //! blobs/sha256/ab/cdef...           content under its own digest                     Bucket::put_blob, get_blob
 //! datasets/<name>/<version>.json    what a table is and where it comes from          datasets
 //! models/<name>/<version>.json      a model version's passport                       models
-//! feeds/<collection>/<date>/...     what serving saw and was told                     feeds
+//! lookups/<name>/<version>.json     a table that serving reads beside a request      lookups
+//! feeds/<collection>/schema.json    what the rows of a record collection are           collections
+//! feeds/<collection>/<date>/...     what serving saw and was told                     feeds, purge
 //! promotions/<20 digits>.json       who serves under which alias, and since when     PromotionLog
 //! monitoring/<model>/<date>/*.json  what serving saw of a model, window by window      monitoring
 //! sweeps/<20 digits>.json           blobs that are being collected right now         collect
@@ -39,6 +41,12 @@
 //! its comparison met and is refused if another holds the alias by then. A rollback is a new entry; what it left is
 //! barred until a person promotes it.
 //!
+//! # Who says so
+//!
+//! A bucket that was given a key ([`Bucket::signing_with`]) signs each manifest and each entry that is written through it.
+//! [`TrustedKeys`] says whose signature counts, [`models::get_signed`] and [`PromotionLog::signed_entry`] read what it
+//! is asked about.
+//!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! use ratchet_artifacts::Bucket;
@@ -59,6 +67,7 @@
 mod blobs;
 mod bucket;
 pub mod collect;
+pub mod collections;
 pub mod datasets;
 mod error;
 pub mod failpoints;
@@ -66,6 +75,7 @@ pub mod failpoints;
 pub mod faults;
 pub mod feeds;
 mod location;
+pub mod lookups;
 mod manifest;
 pub mod models;
 pub mod monitoring;
@@ -74,14 +84,19 @@ pub mod outside;
 mod promotion_entry;
 mod promotion_error;
 mod promotions;
+pub mod purge;
+mod routing;
+mod signing;
 mod sweep;
 mod versions;
 
 pub use blobs::{sha256, sha256_of_file};
 pub use bucket::{Bucket, Created};
 pub use error::BucketError;
-pub use manifest::{BlobRef, ColumnManifest, DatasetManifest, Lineage, ModelManifest};
+pub use manifest::{BlobRef, Collected, ColumnManifest, DatasetManifest, Lineage, LookupManifest, ModelManifest};
 pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;
 pub use promotions::{Appended, Expected, NewPromotion, PromotionLog};
+pub use routing::NewRouting;
+pub use signing::{KeyError, PublicKey, SignatureError, Signed, SigningKey, TrustedKeys};

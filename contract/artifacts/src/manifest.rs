@@ -33,6 +33,22 @@ pub struct Lineage {
     pub simulated: bool,
     /// Version of the engine that made it.
     pub engine: String,
+    /// SHA-256 of the program that ran the task; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub build: String,
+}
+
+/// When raw bytes were collected, and the words by which their server tells whether it has others by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// When the source was asked.
+    pub at: Timestamp,
+    /// The server's word for this content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the server says that it was written, in its own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
 }
 
 /// A column of a dataset.
@@ -64,6 +80,9 @@ pub struct DatasetManifest {
     /// The raw bytes before parsing, if it is an extract.
     #[serde(default)]
     pub raw: Vec<BlobRef>,
+    /// When they were collected, if it is an extract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
     /// Number of rows.
     pub rows: u64,
     /// Columns in file order.
@@ -73,6 +92,34 @@ pub struct DatasetManifest {
     /// When it was registered.
     pub created_at: Timestamp,
     /// `run/task`: registering the same key again reads this entry back.
+    pub key: String,
+}
+
+/// `lookups/<name>/<version>.json`: a table that serving reads beside a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookupManifest {
+    /// 1.
+    pub format: u32,
+    /// Name.
+    pub name: String,
+    /// From 1. The highest number is what serving reads.
+    pub version: u64,
+    /// The rows.
+    pub content: BlobRef,
+    /// Number of rows.
+    pub rows: u64,
+    /// Columns by which a row is found.
+    pub found_by: Vec<String>,
+    /// Column that says when a row is known, if rows of one key follow each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// All columns.
+    pub columns: Vec<ColumnManifest>,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// When it was published.
+    pub created_at: Timestamp,
+    /// `run/task`.
     pub key: String,
 }
 

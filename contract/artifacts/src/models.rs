@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::versions::{self, Versioned};
-use crate::{BlobRef, Bucket, BucketError, Lineage, ModelManifest};
+use crate::{BlobRef, Bucket, BucketError, Lineage, ModelManifest, Signed};
 
 /// A model before it has a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +102,19 @@ pub async fn register(bucket: &Bucket, model: NewModel) -> Result<ModelManifest,
 /// If the name is wrong, the manifest is damaged, or the bucket fails.
 pub async fn get(bucket: &Bucket, name: &str, version: u64) -> Result<Option<ModelManifest>, BucketError> {
     versions::get(bucket, name, version).await
+}
+
+/// One version with who signed it; `None` if there is none.
+///
+/// # Errors
+///
+/// As [`get`].
+pub async fn get_signed(
+    bucket: &Bucket,
+    name: &str,
+    version: u64,
+) -> Result<Option<Signed<ModelManifest>>, BucketError> {
+    versions::get_signed(bucket, name, version).await
 }
 
 /// The version with the highest number; `None` if there is none.

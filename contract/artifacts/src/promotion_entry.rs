@@ -15,6 +15,8 @@ pub enum Action {
     Promote,
     /// The alias went back to a version that held it before.
     Rollback,
+    /// Requests are spread over the aliases in another way; versions stay where they are.
+    Route,
 }
 
 impl fmt::Display for Action {
@@ -22,6 +24,7 @@ impl fmt::Display for Action {
         formatter.write_str(match self {
             Self::Promote => "promote",
             Self::Rollback => "rollback",
+            Self::Route => "route",
         })
     }
 }
@@ -122,7 +125,7 @@ pub(crate) fn holder_before(entries: &[PromotionEntry], model: &str, alias: &str
     let mut stack: Vec<Holder> = Vec::new();
     for entry in entries
         .iter()
-        .filter(|entry| entry.model == model && entry.alias == alias)
+        .filter(|entry| entry.model == model && entry.alias == alias && entry.action != Action::Route)
     {
         let Some(holder) = entry.holder(model, alias) else {
             continue;

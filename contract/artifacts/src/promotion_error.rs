@@ -58,6 +58,14 @@ pub enum PromotionError {
         /// The alias.
         alias: String,
     },
+    /// Requests cannot be spread like this.
+    #[error("the requests of model '{model}' cannot be spread like this: {problem}")]
+    Routing {
+        /// The model.
+        model: String,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
     /// The version is not in the bucket; serving could not load it.
     #[error("{model}@{version} is not registered; 'ratchet models list' shows the versions")]
     UnknownVersion {

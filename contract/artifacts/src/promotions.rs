@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::blobs::sha256;
 use crate::names::{check_key, check_name};
 use crate::promotion_entry::holder_before;
+use crate::signing::signer;
 use crate::versions::{decode, encode};
-use crate::{Action, Bucket, BucketError, Created, Holder, PromotionEntry, PromotionError, models};
+use crate::{Action, Bucket, BucketError, Created, Holder, PromotionEntry, PromotionError, Signed, models};
 
 /// Directory of the log.
 const DIRECTORY: &str = "promotions";
@@ -74,7 +75,7 @@ pub struct PromotionLog {
 
 /// The log as far as it was read.
 #[derive(Default)]
-struct Replay {
+pub(crate) struct Replay {
     entries: Vec<PromotionEntry>,
     /// SHA-256 of the newest entry.
     newest: Option<String>,
@@ -119,6 +120,44 @@ impl PromotionLog {
     /// If the entry is unreadable or the bucket fails.
     pub async fn entry(&self, number: u64) -> Result<Option<PromotionEntry>, PromotionError> {
         Ok(self.read(number).await?.map(|(entry, _)| entry))
+    }
+
+    /// One entry with who signed it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PromotionLog::entry`].
+    pub async fn signed_entry(&self, number: u64) -> Result<Option<Signed<PromotionEntry>>, PromotionError> {
+        let found = self.read(number).await?;
+        Ok(found.map(|(document, content)| {
+            let path = PromotionEntry::path(number);
+            Signed {
+                signer: signer(&path, &content),
+                document,
+                path,
+            }
+        }))
+    }
+
+    /// The entry, not after `newest`, that gave `alias` of `model` to who holds it there; `None`: nobody held it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PromotionLog::entry`].
+    pub async fn giving(
+        &self,
+        model: &str,
+        alias: &str,
+        newest: u64,
+    ) -> Result<Option<Signed<PromotionEntry>>, PromotionError> {
+        for number in (1..=newest).rev() {
+            let found = self.signed_entry(number).await?;
+            let found = found.filter(|entry| entry.document.model == model && entry.document.alias == alias);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Gives an alias to a version.
@@ -190,7 +229,7 @@ impl PromotionLog {
     }
 
     /// Appends what `decide` makes of the newest state, deciding again each time that another was faster.
-    async fn append(
+    pub(crate) async fn append(
         &self,
         key: &str,
         same: impl Fn(&PromotionEntry) -> bool,
@@ -211,7 +250,7 @@ impl PromotionLog {
             }
             let entry = decide(&replay)?;
             let path = PromotionEntry::path(entry.number);
-            let content = encode(&self.bucket, &path, &entry)?;
+            let content = self.bucket.signed(&path, encode(&self.bucket, &path, &entry)?);
             let created = self.bucket.create(&path, content.clone()).await?;
             // 'Exists' with our own bytes is our own create, whose answer got lost on the way.
             if created == Created::New || self.bucket.get(&path).await? == Some(content) {
@@ -256,11 +295,11 @@ impl PromotionLog {
             .map(|number| async move { (number, self.read(number).await) })
             .buffered(READS);
         while let Some((number, read)) = reads.next().await {
-            let (entry, digest) = read?.ok_or_else(|| PromotionError::MissingEntry {
+            let (entry, content) = read?.ok_or_else(|| PromotionError::MissingEntry {
                 number,
                 url: self.bucket.url().to_owned(),
             })?;
-            replay.push(entry, digest, self.bucket.url())?;
+            replay.push(entry, &content, self.bucket.url())?;
         }
         self.catch_up(&mut replay).await?;
         Ok(replay)
@@ -268,14 +307,14 @@ impl PromotionLog {
 
     /// Reads what was appended since.
     async fn catch_up(&self, replay: &mut Replay) -> Result<(), PromotionError> {
-        while let Some((entry, digest)) = self.read(replay.entries.len() as u64 + 1).await? {
-            replay.push(entry, digest, self.bucket.url())?;
+        while let Some((entry, content)) = self.read(replay.entries.len() as u64 + 1).await? {
+            replay.push(entry, &content, self.bucket.url())?;
         }
         Ok(())
     }
 
-    /// An entry and the SHA-256 of its bytes.
-    async fn read(&self, number: u64) -> Result<Option<(PromotionEntry, String)>, PromotionError> {
+    /// An entry and its bytes.
+    async fn read(&self, number: u64) -> Result<Option<(PromotionEntry, Bytes)>, PromotionError> {
         let path = PromotionEntry::path(number);
         let Some(content): Option<Bytes> = self.bucket.get(&path).await? else {
             return Ok(None);
@@ -290,7 +329,7 @@ impl PromotionLog {
             }
             .into());
         }
-        Ok(Some((entry, sha256(&content))))
+        Ok(Some((entry, content)))
     }
 
     /// The highest number in the listing, 0 if there is none. A listing may lag behind, a read does not.
@@ -301,7 +340,7 @@ impl PromotionLog {
 }
 
 impl Replay {
-    fn push(&mut self, entry: PromotionEntry, digest: String, url: &str) -> Result<(), PromotionError> {
+    fn push(&mut self, entry: PromotionEntry, content: &[u8], url: &str) -> Result<(), PromotionError> {
         if entry.predecessor != self.newest {
             return Err(PromotionError::BrokenChain {
                 number: entry.number,
@@ -309,21 +348,29 @@ impl Replay {
             });
         }
         self.entries.push(entry);
-        self.newest = Some(digest);
+        self.newest = Some(sha256(content));
         Ok(())
     }
 
-    fn holder(&self, model: &str, alias: &str) -> Option<&Holder> {
+    pub(crate) fn holder(&self, model: &str, alias: &str) -> Option<&Holder> {
         self.entries.last()?.holder(model, alias)
     }
 
-    /// The entry that gives `alias` to `holder`, its words still empty.
-    fn next(&self, action: Action, model: &str, alias: &str, holder: Holder) -> PromotionEntry {
+    /// The entry that gives `alias` to `holder`, its words still empty. The share of requests stays the alias's.
+    pub(crate) fn next(&self, action: Action, model: &str, alias: &str, holder: Holder) -> PromotionEntry {
         let head = self.entries.last();
         let mut table = head.map(|head| head.table.clone()).unwrap_or_default();
         let barred = head.map(|head| head.barred.clone()).unwrap_or_default();
         let version = holder.version;
         let digest = holder.digest.clone();
+        let holder = match self.holder(model, alias) {
+            Some(current) => Holder {
+                weight: current.weight,
+                shadow: current.shadow,
+                ..holder
+            },
+            None => holder,
+        };
         let previous = table
             .entry(model.to_owned())
             .or_default()

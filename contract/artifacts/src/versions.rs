@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::names::{check_key, check_name};
-use crate::{Bucket, BucketError, Created};
+use crate::signing::signer;
+use crate::{Bucket, BucketError, Created, Signed};
 
 /// How many of the newest versions are searched for a key. A repetition follows its first try within few versions.
 const SEARCHED: usize = 50;
@@ -59,7 +60,7 @@ pub(crate) async fn register<M: Versioned>(bucket: &Bucket, mut draft: M) -> Res
         last += 1;
         draft.set_version(last);
         let path = path::<M>(&name, last);
-        let content = encode(bucket, &path, &draft)?;
+        let content = bucket.signed(&path, encode(bucket, &path, &draft)?);
         match bucket.create(&path, content).await? {
             Created::New => return Ok(draft),
             Created::Exists => {
@@ -105,6 +106,28 @@ async fn find_key<M: Versioned>(
 
 /// Reads one version; `None` if there is none.
 pub(crate) async fn get<M: Versioned>(bucket: &Bucket, name: &str, version: u64) -> Result<Option<M>, BucketError> {
+    Ok(read(bucket, name, version).await?.map(|(manifest, _)| manifest))
+}
+
+/// The same with who signed it.
+pub(crate) async fn get_signed<M: Versioned>(
+    bucket: &Bucket,
+    name: &str,
+    version: u64,
+) -> Result<Option<Signed<M>>, BucketError> {
+    let found = read::<M>(bucket, name, version).await?;
+    Ok(found.map(|(document, content)| {
+        let path = path::<M>(name, version);
+        Signed {
+            signer: signer(&path, &content),
+            document,
+            path,
+        }
+    }))
+}
+
+/// A version and its bytes.
+async fn read<M: Versioned>(bucket: &Bucket, name: &str, version: u64) -> Result<Option<(M, Bytes)>, BucketError> {
     check_name(M::KIND, name)?;
     if version == 0 {
         return Ok(None);
@@ -121,7 +144,7 @@ pub(crate) async fn get<M: Versioned>(bucket: &Bucket, name: &str, version: u64)
             detail: format!("it says that it is {}@{}", manifest.name(), manifest.version()),
         });
     }
-    Ok(Some(manifest))
+    Ok(Some((manifest, content)))
 }
 
 /// The version with the highest number.

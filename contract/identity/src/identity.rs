@@ -20,6 +20,7 @@ use crate::store::{Store, StoredUser};
 use crate::throttle::Throttle;
 use crate::token::{Audience, IssuedToken, LIFETIME, PublicKeys, Signer};
 use crate::user::{User, check_username};
+use crate::verified::VerifiedTokens;
 
 /// What [`Identity::ensure_administrator`] found or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     hashing: Semaphore,
     callers: Memory<Uuid, User>,
     pub(crate) keys: Memory<String, ApiKey>,
+    tokens: VerifiedTokens,
 }
 
 impl Identity {
@@ -105,6 +107,7 @@ impl Identity {
                 hashing: Semaphore::new(cores),
                 callers: Memory::default(),
                 keys: Memory::default(),
+                tokens: VerifiedTokens::default(),
             }),
             audience: Audience::Api,
             actor: Arc::new(Actor::program()),
@@ -250,9 +253,16 @@ impl Identity {
         if token.starts_with(api_key::PREFIX) {
             return self.verify_key(token).await;
         }
-        let claims = self.inner.signer.verify(token, self.audience)?;
-        let look_up = self.inner.store.by_id(claims.sub);
-        let user = self.inner.callers.get(claims.sub, look_up).await?;
+        let now = Timestamp::now().as_second();
+        let id = match self.inner.tokens.user(token, self.audience, now) {
+            Some(id) => id,
+            None => {
+                let claims = self.inner.signer.verify(token, self.audience)?;
+                self.inner.tokens.remember(token, self.audience, &claims, now);
+                claims.sub
+            }
+        };
+        let user = self.inner.callers.get(id, self.inner.store.by_id(id)).await?;
         let user = user.ok_or(Error::Token("its user does not exist any more"))?;
         if user.disabled {
             Err(Error::Token("its user is disabled"))

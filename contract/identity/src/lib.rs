@@ -50,6 +50,7 @@ mod store;
 pub mod throttle;
 pub mod token;
 pub mod user;
+mod verified;
 
 pub use api_key::{ApiKey, NewKey};
 pub use audit::{Act, Actor, AuditCheck, AuditEntry};

@@ -48,6 +48,8 @@ pub struct Answer<'a> {
     pub risk: Option<SliceRisk>,
     /// Names of the fields whose value training never saw the like of.
     pub outside: Vec<&'a str>,
+    /// Names of the lookups that have no row for this one; none if the model reads no lookup.
+    pub unmatched: Option<Vec<&'a str>>,
 }
 
 impl Answer<'_> {
@@ -56,7 +58,8 @@ impl Answer<'_> {
     /// A number: `{"seconds": 291.3, "interval": {"lower": .., "upper": .., "coverage": 0.9}, ...}`; yes or no:
     /// `{"over_target": true, "probability": 0.71, ...}`; a class: `{"pumps": 2, "probabilities": {"1": .., ..}, ...}`.
     /// All hold `out_of_distribution: {"flag": .., "fields": [..]}`; models with slices also `may_be_underestimated` and
-    /// `underestimation_risk`, the share of such rows that took longer than predicted by more than the margin.
+    /// `underestimation_risk`, the share of such rows that took longer than predicted by more than the margin; models that
+    /// read lookups also `unmatched_lookups`, the names of those that have no row for this one.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut json = Map::new();
         let prediction = &self.prediction;
@@ -85,12 +88,15 @@ impl Answer<'_> {
         }
         let outside = json!({"flag": !self.outside.is_empty(), "fields": self.outside});
         json.insert("out_of_distribution".to_owned(), outside);
+        if let Some(unmatched) = &self.unmatched {
+            json.insert("unmatched_lookups".to_owned(), json!(unmatched));
+        }
         json
     }
 }
 
 /// JSON Schema of [`Answer::to_json`].
-pub(crate) fn schema(target: &Target, slices: bool) -> Value {
+pub(crate) fn schema(target: &Target, slices: bool, lookups: bool) -> Value {
     let mut properties = Map::new();
     let share = json!({"type": "number", "minimum": 0, "maximum": 1});
     match &target.kind {
@@ -127,6 +133,13 @@ pub(crate) fn schema(target: &Target, slices: bool) -> Value {
         "required": ["flag", "fields"],
     });
     properties.insert("out_of_distribution".to_owned(), outside);
+    if lookups {
+        let unmatched = json!({
+            "type": "array", "items": {"type": "string"},
+            "description": "Lookups that have no row for this one; what they would add counts as missing.",
+        });
+        properties.insert("unmatched_lookups".to_owned(), unmatched);
+    }
     let required: Vec<&String> = properties.keys().collect();
     json!({"type": "object", "required": required, "properties": properties})
 }

@@ -1,13 +1,12 @@
 //! The model bundle: one file that holds everything an answer needs, and nothing else.
 //!
-//! It is a `safetensors` file with one metadata key, `ratchet`, whose JSON is the [`Header`]; the tensors are the flat
+//! It is a `safetensors` file with one metadata key, `ratchet`, whose JSON is its header; the tensors are the flat
 //! arrays of the predictors, the conformal residuals and the golden rows. A bundle is a pure function of training rows,
 //! configuration, seed and code: no time, run, host or person is in it. Nothing in it is ever executed, and
 //! [`Bundle::read`] checks every length, index and number before the first use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,17 +14,16 @@ use crate::answer::{Answer, Prediction};
 use crate::conformal::{Interval, Residuals};
 use crate::drift::Profile;
 use crate::explain::Explanation;
-use crate::features::Pipeline;
-use crate::output::{Calibration, ModelOutput, predict};
-use crate::predictor::{Forest, ForestArrays, Linear, Link, Predictor};
-use crate::schema::{Column, FieldKind, FieldProblem, Known, Rows, Schema, format_timestamp};
+use crate::features::{LookupTable, LookupTables, Matrix, Pipeline};
+use crate::output::{ModelOutput, predict};
+use crate::schema::{Column, FieldProblem, Known, Rows, Schema, format_timestamp};
 use crate::slices::SliceRisks;
 use crate::target::{Target, TargetKind};
 
+mod file;
+
 /// The version of the format that this code writes and reads.
 pub const FORMAT: u32 = 1;
-
-const METADATA_KEY: &str = "ratchet";
 
 /// Why a bundle cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +36,14 @@ pub enum BundleError {
     UnknownFormat {
         /// What it says.
         found: u64,
+    },
+    /// A lookup that the model reads cannot be used.
+    #[error("the lookup `{lookup}` {problem}")]
+    Lookup {
+        /// Its name.
+        lookup: String,
+        /// What is wrong.
+        problem: String,
     },
     /// The predictor does not answer as it did in training.
     #[error("golden row {row}: the answer is not the one given in training; the file or the program was changed")]
@@ -109,54 +115,24 @@ pub struct Content {
     pub seed: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    format: u32,
-    name: String,
-    description: String,
-    route: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    answer_only: bool,
-    simulated: bool,
-    predict_at: Known,
-    target: Target,
-    schema: Schema,
-    pipeline: Pipeline,
-    candidate: String,
-    outputs: Vec<OutputHeader>,
-    coverage: f64,
-    slices: Option<SliceRisks>,
-    profile: Profile,
-    window: Window,
-    seed: u64,
-    /// Texts and times of the golden rows, by field; their numbers are tensors.
-    golden_texts: BTreeMap<String, Vec<Option<String>>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OutputHeader {
-    predictor: PredictorKind,
-    link: Link,
-    calibration: Option<Calibration>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PredictorKind {
-    Linear,
-    Forest,
-}
-
 /// A model that is ready to answer.
 #[derive(Clone, Debug)]
 pub struct Bundle {
-    content: Content,
+    content: Arc<Content>,
+    lookups: LookupTables,
     offsets: Option<Interval>,
-    golden: Rows,
-    golden_answers: Vec<f64>,
+    golden: Arc<Golden>,
     size: usize,
+}
+
+/// Rows with the answers given in training.
+#[derive(Clone, Debug)]
+struct Golden {
+    /// As requests have them.
+    asked: Rows,
+    /// The same rows with what lookups added.
+    joined: Rows,
+    answers: Vec<f64>,
 }
 
 /// Values that a golden row's answer is compared by: the value and both ends of its interval, or the probabilities.
@@ -169,75 +145,87 @@ fn fingerprint(prediction: &Prediction) -> Vec<f64> {
 }
 
 impl Bundle {
-    /// Writes a bundle. The answers to the golden rows are computed by the model re-read from its own bytes.
-    pub fn write(content: Content, golden: &Rows) -> Result<Vec<u8>, BundleError> {
-        let empty = golden.select(&[]);
-        let draft = Bundle::read(&encode(&content, &empty, &[])?)?;
-        let predictions = draft.predict(golden);
-        let answers: Vec<f64> = predictions.iter().flat_map(fingerprint).collect();
-        encode(&content, golden, &answers)
+    /// Writes a bundle. The answers to the golden rows are computed by the model re-read from its own bytes; what `lookups`
+    /// add to these rows is kept with them.
+    pub fn write(content: Content, golden: &Rows, lookups: &LookupTables) -> Result<Vec<u8>, BundleError> {
+        let joined = content.pipeline.join(golden, lookups).rows;
+        let empty = joined.select(&[]);
+        let draft = Bundle::read(&file::encode(&content, &empty, &[])?)?;
+        let matrix = draft.content.pipeline.transform(&joined);
+        let answers: Vec<f64> = draft.predict_features(&matrix).iter().flat_map(fingerprint).collect();
+        file::encode(&content, &joined, &answers)
     }
 
     /// Reads a bundle and checks all of its structure. [`Bundle::check_golden_rows`] should follow before it serves.
+    ///
+    /// If it reads lookups, [`Bundle::with_lookups`] has to follow too: without their tables everything that they would
+    /// add is missing.
     pub fn read(bytes: &[u8]) -> Result<Bundle, BundleError> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
-        let text = metadata.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
-        let text = text.ok_or_else(|| damaged("it has no `ratchet` header"))?;
-        let value: Value = serde_json::from_str(text).map_err(|error| damaged(format!("its header: {error}")))?;
-        match value.get("format").and_then(Value::as_u64) {
-            Some(format) if format == u64::from(FORMAT) => {}
-            Some(found) => return Err(BundleError::UnknownFormat { found }),
-            None => return Err(damaged("its header names no format")),
-        }
-        let header: Header = serde_json::from_value(value).map_err(|error| damaged(format!("its header: {error}")))?;
-        let outputs = read_outputs(&header.outputs, &tensors)?;
-        let golden = read_golden(&header, &tensors)?;
-        let golden_answers = floats(&tensors, "golden.answers")?;
-        let content = Content {
-            name: header.name,
-            description: header.description,
-            route: header.route,
-            answer_only: header.answer_only,
-            simulated: header.simulated,
-            predict_at: header.predict_at,
-            target: header.target,
-            schema: header.schema,
-            pipeline: header.pipeline,
-            candidate: header.candidate,
-            outputs,
-            residuals: {
-                let values = floats(&tensors, "residuals")?;
-                let residuals = Residuals::new(values.clone());
-                if !residuals.is_valid() || residuals.values() != values {
-                    return Err(damaged("its residuals are not sorted numbers"));
-                }
-                residuals
-            },
-            coverage: header.coverage,
-            slices: header.slices,
-            profile: header.profile,
-            window: header.window,
-            seed: header.seed,
-        };
+        let (content, golden) = file::decode(bytes)?;
         validate(&content)?;
         let offsets = match content.target.kind {
             TargetKind::Regression { .. } => content.residuals.offsets(content.coverage),
             _ => None,
         };
         Ok(Bundle {
-            content,
+            content: Arc::new(content),
+            lookups: LookupTables::new(),
             offsets,
-            golden,
-            golden_answers,
+            golden: Arc::new(golden),
             size: bytes.len(),
         })
     }
 
-    /// Answers the golden rows again and compares to the last bit. Returns how many there are.
+    /// The same model, with these tables for the lookups that it reads. Cheap: the model itself is shared.
+    ///
+    /// # Errors
+    /// A lookup that is not there, or that has not what the model reads.
+    pub fn with_lookups(&self, tables: &LookupTables) -> Result<Bundle, BundleError> {
+        let mut lookups = LookupTables::new();
+        for join in self.content.pipeline.joins() {
+            let unfit = |problem: &str| BundleError::Lookup {
+                lookup: join.lookup.clone(),
+                problem: problem.to_owned(),
+            };
+            let table = tables
+                .get(&join.lookup)
+                .ok_or_else(|| unfit("is not there; publish it with `publish.lookup`"))?;
+            join.fits(table).map_err(|problem| unfit(&problem))?;
+            lookups.insert(join.lookup.clone(), table.clone());
+        }
+        Ok(Bundle {
+            lookups,
+            ..self.clone()
+        })
+    }
+
+    /// Whether a table has what the model reads of the lookup of that name.
+    ///
+    /// # Errors
+    /// What it has not.
+    pub fn accepts(&self, lookup: &str, table: &LookupTable) -> Result<(), String> {
+        let mut joins = self.content.pipeline.joins().iter();
+        joins.try_for_each(|join| {
+            if join.lookup == lookup {
+                join.fits(table)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// The lookups that it reads, as features call them and under which names they are published.
+    pub fn lookups(&self) -> impl Iterator<Item = (&str, &str)> {
+        let joins = self.content.pipeline.joins().iter();
+        joins.map(|join| (join.name.as_str(), join.lookup.as_str()))
+    }
+
+    /// Answers the golden rows again and compares to the last bit. Returns how many there are. They hold what lookups said in
+    /// training, so that a lookup that moved on changes nothing.
     pub fn check_golden_rows(&self) -> Result<usize, BundleError> {
-        let mut expected = self.golden_answers.iter();
-        for (row, prediction) in self.predict(&self.golden).iter().enumerate() {
+        let mut expected = self.golden.answers.iter();
+        let matrix = self.content.pipeline.transform(&self.golden.joined);
+        for (row, prediction) in self.predict_features(&matrix).iter().enumerate() {
             for value in fingerprint(prediction) {
                 if expected.next().map(|expected| expected.to_bits()) != Some(value.to_bits()) {
                     return Err(BundleError::GoldenRow { row });
@@ -247,7 +235,7 @@ impl Bundle {
         if expected.next().is_some() {
             return Err(damaged("it has more golden answers than golden rows"));
         }
-        Ok(self.golden.len())
+        Ok(self.golden.joined.len())
     }
 
     /// Everything that training decided.
@@ -285,7 +273,7 @@ impl Bundle {
         &self.content.schema
     }
 
-    /// About how much memory it takes, in bytes.
+    /// About how much memory it takes without the tables of its lookups, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.size
             + self
@@ -308,13 +296,27 @@ impl Bundle {
 
     /// Predictions alone, as training and comparison need them.
     pub fn predict(&self, rows: &Rows) -> Vec<Prediction> {
-        let matrix = self.content.pipeline.transform(rows);
-        predict(&self.content.target, &self.content.outputs, self.offsets, &matrix)
+        self.predict_features(&self.features(rows))
+    }
+
+    fn predict_features(&self, features: &Matrix) -> Vec<Prediction> {
+        predict(&self.content.target, &self.content.outputs, self.offsets, features)
+    }
+
+    /// What the predictors read of rows.
+    pub fn features(&self, rows: &Rows) -> Matrix {
+        self.features_and_unmatched(rows).0
+    }
+
+    /// What the predictors read of rows, and which of the rows lookups have nothing for, per lookup.
+    pub fn features_and_unmatched(&self, rows: &Rows) -> (Matrix, Vec<Vec<bool>>) {
+        self.content.pipeline.features_of(rows, &self.lookups)
     }
 
     /// Full answers: prediction, slice risk, out-of-distribution fields.
     pub fn answer(&self, rows: &Rows) -> Vec<Answer<'_>> {
-        let predictions = self.predict(rows).into_iter().enumerate();
+        let (matrix, unmatched) = self.features_and_unmatched(rows);
+        let predictions = self.predict_features(&matrix).into_iter().enumerate();
         let answers = predictions.map(|(row, prediction)| {
             let risk = self.content.slices.as_ref().map(|slices| {
                 let value = match &rows.columns()[slices.field] {
@@ -334,6 +336,13 @@ impl Bundle {
                 prediction,
                 risk,
                 outside,
+                unmatched: (!unmatched.is_empty()).then(|| {
+                    let joins = self.content.pipeline.joins().iter().zip(&unmatched);
+                    joins
+                        .filter(|(_, rows)| rows[row])
+                        .map(|(join, _)| join.lookup.as_str())
+                        .collect()
+                }),
             }
         });
         answers.collect()
@@ -347,12 +356,12 @@ impl Bundle {
 
     /// What each field contributed to the scores of each row; `None` unless [`Bundle::is_explainable`].
     pub fn explain(&self, rows: &Rows) -> Option<Vec<Explanation<'_>>> {
-        crate::explain::explain(&self.content, rows)
+        crate::explain::explain(&self.content, &self.features(rows))
     }
 
     /// A request row, made of a golden row.
     pub fn example(&self) -> Map<String, Value> {
-        let fields = self.content.schema.fields.iter().zip(self.golden.columns());
+        let fields = self.content.schema.fields.iter().zip(self.golden.asked.columns());
         let values = fields.map(|(field, column)| {
             let value = match column {
                 Column::Number(values) => values.first().map_or(Value::Null, |value| Value::from(*value)),
@@ -369,12 +378,13 @@ impl Bundle {
 
     /// The golden rows, for warming up.
     pub fn golden_rows(&self) -> &Rows {
-        &self.golden
+        &self.golden.asked
     }
 
     /// JSON Schema of [`Answer::to_json`].
     pub fn answer_schema(&self) -> Value {
-        crate::answer::schema(&self.content.target, self.content.slices.is_some())
+        let lookups = !self.content.pipeline.joins().is_empty();
+        crate::answer::schema(&self.content.target, self.content.slices.is_some(), lookups)
     }
 }
 
@@ -415,194 +425,4 @@ fn validate(content: &Content) -> Result<(), BundleError> {
         return Err(damaged("its slices read a field beyond the schema"));
     }
     Ok(())
-}
-
-struct Tensors {
-    floats: Vec<(String, Vec<u8>)>,
-    integers: Vec<(String, Vec<u8>)>,
-}
-
-impl Tensors {
-    fn floats(&mut self, name: impl Into<String>, values: &[f64]) {
-        self.floats.push((
-            name.into(),
-            values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        ));
-    }
-
-    fn integers(&mut self, name: impl Into<String>, values: &[u32]) {
-        self.integers.push((
-            name.into(),
-            values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        ));
-    }
-}
-
-fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -> Result<Vec<u8>, BundleError> {
-    let mut tensors = Tensors {
-        floats: Vec::new(),
-        integers: Vec::new(),
-    };
-    let mut outputs = Vec::new();
-    for (number, output) in content.outputs.iter().enumerate() {
-        let kind = match &output.predictor {
-            Predictor::Linear(linear) => {
-                tensors.floats(format!("output.{number}.weights"), &linear.weights);
-                tensors.floats(format!("output.{number}.fill"), &linear.fill);
-                tensors.floats(format!("output.{number}.intercept"), &[linear.intercept]);
-                PredictorKind::Linear
-            }
-            Predictor::Forest(forest) => {
-                let arrays = forest.to_arrays();
-                tensors.floats(format!("output.{number}.base"), &[arrays.base]);
-                tensors.floats(format!("output.{number}.numbers"), &arrays.numbers);
-                tensors.integers(format!("output.{number}.features"), &arrays.features);
-                tensors.integers(format!("output.{number}.rights"), &arrays.rights);
-                tensors.integers(format!("output.{number}.roots"), &arrays.roots);
-                if let Some(covers) = &arrays.covers {
-                    tensors.integers(format!("output.{number}.covers"), covers);
-                }
-                PredictorKind::Forest
-            }
-        };
-        outputs.push(OutputHeader {
-            predictor: kind,
-            link: output.link,
-            calibration: output.calibration,
-        });
-    }
-    tensors.floats("residuals", content.residuals.values());
-    tensors.floats("golden.answers", golden_answers);
-    let mut golden_texts = BTreeMap::new();
-    for (number, (field, column)) in content.schema.fields.iter().zip(golden.columns()).enumerate() {
-        match column {
-            Column::Number(values) => tensors.floats(format!("golden.{number}"), values),
-            Column::Text(values) => {
-                golden_texts.insert(field.name.clone(), values.clone());
-            }
-            Column::Timestamp(values) => {
-                let texts = values.iter().map(|value| value.map(format_timestamp)).collect();
-                golden_texts.insert(field.name.clone(), texts);
-            }
-        }
-    }
-    let header = Header {
-        format: FORMAT,
-        name: content.name.clone(),
-        description: content.description.clone(),
-        route: content.route.clone(),
-        answer_only: content.answer_only,
-        simulated: content.simulated,
-        predict_at: content.predict_at,
-        target: content.target.clone(),
-        schema: content.schema.clone(),
-        pipeline: content.pipeline.clone(),
-        candidate: content.candidate.clone(),
-        outputs,
-        coverage: content.coverage,
-        slices: content.slices.clone(),
-        profile: content.profile.clone(),
-        window: content.window.clone(),
-        seed: content.seed,
-        golden_texts,
-    };
-    let header = serde_json::to_string(&header).map_err(|error| damaged(error.to_string()))?;
-    let floats = tensors.floats.iter().map(|(name, bytes)| (name, Dtype::F64, bytes));
-    let integers = tensors.integers.iter().map(|(name, bytes)| (name, Dtype::U32, bytes));
-    let mut views = Vec::new();
-    for (name, dtype, bytes) in floats.chain(integers) {
-        let width = if dtype == Dtype::F64 { 8 } else { 4 };
-        let view = TensorView::new(dtype, vec![bytes.len() / width], bytes);
-        views.push((name.as_str(), view.map_err(|error| damaged(error.to_string()))?));
-    }
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), header)]);
-    safetensors::serialize(views, Some(metadata)).map_err(|error| damaged(error.to_string()))
-}
-
-fn tensor<'a>(tensors: &SafeTensors<'a>, name: &str, dtype: Dtype) -> Result<&'a [u8], BundleError> {
-    let view = tensors
-        .tensor(name)
-        .map_err(|_| damaged(format!("the tensor `{name}` is not there")))?;
-    if view.dtype() != dtype || view.shape().len() != 1 {
-        return Err(damaged(format!("the tensor `{name}` has another type or shape")));
-    }
-    Ok(view.data())
-}
-
-fn floats(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f64>, BundleError> {
-    let (chunks, _) = tensor(tensors, name, Dtype::F64)?.as_chunks::<8>();
-    Ok(chunks.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect())
-}
-
-fn float(tensors: &SafeTensors<'_>, name: &str) -> Result<f64, BundleError> {
-    match floats(tensors, name)?.as_slice() {
-        [value] => Ok(*value),
-        _ => Err(damaged(format!("the tensor `{name}` does not hold one number"))),
-    }
-}
-
-fn integers(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<u32>, BundleError> {
-    let (chunks, _) = tensor(tensors, name, Dtype::U32)?.as_chunks::<4>();
-    Ok(chunks.iter().map(|chunk| u32::from_le_bytes(*chunk)).collect())
-}
-
-fn read_outputs(headers: &[OutputHeader], tensors: &SafeTensors<'_>) -> Result<Vec<ModelOutput>, BundleError> {
-    let mut outputs = Vec::new();
-    for (number, header) in headers.iter().enumerate() {
-        let name = |part: &str| format!("output.{number}.{part}");
-        let predictor = match header.predictor {
-            PredictorKind::Linear => Predictor::Linear(Linear {
-                weights: floats(tensors, &name("weights"))?,
-                fill: floats(tensors, &name("fill"))?,
-                intercept: float(tensors, &name("intercept"))?,
-            }),
-            PredictorKind::Forest => {
-                let arrays = ForestArrays {
-                    base: float(tensors, &name("base"))?,
-                    numbers: floats(tensors, &name("numbers"))?,
-                    features: integers(tensors, &name("features"))?,
-                    rights: integers(tensors, &name("rights"))?,
-                    roots: integers(tensors, &name("roots"))?,
-                    // Earlier programs did not write it.
-                    covers: match tensors.tensor(&name("covers")) {
-                        Ok(_) => Some(integers(tensors, &name("covers"))?),
-                        Err(_) => None,
-                    },
-                };
-                let forest = Forest::from_arrays(arrays);
-                Predictor::Forest(forest.map_err(|problem| damaged(format!("output {number}: {problem}")))?)
-            }
-        };
-        outputs.push(ModelOutput {
-            predictor,
-            link: header.link,
-            calibration: header.calibration,
-        });
-    }
-    Ok(outputs)
-}
-
-fn read_golden(header: &Header, tensors: &SafeTensors<'_>) -> Result<Rows, BundleError> {
-    let mut columns = Vec::new();
-    for (number, field) in header.schema.fields.iter().enumerate() {
-        let texts = || {
-            let texts = header.golden_texts.get(&field.name);
-            texts.ok_or_else(|| damaged(format!("golden rows have no `{}`", field.name)))
-        };
-        columns.push(match field.kind {
-            FieldKind::Number => Column::Number(floats(tensors, &format!("golden.{number}"))?),
-            FieldKind::Text => Column::Text(texts()?.clone()),
-            FieldKind::Timestamp => {
-                let parse = |text: &Option<String>| match text {
-                    None => Ok(None),
-                    Some(text) => match crate::schema::parse_timestamp(text) {
-                        Some(seconds) => Ok(Some(seconds)),
-                        None => Err(damaged(format!("a golden row's `{}` is no time", field.name))),
-                    },
-                };
-                Column::Timestamp(texts()?.iter().map(parse).collect::<Result<_, _>>()?)
-            }
-        });
-    }
-    Rows::new(columns).ok_or_else(|| damaged("golden rows differ in length"))
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calibration::{Calibration, Drift};
 pub use counts::{Counts, Reference};
+pub use statistics::psi;
 
 use crate::schema::{Column, Rows, Schema};
 

@@ -8,10 +8,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::bundle::Content;
-use crate::features::Pipeline;
+use crate::features::{Matrix, Pipeline};
 use crate::output::ModelOutput;
 use crate::predictor::{ForestShapley, Link, Predictor};
-use crate::schema::{Rows, Schema};
+use crate::schema::Schema;
 use crate::target::{TargetKind, Transform};
 
 /// Contributions to one score; `base` plus all of them is the score, to 1e-9.
@@ -73,10 +73,9 @@ impl Explanation<'_> {
     }
 }
 
-/// Explains rows; `None` if some forest does not know how many training rows its nodes saw.
-pub(crate) fn explain<'a>(content: &'a Content, rows: &Rows) -> Option<Vec<Explanation<'a>>> {
+/// Explains the rows of a matrix of features; `None` if some forest does not know how many training rows its nodes saw.
+pub(crate) fn explain<'a>(content: &'a Content, matrix: &Matrix) -> Option<Vec<Explanation<'a>>> {
     let explainers: Vec<Explainer<'a>> = content.outputs.iter().map(Explainer::new).collect::<Option<_>>()?;
-    let matrix = content.pipeline.transform(rows);
     let shares = Shares::of(&content.pipeline, &content.schema);
     let mut features = vec![0.0; matrix.columns];
     let explanations = (0..matrix.rows).map(|row| {
@@ -149,14 +148,9 @@ struct Shares {
 
 impl Shares {
     fn of(pipeline: &Pipeline, schema: &Schema) -> Shares {
-        let mut of_features = pipeline.feature_fields();
-        for fields in &mut of_features {
-            fields.sort_unstable();
-            fields.dedup();
-        }
         Shares {
             fields: schema.fields.len(),
-            of_features,
+            of_features: pipeline.feature_fields(schema),
         }
     }
 

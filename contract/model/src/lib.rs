@@ -16,6 +16,7 @@
 
 mod answer;
 pub mod arithmetic;
+mod breaking;
 mod bundle;
 pub mod conformal;
 pub mod drift;
@@ -30,9 +31,10 @@ pub mod slices;
 mod target;
 
 pub use answer::{Answer, Prediction};
+pub use breaking::breaking_changes;
 pub use bundle::{Bundle, BundleError, Content, FORMAT, Window};
 pub use explain::{Contributions, Explanation};
 pub use output::{Calibration, ModelOutput, most_weighty, predict};
 pub use route::{is_model_name, route_problem};
-pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema};
+pub use schema::{Column, Field, FieldKind, FieldProblem, Known, Rows, Schema, UnusedField};
 pub use target::{Question, Target, TargetKind, Transform, class_probabilities};

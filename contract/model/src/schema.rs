@@ -42,6 +42,17 @@ pub enum FieldKind {
     Timestamp,
 }
 
+impl FieldKind {
+    /// The words for it in messages.
+    pub fn words(self) -> &'static str {
+        match self {
+            FieldKind::Number => "a number",
+            FieldKind::Text => "text",
+            FieldKind::Timestamp => "a date and time",
+        }
+    }
+}
+
 /// One field of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Field {
@@ -55,11 +66,26 @@ pub struct Field {
     pub nullable: bool,
 }
 
+/// A field that a request may hold and that nothing reads: a published interface has it, the training table has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnusedField {
+    /// Name.
+    pub name: String,
+    /// Type. A value of another type is a fault; none is not.
+    pub kind: FieldKind,
+    /// Why nothing reads it, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub because: String,
+}
+
 /// The fields of a request, in the order of [`Rows::columns`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
-    /// Fields.
+    /// Fields that the model reads.
     pub fields: Vec<Field>,
+    /// Fields that are accepted, checked and read by nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<UnusedField>,
 }
 
 /// The values of one field.
@@ -122,6 +148,19 @@ impl Rows {
             .iter()
             .all(|column| column.len() == len)
             .then_some(Self { columns, len })
+    }
+
+    /// From columns that are known to have one length, `len`.
+    pub(crate) fn of(columns: Vec<Column>, len: usize) -> Self {
+        Self { columns, len }
+    }
+
+    /// The first `count` columns of these rows.
+    pub(crate) fn first(&self, count: usize) -> Rows {
+        Rows {
+            columns: self.columns.iter().take(count).cloned().collect(),
+            len: self.len,
+        }
     }
 
     /// Columns, in the order of the schema's fields.
@@ -257,6 +296,18 @@ impl Schema {
         self.fields.iter().position(|field| field.name == name)
     }
 
+    /// Type of a field that a request may hold, read or not.
+    pub fn kind_of(&self, name: &str) -> Option<FieldKind> {
+        let read = self.position(name).map(|position| self.fields[position].kind);
+        let unused = || {
+            self.unused
+                .iter()
+                .find(|field| field.name == name)
+                .map(|field| field.kind)
+        };
+        read.or_else(unused)
+    }
+
     /// Reads request rows. All faults of all rows come back at once; `pointer` gets the row's index in front when there
     /// is more than one row.
     pub fn parse(&self, records: &[&Map<String, Value>]) -> Result<Rows, Vec<FieldProblem>> {
@@ -269,21 +320,20 @@ impl Schema {
             }
         };
         for (row, record) in records.iter().enumerate() {
-            for name in record.keys().filter(|name| self.position(name).is_none()) {
-                problems.push(FieldProblem {
-                    pointer: format!("{}/{}", prefix(row), escape(name)),
-                    code: "unknown",
-                    message: "the model does not know this field; remove it".to_owned(),
-                });
+            for (name, value) in record.iter().filter(|(name, _)| self.position(name).is_none()) {
+                let checked = match self.unused.iter().find(|unused| unused.name == *name) {
+                    Some(unused) => check_unused(unused, value),
+                    None => Err(("unknown", "the model does not know this field; remove it".to_owned())),
+                };
+                if let Err((code, message)) = checked {
+                    let pointer = format!("{}/{}", prefix(row), escape(name));
+                    problems.push(FieldProblem { pointer, code, message });
+                }
             }
         }
         let mut columns = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
-            let mut column = match field.kind {
-                FieldKind::Number => Column::Number(Vec::with_capacity(records.len())),
-                FieldKind::Text => Column::Text(Vec::with_capacity(records.len())),
-                FieldKind::Timestamp => Column::Timestamp(Vec::with_capacity(records.len())),
-            };
+            let mut column = empty(field.kind, records.len());
             for (row, record) in records.iter().enumerate() {
                 if let Err((code, message)) = read_value(field, record.get(&field.name), &mut column) {
                     let pointer = format!("{}/{}", prefix(row), escape(&field.name));
@@ -304,6 +354,24 @@ impl Schema {
 
 fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+fn check_unused(unused: &UnusedField, value: &Value) -> Result<(), (&'static str, String)> {
+    let field = Field {
+        name: String::new(),
+        kind: unused.kind,
+        known: Known::Call,
+        nullable: true,
+    };
+    read_value(&field, Some(value), &mut empty(unused.kind, 1))
+}
+
+fn empty(kind: FieldKind, capacity: usize) -> Column {
+    match kind {
+        FieldKind::Number => Column::Number(Vec::with_capacity(capacity)),
+        FieldKind::Text => Column::Text(Vec::with_capacity(capacity)),
+        FieldKind::Timestamp => Column::Timestamp(Vec::with_capacity(capacity)),
+    }
 }
 
 fn read_value(field: &Field, value: Option<&Value>, column: &mut Column) -> Result<(), (&'static str, String)> {
@@ -385,6 +453,11 @@ mod tests {
                 field("ward", FieldKind::Text, true),
                 field("called", FieldKind::Timestamp, false),
             ],
+            unused: vec![UnusedField {
+                name: "festival".to_owned(),
+                kind: FieldKind::Number,
+                because: String::new(),
+            }],
         }
     }
 
@@ -449,6 +522,23 @@ mod tests {
         ];
         assert_eq!(codes, expected);
         assert!(problems.iter().all(|problem| !problem.message.contains("secret")));
+    }
+
+    #[test]
+    fn what_nothing_reads_is_checked_and_may_be_absent() {
+        let asked = |festival: Value| {
+            let mut record = json!({"easting": 1, "ward": "E05", "called": "2017-01-01"});
+            record["festival"] = festival;
+            schema().parse(&[record.as_object().unwrap()])
+        };
+        let rows = asked(json!(1)).unwrap();
+        assert_eq!(rows.columns().len(), 3);
+        assert_eq!(asked(Value::Null).unwrap(), rows);
+        let problems = asked(json!("secret")).unwrap_err();
+        assert_eq!(
+            (problems[0].pointer.as_str(), problems[0].code),
+            ("/festival", "wrong_type")
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What can be typed: clap types alone.
 
 mod access;
+mod collections;
 mod gc;
+mod report;
+mod route;
 mod scheduling;
 mod test;
 
@@ -13,7 +16,10 @@ use clap_complete::Shell;
 use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
+pub use collections::Collections;
 pub use gc::{Gc, age};
+pub use report::{CompareModels, Report, ReportFormat};
+pub use route::Route;
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
 
@@ -72,12 +78,17 @@ pub enum Command {
     /// Runs and their logs
     #[command(subcommand)]
     Runs(Runs),
+    /// What came of a run: gates, models, comparisons, promotions. Ends with 1 if the run failed or a model is worse
+    Report(Report),
     /// Dataset versions
     #[command(subcommand)]
     Datasets(Datasets),
     /// Model versions and what is in production
     #[command(subcommand)]
     Models(Models),
+    /// Rows that people and programs add for the next training
+    #[command(subcommand)]
+    Collections(Collections),
     /// What all runs share and who holds its slots
     Pools(Pools),
     /// Kinds of tasks (`uses`)
@@ -375,6 +386,11 @@ pub enum Runs {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Tell the MLflow server that MLFLOW_TRACKING_URI names what an ended run trained
+    Track {
+        /// Its id, or the beginning of it
+        run: String,
+    },
     /// Say yes, or no, to a task that asks
     Approve(Approve),
     /// What the tasks of a run said
@@ -401,6 +417,40 @@ pub enum Datasets {
     Show {
         /// NAME, or NAME@VERSION
         dataset: Reference,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Write the files of a version (Parquet) into a directory
+    Pull {
+        /// NAME, or NAME@VERSION
+        dataset: Reference,
+        /// Where they go
+        directory: PathBuf,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// What changed from one version to another: columns, rows, numbers
+    Diff {
+        /// NAME@VERSION of the earlier one
+        from: Reference,
+        /// NAME@VERSION of the later one
+        to: Reference,
+        /// Columns that name a row, separated by commas; without them whole rows are compared
+        #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+        key: Vec<String>,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Hand a version to another tool
+    Export {
+        /// NAME, or NAME@VERSION
+        dataset: Reference,
+        /// Write a `.dvc` file here, and what it points to into a remote that `dvc pull` reads
+        #[arg(long, value_name = "DIR")]
+        dvc: PathBuf,
+        /// The remote: a directory, file:// or s3:// [default: DIR/remote]
+        #[arg(long, value_name = "URL")]
+        remote: Option<String>,
         #[command(flatten)]
         listing: Listing,
     },
@@ -434,6 +484,8 @@ pub enum Models {
         #[command(flatten)]
         listing: Listing,
     },
+    /// Compare a version with the one in production, or with another. Ends with 1 if it is worse
+    Compare(CompareModels),
     /// Put a version into production by hand; the log keeps who and why
     Promote {
         /// NAME@VERSION
@@ -444,11 +496,32 @@ pub enum Models {
         /// Why, in one sentence
         #[arg(long)]
         reason: String,
+        /// It may ask for other fields than the version before, or answer less
+        #[arg(long)]
+        breaking: bool,
         #[command(flatten)]
         remote: Remote,
         #[command(flatten)]
         listing: Listing,
     },
+    /// Check a version: digest, structure and golden rows of its bundle, who signed its manifest and its promotions
+    Verify {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Train a version again from the raw bytes that its run kept, and compare the digests; nothing is registered
+    ///
+    /// Exit status: 0 the same bundle, 1 another one.
+    Reproduce {
+        /// NAME, or NAME@VERSION
+        model: Reference,
+        #[command(flatten)]
+        listing: Listing,
+    },
+    /// Spread requests over aliases, or let one answer unheard beside them; the log keeps who and why
+    Route(Route),
     /// From a prediction back to its model, run, tables and raw extract
     Trace {
         /// `prediction_id` of an answer

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use ratchet_artifacts::collections::CollectionError;
 use ratchet_artifacts::{BucketError, PromotionError};
-use ratchet_runtime::{EngineError, StoreError};
+use ratchet_runtime::{EngineError, PromoteError, StoreError};
 
 use crate::display::output;
 
@@ -133,6 +134,15 @@ impl From<BucketError> for Failure {
     }
 }
 
+impl From<CollectionError> for Failure {
+    fn from(error: CollectionError) -> Self {
+        match error {
+            CollectionError::Bucket(error) => error.into(),
+            other => Self::input(other.to_string()),
+        }
+    }
+}
+
 impl From<ratchet_identity::Error> for Failure {
     fn from(error: ratchet_identity::Error) -> Self {
         use ratchet_identity::Error;
@@ -162,6 +172,15 @@ impl From<PromotionError> for Failure {
         match error {
             PromotionError::Bucket(error) => error.into(),
             other => Self::input(other.to_string()),
+        }
+    }
+}
+
+impl From<PromoteError> for Failure {
+    fn from(error: PromoteError) -> Self {
+        match error {
+            PromoteError::Log(error) => error.into(),
+            refused => Self::input(refused.to_string()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ratchet_artifacts::Bucket;
+use ratchet_artifacts::{Bucket, SigningKey, TrustedKeys};
 use ratchet_core::plugin::Registry;
 use ratchet_core::spec::MAX_POOL_SLOTS;
 use ratchet_runtime::{Engine, EngineOptions};
@@ -24,6 +24,8 @@ struct File {
     store: Option<String>,
     database_url: Option<String>,
     jwt_secret: Option<String>,
+    signing_key: Option<PathBuf>,
+    trusted_keys: Option<PathBuf>,
     slots: Option<usize>,
     retention: Option<RetentionText>,
     #[serde(default)]
@@ -55,6 +57,10 @@ pub struct Settings {
     pub database_url: Option<String>,
     /// Key of the tokens, if one is given; otherwise the services keep a random one in the home directory.
     pub jwt_secret: Option<String>,
+    /// File with the key that signs manifests and promotions; none signs nothing.
+    pub signing_key: Option<PathBuf>,
+    /// File with the keys whose signatures count.
+    pub trusted_keys: Option<PathBuf>,
     /// How many task attempts may run at once.
     pub slots: usize,
     /// What a service removes by itself; none removes nothing.
@@ -104,6 +110,8 @@ impl Settings {
                 .or(file.database_url)
                 .filter(|url| !url.is_empty()),
             jwt_secret: std::env::var("RATCHET_JWT_SECRET").ok().or(file.jwt_secret),
+            signing_key: path_in("RATCHET_SIGNING_KEY").or(file.signing_key),
+            trusted_keys: path_in("RATCHET_TRUSTED_KEYS").or(file.trusted_keys),
             slots,
             retention: file.retention.map(read_retention).transpose()?,
             pools: file.pools,
@@ -134,6 +142,8 @@ impl Settings {
             bucket_url: self.store.clone(),
             working_directory,
             worker,
+            signing_key: self.open_signing_key()?,
+            replay: None,
             slots: self.slots,
             registry,
         };
@@ -142,8 +152,27 @@ impl Settings {
 
     /// Opens the bucket alone.
     pub async fn open_bucket(&self) -> Result<Bucket, Failure> {
-        Ok(Bucket::open(&self.store).await?)
+        let signing_key = self.open_signing_key()?;
+        Ok(Bucket::open(&self.store).await?.signing_with(signing_key))
     }
+
+    /// The keys whose signatures count, if somebody names them.
+    pub fn trusted_keys(&self) -> Result<Option<TrustedKeys>, Failure> {
+        let keys = self.trusted_keys.as_deref().map(TrustedKeys::open).transpose();
+        keys.map_err(|error| Failure::input(error.to_string()))
+    }
+
+    fn open_signing_key(&self) -> Result<Option<SigningKey>, Failure> {
+        let key = self.signing_key.as_deref().map(SigningKey::open).transpose();
+        key.map_err(|error| Failure::input(error.to_string()))
+    }
+}
+
+/// The path that a variable holds; an empty one is none.
+fn path_in(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 fn default_store(home: &Path) -> String {
@@ -177,7 +206,7 @@ fn read_file(path: &Path) -> Result<File, Failure> {
             error.to_string().trim_end()
         ))
         .help(
-            "its keys are home, store, database_url, jwt_secret and slots, and the tables [retention] and [pools] (such as gpu = 2)",
+            "its keys are home, store, database_url, jwt_secret, signing_key, trusted_keys and slots, and the tables [retention] and [pools] (such as gpu = 2)",
         )
     })
 }

@@ -45,10 +45,12 @@ pub mod state;
 pub mod template;
 
 mod check;
+mod document;
 mod graph;
 mod plan;
 mod schema;
 mod yaml;
 
 pub use check::{check, check_with_secrets, load, load_again};
+pub use document::document;
 pub use schema::schema;

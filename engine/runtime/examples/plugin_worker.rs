@@ -172,6 +172,8 @@ async fn open(home: &Path) -> Result<Engine, Box<dyn std::error::Error>> {
         home: home.to_owned(),
         database_url: None,
         bucket_url: home.join("bucket").display().to_string(),
+        signing_key: None,
+        replay: None,
         working_directory: std::env::current_dir()?,
         worker: std::env::current_exe()?,
         slots: 4,

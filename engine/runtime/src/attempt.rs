@@ -144,7 +144,9 @@ pub(crate) async fn run_attempt(
         );
     }
     let seconds = started.elapsed().as_secs_f64();
-    leave_documents(&engine, &request, &log, &completed).await;
+    if engine.options.replay.is_none() {
+        leave_documents(&engine, &request, &log, &completed).await;
+    }
     Finished {
         verdict,
         seconds,
@@ -210,6 +212,8 @@ async fn complete_patiently(engine: &Inner, request: &AttemptRequest, log: &Reco
         task: &request.task,
         ports,
         with: &request.with,
+        build: engine.build_of(&outputs).await,
+        registers: engine.options.replay.is_none(),
     };
     let mut pause = PAUSE;
     for _ in 1..COMPLETIONS {

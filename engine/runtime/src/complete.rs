@@ -7,13 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratchet_artifacts::datasets::{self, NewDataset};
+use ratchet_artifacts::lookups::{self, NewLookup};
 use ratchet_artifacts::models::{self, NewModel};
 use ratchet_artifacts::{
-    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError, PromotionLog,
+    BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError,
 };
-use ratchet_core::plugin::{Blob, ColumnType, Known, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table};
+use ratchet_core::plugin::{
+    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+    TableColumn,
+};
 use serde_json::Value;
 
+use crate::promotion::{self, PromoteError};
 use crate::record::{Failure, PromotionOutcome};
 
 /// Where the outputs come from.
@@ -25,6 +30,10 @@ pub(crate) struct Origin<'a> {
     pub ports: &'a [Port],
     /// The rendered configuration, which holds the tables that went in.
     pub with: &'a Value,
+    /// Digest of the program that runs the tasks; empty where it cannot be told or nothing comes of it.
+    pub build: &'a str,
+    /// False if versions and promotions are made by nobody: the outputs are wanted, and no more.
+    pub registers: bool,
 }
 
 /// What a completion made.
@@ -84,11 +93,13 @@ async fn register_all(
         let registered = match output {
             Output::Table(table) => Output::Table(register_table(bucket, origin, &port, table).await?),
             Output::Model(model) => Output::Model(Box::new(register_model(bucket, origin, &port, *model).await?)),
+            Output::Lookup(lookup) => Output::Lookup(publish(bucket, origin, &port, lookup).await?),
             other => other,
         };
         completed.outputs.insert(port, registered);
     }
-    for (number, request) in outputs.promotions.into_iter().enumerate() {
+    let promotions = outputs.promotions.into_iter().filter(|_| origin.registers);
+    for (number, request) in promotions.enumerate() {
         let (outcome, failure) = promote(bucket, origin, number, request).await;
         completed.promotions.extend(outcome);
         if let Some(failure) = failure {
@@ -123,27 +134,22 @@ async fn register_table(
         return Ok(table);
     }
     let name = if table.dataset.is_empty() {
-        dataset_name(origin, port)
+        Table::default_name(origin.dag, origin.task, port)
     } else {
         table.dataset
     };
+    if !origin.registers {
+        return Ok(Table { dataset: name, ..table });
+    }
     let manifest = datasets::register(
         bucket,
         NewDataset {
             name,
             files: table.files.iter().map(to_reference).collect(),
             raw: table.raw.iter().map(to_reference).collect(),
+            collected: table.collected.clone().map(to_collected),
             rows: table.rows,
-            columns: table
-                .columns
-                .iter()
-                .map(|column| ColumnManifest {
-                    name: column.name.clone(),
-                    kind: column_type(column.kind).to_owned(),
-                    known: column.known.map(|known| known_name(known).to_owned()),
-                    nulls: column.nulls,
-                })
-                .collect(),
+            columns: table.columns.iter().map(column_manifest).collect(),
             lineage: Lineage {
                 source: table.source.clone(),
                 simulated: table.simulated,
@@ -158,8 +164,43 @@ async fn register_table(
         version: Some(manifest.version),
         files: manifest.files.into_iter().map(to_blob).collect(),
         raw: manifest.raw.into_iter().map(to_blob).collect(),
+        collected: manifest.collected.map(from_collected),
         rows: manifest.rows,
         ..table
+    })
+}
+
+async fn publish(
+    bucket: &Bucket,
+    origin: &Origin<'_>,
+    port: &str,
+    lookup: Lookup,
+) -> Result<Lookup, CompletionFailure> {
+    if lookup.version.is_some() || !origin.registers {
+        return Ok(lookup);
+    }
+    let manifest = lookups::register(
+        bucket,
+        NewLookup {
+            name: lookup.name.clone(),
+            content: to_reference(&lookup.content),
+            rows: lookup.rows,
+            found_by: lookup.key.clone(),
+            time: lookup.time.clone(),
+            columns: lookup.columns.iter().map(column_manifest).collect(),
+            lineage: Lineage {
+                source: lookup.source.clone(),
+                simulated: lookup.simulated,
+                ..lineage(origin, tables_in(origin.with))
+            },
+            key: key(origin, port),
+        },
+    )
+    .await?;
+    Ok(Lookup {
+        version: Some(manifest.version),
+        content: to_blob(manifest.content),
+        ..lookup
     })
 }
 
@@ -169,7 +210,7 @@ async fn register_model(
     port: &str,
     model: Model,
 ) -> Result<Model, CompletionFailure> {
-    if model.version.is_some() {
+    if model.version.is_some() || !origin.registers {
         return Ok(model);
     }
     let RowCounts {
@@ -235,6 +276,7 @@ async fn promote(
         expected_champion,
         reason,
         comparison,
+        breaking,
     } = request;
     let promotion = NewPromotion {
         model: model.clone(),
@@ -257,9 +299,11 @@ async fn promote(
         entry,
         reason,
     };
-    match PromotionLog::new(bucket.clone()).promote(promotion).await {
+    match promotion::promote(bucket, promotion, breaking).await {
         Ok(appended) => (Some(outcome(true, Some(appended.entry.number), reason)), None),
-        Err(error @ PromotionError::AlreadyHolds { .. }) => (Some(outcome(false, None, error.to_string())), None),
+        Err(error @ PromoteError::Log(PromotionError::AlreadyHolds { .. })) => {
+            (Some(outcome(false, None, error.to_string())), None)
+        }
         Err(error) => {
             let retryable = error.may_retry();
             let message = error.to_string();
@@ -290,24 +334,8 @@ fn lineage(origin: &Origin<'_>, inputs: Vec<String>) -> Lineage {
         source: String::new(),
         simulated: false,
         engine: env!("CARGO_PKG_VERSION").to_owned(),
+        build: origin.build.to_owned(),
     }
-}
-
-/// `<dag>-<task>`, and the port's name unless it is the plugin's one table. Task ids may hold `_`, names may not. Each
-/// instance of a task makes a dataset of its own.
-fn dataset_name(origin: &Origin<'_>, port: &str) -> String {
-    let name = match port {
-        "table" => format!("{}-{}", origin.dag, origin.task),
-        other => format!("{}-{}-{other}", origin.dag, origin.task),
-    };
-    // An instance is called `task[key]`, and a key may have any letters.
-    let letters = name.chars().filter(|letter| *letter != ']');
-    letters
-        .map(|letter| match letter.to_ascii_lowercase() {
-            letter @ ('a'..='z' | '0'..='9') => letter,
-            _ => '-',
-        })
-        .collect()
 }
 
 /// `name@version` of every registered table in a rendered configuration.
@@ -344,6 +372,31 @@ fn to_blob(reference: BlobRef) -> Blob {
     Blob {
         sha256: reference.sha256,
         bytes: reference.bytes,
+    }
+}
+
+fn to_collected(collected: Collected) -> ratchet_artifacts::Collected {
+    ratchet_artifacts::Collected {
+        at: collected.at,
+        etag: collected.etag,
+        last_modified: collected.last_modified,
+    }
+}
+
+fn from_collected(collected: ratchet_artifacts::Collected) -> Collected {
+    Collected {
+        at: collected.at,
+        etag: collected.etag,
+        last_modified: collected.last_modified,
+    }
+}
+
+fn column_manifest(column: &TableColumn) -> ColumnManifest {
+    ColumnManifest {
+        name: column.name.clone(),
+        kind: column_type(column.kind).to_owned(),
+        known: column.known.map(|known| known_name(known).to_owned()),
+        nulls: column.nulls,
     }
 }
 
@@ -389,6 +442,8 @@ mod tests {
             task: "t",
             ports: &ports,
             with: &Value::Null,
+            build: "",
+            registers: true,
         };
         for (port, message) in [
             (

@@ -44,6 +44,7 @@ use crate::prepare::{Prepared, Rendered, ports};
 use crate::record::{AttemptOutcome, Failure, RunRecord};
 use crate::slots::Slot;
 use crate::store::{AttemptEnd, InstanceRow, Notice, Question, TaskChange, TaskResult, Transition};
+use crate::tracking;
 
 /// How long a run stays with a process that gives no sign of life.
 const LEASE: SignedDuration = SignedDuration::from_secs(10);
@@ -506,6 +507,9 @@ impl Dispatcher {
             step.events.push(RunEvent::RunEnded { status });
             if !self.dag.notify.is_empty() {
                 step.notices.push(Notice::RunEnded);
+            }
+            if tracking::is_wanted() {
+                step.notices.push(Notice::Track);
             }
         }
         self.gathering.add(step);

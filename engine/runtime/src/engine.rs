@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ratchet_artifacts::{Bucket, sha256_of_file};
-use ratchet_core::plugin::Registry;
+use ratchet_artifacts::{Bucket, SigningKey, sha256_of_file};
+use ratchet_core::plugin::{Output, Outputs, Registry};
 use ratchet_core::state::RunStatus;
 use ratchet_database::Address;
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
+use crate::reproduce::Replay;
 use crate::slots::Slots;
 use crate::store::{AttemptName, SayingKind, Store};
 
@@ -31,6 +32,10 @@ pub struct EngineOptions {
     pub database_url: Option<String>,
     /// Address of the bucket: `file://`, a plain path, or `s3://`.
     pub bucket_url: String,
+    /// Signs manifests and promotions; without one they are not signed.
+    pub signing_key: Option<SigningKey>,
+    /// Set, it runs what led to a version once more, in a home of its own: see [`Engine::reproduce`].
+    pub replay: Option<Replay>,
     /// Relative paths in DAGs are read against this directory.
     pub working_directory: PathBuf,
     /// The program for tasks in processes, called as `<worker> task-worker`.
@@ -70,6 +75,21 @@ impl Inner {
             }
         });
         digest.await.map(String::as_str)
+    }
+
+    /// The same for the lineage of what a task returned; empty if nothing of it is registered.
+    pub async fn build_of(&self, outputs: &Outputs) -> &str {
+        let registered = |output: &Output| matches!(output, Output::Table(_) | Output::Model(_));
+        if !outputs.ports.values().any(registered) {
+            return "";
+        }
+        match self.build().await {
+            Ok(build) => build,
+            Err(error) => {
+                tracing::warn!("the lineage does not say which program made it: {error}");
+                ""
+            }
+        }
     }
 
     /// A directory that is removed when the value is dropped.
@@ -123,6 +143,7 @@ impl Engine {
         };
         let store = Store::open(&address).await?;
         let bucket = Bucket::open(&options.bucket_url).await?;
+        let bucket = bucket.signing_with(options.signing_key.clone());
         let journal = Journal::start(store.clone());
         let slots = Slots::new(options.slots.max(1));
         Ok(Self {

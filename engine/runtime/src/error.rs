@@ -151,6 +151,20 @@ pub enum EngineError {
         /// The first diagnostics.
         message: String,
     },
+    /// An MLflow server was not told.
+    #[error("MLflow was not told of run {run}: {message}")]
+    Tracking {
+        /// The run.
+        run: String,
+        /// Why, and what to do if that is known.
+        message: String,
+    },
+    /// The program that runs the tasks cannot be read.
+    #[error("{message}; start ratchet again if it was replaced while it ran")]
+    Build {
+        /// What the system said.
+        message: String,
+    },
     /// The schedule cannot be followed.
     #[error("the schedule of `{dag}` cannot be read: {message}; correct `cron` and `timezone`")]
     Schedule {

@@ -62,14 +62,17 @@ mod notifier;
 mod operations;
 mod pools;
 mod prepare;
+mod promotion;
 mod protocol;
 mod record;
+mod reproduce;
 mod retention;
 mod secrets;
 mod seed;
 mod slots;
 mod store;
 mod sub_dag;
+mod tracking;
 mod trigger;
 mod worker;
 
@@ -81,13 +84,15 @@ pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
 pub use pools::PoolRecord;
+pub use promotion::{PromoteError, promote};
 pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
+pub use reproduce::{Replay, Reproduced};
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
-pub use store::{Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
+pub use store::{DagOverrides, Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
 pub use trigger::{
     HookError, LookError, Looked, SelfPaused, TriggerEvent, TriggerOutcome, TriggerRecord, TriggerState, Triggered,
 };

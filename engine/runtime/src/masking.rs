@@ -130,6 +130,7 @@ impl Masker {
         for output in outputs.ports.values_mut() {
             match output {
                 Output::Table(table) => masked(&mut table.source),
+                Output::Lookup(lookup) => masked(&mut lookup.source),
                 Output::Report(report) => {
                     masked(&mut report.summary);
                     masked(&mut report.file_name);

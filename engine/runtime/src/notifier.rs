@@ -4,6 +4,7 @@
 //! between leaves it to the next one. It changes nothing of the run.
 
 mod mail;
+mod numbers;
 
 pub(crate) use mail::SERVER;
 
@@ -14,15 +15,16 @@ use std::time::Duration;
 use ratchet_core::spec::{Notify, NotifyOn, NotifyTo};
 use ratchet_core::state::{RunStatus, TaskState};
 use ratchet_core::template::{Scope, render};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
 use crate::engine::Inner;
 use crate::error::StoreError;
-use crate::http;
+use crate::http::{self, described, may_pass};
 use crate::masking::Masker;
 use crate::record::{RunRecord, TaskRecord};
 use crate::store::Notice;
+use crate::tracking;
 
 /// How long one try may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,6 +80,11 @@ impl Teller {
                     let wanted = wanted.filter(|notify| notify.on.contains(&NotifyOn::Late));
                     (late(&run), wanted.collect())
                 }
+                Notice::Track => {
+                    self.track(&run, &tasks).await;
+                    store.told(&self.run, number).await?;
+                    continue;
+                }
                 Notice::TaskEnded { task, state } => {
                     let on = match state {
                         TaskState::Failed => NotifyOn::Failure,
@@ -92,6 +99,19 @@ impl Teller {
             store.told(&self.run, number).await?;
         }
         Ok(())
+    }
+
+    async fn track(&self, run: &RunRecord, tasks: &[TaskRecord]) {
+        let tracked = three_times(|| async {
+            let tracked = tracking::track(&self.engine, run, tasks).await;
+            tracked.map(drop).map_err(|problem| (problem.message, problem.may_pass))
+        });
+        if let Err(problem) = tracked.await {
+            tracing::warn!(
+                "MLflow was not told of run {0}: {problem}; `ratchet runs track {0}` tells it again",
+                run.id
+            );
+        }
     }
 
     /// Tells in one line, which begins with the DAG's name, what is no matter of a run.
@@ -188,26 +208,9 @@ fn applies(notify: &Notify, run: &RunRecord, tasks: &[TaskRecord]) -> bool {
     })
 }
 
-/// The causes are what says that nobody listens; the address in front of them is a secret.
-fn described(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        message.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    message
-}
-
 fn client(address: &Url) -> reqwest::Result<Client> {
     let builder = http::builder(address).timeout(TIMEOUT);
     builder.redirect(reqwest::redirect::Policy::none()).build()
-}
-
-/// Overloaded and broken services come back; a refusal stays one.
-fn may_pass(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 fn of_run(run: &RunRecord, tasks: &[TaskRecord]) -> Message {
@@ -223,8 +226,12 @@ fn of_run(run: &RunRecord, tasks: &[TaskRecord]) -> Message {
     let mut lines = some(failed.map(failure).collect());
     let promoted = tasks.iter().flat_map(|task| &task.promotions);
     let promoted = promoted.filter(|promotion| promotion.promoted).map(|promotion| {
+        let numbers = match numbers::numbers(promotion, tasks) {
+            none if none.is_empty() => none,
+            numbers => format!(" [{numbers}]"),
+        };
         format!(
-            "{}@{} is {} now: {}",
+            "{}@{} is {} now: {}{numbers}",
             promotion.model,
             promotion.version,
             promotion.alias,
@@ -328,12 +335,5 @@ mod tests {
             some(vec![String::new(); 23]).last().map(String::as_str),
             Some("and 3 more")
         );
-    }
-
-    #[test]
-    fn only_what_may_pass_is_tried_again() {
-        for (status, again) in [(500, true), (503, true), (429, true), (404, false), (302, false)] {
-            assert_eq!(StatusCode::from_u16(status).map(may_pass).ok(), Some(again), "{status}");
-        }
     }
 }

@@ -6,7 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ratchet_core::plugin::Registry;
 use ratchet_core::spec::Dag;
+use ratchet_runtime::{DagOverrides, Engine};
 use serde_json::Value;
+
+use crate::overrides::Overrides;
 
 /// The `.yaml` and `.yml` files of a directory, in order of their names.
 ///
@@ -37,8 +40,12 @@ pub fn dag_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 pub(crate) struct DagFile {
     /// Its path.
     pub(crate) path: PathBuf,
-    /// The last version that passed every check.
+    /// The last version that passed every check, with what is set beside it.
     pub(crate) dag: Option<Arc<Dag>>,
+    /// The same as the file has it.
+    written: Option<Arc<Dag>>,
+    /// What was set beside it when `dag` was made.
+    overrides: Overrides,
     /// What is wrong with the newest version; null if nothing.
     pub(crate) problems: Value,
     /// The newest text, so that only changes are checked.
@@ -81,16 +88,34 @@ impl DagDirectory {
         dags
     }
 
-    /// Reads the directory and checks what changed.
-    pub(crate) async fn refresh(self: &Arc<Self>) {
+    /// The DAG of that name as its file has it.
+    pub(crate) fn written(&self, name: &str) -> Option<Arc<Dag>> {
+        let written = self.files().into_iter().filter_map(|file| file.written);
+        written.into_iter().find(|dag| dag.name == name)
+    }
+
+    /// The plugins that files may use.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Reads the directory and what is set beside its files, and checks what changed.
+    pub(crate) async fn refresh(self: &Arc<Self>, engine: &Engine) {
+        let overrides = match engine.store().overrides().await {
+            Ok(overrides) => Some(overrides),
+            Err(error) => {
+                tracing::warn!(%error, "what is set beside DAG files cannot be read; what was set before holds on");
+                None
+            }
+        };
         let directory = self.clone();
         // Reading and checking thousands of files takes longer than a request may wait.
-        if let Err(error) = tokio::task::spawn_blocking(move || directory.refresh_now()).await {
+        if let Err(error) = tokio::task::spawn_blocking(move || directory.refresh_now(overrides.as_ref())).await {
             tracing::error!(%error, "the DAG directory was not read");
         }
     }
 
-    fn refresh_now(&self) {
+    fn refresh_now(&self, overrides: Option<&BTreeMap<String, DagOverrides>>) {
         let paths = match dag_files(&self.path) {
             Ok(paths) => paths,
             Err(error) => {
@@ -111,21 +136,58 @@ impl DagDirectory {
             };
             let file = match before.get(&path) {
                 Some(known) if known.text == text => known.clone(),
-                known => self.check(&path, text, known.and_then(|known| known.dag.clone())),
+                known => self.check(&path, text, known),
+            };
+            let file = match overrides {
+                Some(overrides) => self.set_beside(file, overrides),
+                None => file,
             };
             after.insert(path, file);
         }
         *self.files.write().unwrap_or_else(PoisonError::into_inner) = after;
     }
 
-    fn check(&self, path: &Path, text: String, last_good: Option<Arc<Dag>>) -> DagFile {
+    /// The file with what is set beside it.
+    fn set_beside(&self, file: DagFile, overrides: &BTreeMap<String, DagOverrides>) -> DagFile {
+        let Some(written) = &file.written else { return file };
+        let wanted = overrides.get(&written.name).map(|set| Overrides::of(&set.document));
+        let wanted = wanted.unwrap_or_default();
+        let is_there = file.overrides == wanted && file.dag.is_some();
+        if is_there {
+            return file;
+        }
+        let dag = if wanted.is_empty() {
+            written.clone()
+        } else {
+            let (dag, faults) = wanted.apply(written, &self.registry);
+            for fault in faults {
+                tracing::warn!(
+                    dag = dag.name,
+                    part = fault.pointer,
+                    "what is set beside the file does not hold: it {}",
+                    fault.message
+                );
+            }
+            Arc::new(dag)
+        };
+        DagFile {
+            dag: Some(dag),
+            overrides: wanted,
+            ..file
+        }
+    }
+
+    fn check(&self, path: &Path, text: String, known: Option<&DagFile>) -> DagFile {
         let name = path.to_string_lossy();
         match ratchet_core::load(&name, &text, &self.registry) {
             Ok(dag) => {
                 tracing::info!(dag = dag.name, file = %name, "read");
+                let dag = Arc::new(dag);
                 DagFile {
                     path: path.to_owned(),
-                    dag: Some(Arc::new(dag)),
+                    dag: Some(dag.clone()),
+                    written: Some(dag),
+                    overrides: Overrides::default(),
                     problems: Value::Null,
                     text,
                 }
@@ -134,7 +196,9 @@ impl DagDirectory {
                 tracing::warn!(file = %name, "not valid:\n{}", problems.render(false, 120));
                 DagFile {
                     path: path.to_owned(),
-                    dag: last_good,
+                    dag: known.and_then(|known| known.dag.clone()),
+                    written: known.and_then(|known| known.written.clone()),
+                    overrides: known.map(|known| known.overrides.clone()).unwrap_or_default(),
                     problems: serde_json::json!(problems.problems),
                     text,
                 }

@@ -24,6 +24,7 @@
 mod access;
 mod directory;
 mod error;
+mod overrides;
 mod problem;
 mod requests;
 mod rest;

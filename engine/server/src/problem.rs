@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ratchet_artifacts::{BucketError, PromotionError};
-use ratchet_runtime::{EngineError, StoreError};
+use ratchet_runtime::{EngineError, PromoteError, StoreError};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -227,6 +227,15 @@ impl From<PromotionError> for Problem {
             | PromotionError::OtherDigest { .. }
             | PromotionError::KeyTaken { .. } => Self::conflict(error.to_string()),
             other => Self::unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<PromoteError> for Problem {
+    fn from(error: PromoteError) -> Self {
+        match error {
+            PromoteError::Log(error) => error.into(),
+            refused => Self::conflict(refused.to_string()),
         }
     }
 }

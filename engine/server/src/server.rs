@@ -97,8 +97,8 @@ impl Server {
         } = self;
         let directory = Arc::new(DagDirectory::new(options.dag_directory, options.registry));
         // Once before the first answer and the first tick.
-        directory.refresh().await;
-        let watching = tokio::spawn(watch_directory(directory.clone()));
+        directory.refresh(&options.engine).await;
+        let watching = tokio::spawn(watch_directory(directory.clone(), options.engine.clone()));
         let wake = Arc::new(Notify::new());
         let scheduler = Scheduler::new(options.engine.clone(), directory.clone(), &options.home, wake.clone());
         let scheduling = tokio::spawn(scheduler.run());
@@ -139,11 +139,11 @@ async fn turned_true_mut(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn watch_directory(directory: Arc<DagDirectory>) {
+async fn watch_directory(directory: Arc<DagDirectory>, engine: Engine) {
     let mut interval = tokio::time::interval(DIRECTORY_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         interval.tick().await;
-        directory.refresh().await;
+        directory.refresh(&engine).await;
     }
 }

@@ -3,28 +3,15 @@
 //! The text is read twice: once to find each column's type over the whole file, once to build the columns. Nothing is
 //! guessed from a sample: a code like `007` in the last row keeps its column text.
 
-use std::collections::BTreeMap;
-
 use csv::{Reader, ReaderBuilder, StringRecord};
-use polars::prelude::{Column, DataFrame, DataType, IntoColumn, NamedFrom, Series, TimeUnit};
+use polars::prelude::DataFrame;
 use ratchet_core::plugin::{ColumnType, TaskError};
 
-use super::infer::{Evidence, parse_boolean, parse_date, parse_integer, parse_number, parse_timestamp};
-use crate::table::missing_column;
+use super::columns::{Builder, Layout, check_declared, check_names};
+use super::infer::Evidence;
 
 /// Delimiters that a header is searched for; the most frequent wins, the first of them if several are.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-
-/// How a file is to be read.
-#[derive(Clone, Debug, Default)]
-pub struct Layout {
-    /// The delimiter; none: found in the header.
-    pub delimiter: Option<u8>,
-    /// Types of columns that shall not be inferred.
-    pub types: BTreeMap<String, ColumnType>,
-    /// Values that mean "nothing".
-    pub null_values: Vec<String>,
-}
 
 /// Reads delimited text with a header.
 ///
@@ -34,22 +21,14 @@ pub struct Layout {
 pub fn read(text: &str, layout: &Layout, from: &str) -> Result<DataFrame, TaskError> {
     let delimiter = layout.delimiter.unwrap_or_else(|| detect_delimiter(text));
     let names = header(text, delimiter, from)?;
-    let listed: Vec<&str> = names.iter().map(String::as_str).collect();
-    for name in layout.types.keys() {
-        if !listed.contains(&name.as_str()) {
-            let mut error = missing_column(name, &format!("`{from}`"), &listed);
-            error.message.push_str(", but `types` names it");
-            return Err(error);
-        }
-    }
-
+    check_declared(&names, layout, from)?;
     let (kinds, rows) = infer_types(text, delimiter, &names, layout, from)?;
     let mut builders: Vec<Builder> = kinds.iter().map(|kind| Builder::new(*kind, rows)).collect();
     let mut reader = reader(text, delimiter);
     let mut record = StringRecord::new();
     while next(&mut reader, &mut record, names.len(), from)? {
         for ((value, builder), name) in record.iter().zip(&mut builders).zip(&names) {
-            let value = (!is_null(value, layout)).then_some(value);
+            let value = (!layout.is_null(value)).then_some(value);
             builder.push(value).map_err(|kind| {
                 let line = record.position().map_or(0, csv::Position::line);
                 TaskError::permanent(format!(
@@ -108,21 +87,7 @@ fn header(text: &str, delimiter: u8, from: &str) -> Result<Vec<String>, TaskErro
         .headers()
         .map_err(|error| TaskError::permanent(format!("the header of `{from}` cannot be read: {error}")))?;
     let names: Vec<String> = header.iter().map(str::to_owned).collect();
-    let mut seen = std::collections::BTreeSet::new();
-    for (index, name) in names.iter().enumerate() {
-        if name.trim().is_empty() {
-            return Err(
-                TaskError::permanent(format!("column {} of `{from}` has no name in the header", index + 1))
-                    .with_help("name it in the first line of the file"),
-            );
-        }
-        if !seen.insert(name.as_str()) {
-            return Err(
-                TaskError::permanent(format!("the header of `{from}` names `{name}` twice"))
-                    .with_help("rename one of the two in the first line of the file"),
-            );
-        }
-    }
+    check_names(&names, from)?;
     Ok(names)
 }
 
@@ -142,10 +107,6 @@ fn next(reader: &mut Reader<&[u8]>, record: &mut StringRecord, fields: usize, fr
     Ok(more)
 }
 
-fn is_null(value: &str, layout: &Layout) -> bool {
-    layout.null_values.iter().any(|null| null == value)
-}
-
 /// Type of each column and the number of rows.
 fn infer_types(
     text: &str,
@@ -161,7 +122,7 @@ fn infer_types(
     while next(&mut reader, &mut record, names.len(), from)? {
         rows += 1;
         for (value, evidence) in record.iter().zip(&mut evidence) {
-            if !is_null(value, layout) {
+            if !layout.is_null(value) {
                 evidence.take(value);
             }
         }
@@ -180,97 +141,13 @@ fn infer_types(
     Ok((kinds, rows))
 }
 
-/// A column under construction.
-pub(super) enum Builder {
-    Integer(Vec<Option<i64>>),
-    Number(Vec<Option<f64>>),
-    Text(Vec<Option<String>>),
-    Boolean(Vec<Option<bool>>),
-    Date(Vec<Option<i32>>),
-    Timestamp(Vec<Option<i64>>),
-}
-
-impl Builder {
-    pub(super) fn new(kind: ColumnType, rows: usize) -> Builder {
-        match kind {
-            ColumnType::Integer => Builder::Integer(Vec::with_capacity(rows)),
-            ColumnType::Number => Builder::Number(Vec::with_capacity(rows)),
-            ColumnType::Text => Builder::Text(Vec::with_capacity(rows)),
-            ColumnType::Boolean => Builder::Boolean(Vec::with_capacity(rows)),
-            ColumnType::Date => Builder::Date(Vec::with_capacity(rows)),
-            ColumnType::Timestamp => Builder::Timestamp(Vec::with_capacity(rows)),
-        }
-    }
-
-    /// Takes a value. On failure says what it should have been. Blanks around a declared number or date do not count.
-    pub(super) fn push(&mut self, value: Option<&str>) -> Result<(), &'static str> {
-        fn parsed<T>(
-            values: &mut Vec<Option<T>>,
-            value: Option<&str>,
-            parse: impl Fn(&str) -> Option<T>,
-            kind: &'static str,
-        ) -> Result<(), &'static str> {
-            let entry = match value {
-                None => None,
-                Some(text) => Some(parse(text.trim()).ok_or(kind)?),
-            };
-            values.push(entry);
-            Ok(())
-        }
-        match self {
-            Builder::Text(values) => {
-                values.push(value.map(str::to_owned));
-                Ok(())
-            }
-            // Declared integers may be written as codes with leading zeros.
-            Builder::Integer(values) => parsed(
-                values,
-                value,
-                |text| parse_integer(text).or_else(|| text.parse().ok()),
-                "an integer",
-            ),
-            Builder::Number(values) => parsed(
-                values,
-                value,
-                |text| parse_number(text).or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite())),
-                "a number",
-            ),
-            Builder::Boolean(values) => parsed(values, value, parse_boolean, "true or false"),
-            Builder::Date(values) => parsed(values, value, parse_date, "a date such as 2026-01-31"),
-            Builder::Timestamp(values) => parsed(
-                values,
-                value,
-                parse_timestamp,
-                "a date and time such as 2026-01-31 12:00:00",
-            ),
-        }
-    }
-
-    pub(super) fn finish(self, name: &str) -> Result<Column, TaskError> {
-        let name = name.into();
-        let cast = |series: Series, kind: DataType| {
-            series
-                .cast(&kind)
-                .map_err(|error| TaskError::permanent(format!("column `{}` cannot be built: {error}", series.name())))
-        };
-        let series = match self {
-            Builder::Integer(values) => Series::new(name, values),
-            Builder::Number(values) => Series::new(name, values),
-            Builder::Text(values) => Series::new(name, values),
-            Builder::Boolean(values) => Series::new(name, values),
-            Builder::Date(values) => cast(Series::new(name, values), DataType::Date)?,
-            Builder::Timestamp(values) => cast(
-                Series::new(name, values),
-                DataType::Datetime(TimeUnit::Microseconds, None),
-            )?,
-        };
-        Ok(series.into_column())
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use polars::prelude::DataType;
+
     use super::*;
 
     fn layout() -> Layout {

@@ -1,6 +1,8 @@
 //! The type of a column, from all of its values.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 use ratchet_core::plugin::ColumnType;
 
 /// Formats of dates beside ISO 8601 that are read when a column is declared as a date.
@@ -11,8 +13,8 @@ const FIRST_YEAR: i16 = 1_000;
 
 /// Formats of instants that are read when a column is declared as a timestamp.
 const TIMESTAMP_FORMATS: [&str; 4] = [
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
     "%d/%m/%Y %H:%M:%S",
     "%d/%m/%Y %H:%M",
 ];
@@ -106,7 +108,8 @@ pub fn parse_date(value: &str) -> Option<i32> {
     Some(days)
 }
 
-/// Microseconds since 1970-01-01 00:00:00, civil time. A date alone is its midnight.
+/// Microseconds since 1970-01-01 00:00:00, civil time. A date alone is its midnight; a time with an offset, such as
+/// `2026-01-31T12:00:00Z`, is that of UTC.
 pub fn parse_timestamp(value: &str) -> Option<i64> {
     let moment = TIMESTAMP_FORMATS
         .iter()
@@ -119,6 +122,10 @@ pub fn parse_timestamp(value: &str) -> Option<i64> {
             parse_date(value)
                 .and_then(|_| value.parse::<Date>().ok())
                 .map(|date| date.at(0, 0, 0, 0))
+        })
+        .or_else(|| {
+            let instant = value.parse::<Timestamp>().ok()?;
+            Some(instant.to_zoned(TimeZone::UTC).datetime())
         })?;
     let seconds = moment.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
     i64::try_from(seconds.as_micros()).ok()
@@ -172,5 +179,13 @@ mod tests {
         assert_eq!(parse_date("2020-13-01"), None);
         assert_eq!(parse_timestamp("1970-01-02 00:00:01"), Some(86_401_000_000));
         assert_eq!(parse_timestamp("02/01/1970 00:00:01"), Some(86_401_000_000));
+        assert_eq!(parse_timestamp("1970-01-02 00:00:01.25"), Some(86_401_250_000));
+        for instant in [
+            "1970-01-02T00:00:01Z",
+            "1970-01-02T01:00:01+01:00",
+            "1970-01-02 00:00:01+00",
+        ] {
+            assert_eq!(parse_timestamp(instant), Some(86_401_000_000), "{instant}");
+        }
     }
 }

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3Builder;
-use ratchet_artifacts::outside;
-use ratchet_core::plugin::TaskError;
+use ratchet_artifacts::{BlobRef, Bucket, DatasetManifest, datasets, outside};
+use ratchet_core::plugin::{Collected, TaskContext, TaskError};
 use url::Url;
 
+use super::download::{download, fingerprint};
+use super::web::shown;
 use crate::blocking::blocking;
 use crate::digest::{digest_of_file, unreadable};
 use crate::simulate::Simulation;
@@ -26,6 +29,8 @@ pub enum Source {
         /// The key.
         key: String,
     },
+    /// `http://` or `https://`.
+    Web(Url),
     /// `simulated://name?...`.
     Simulated(Simulation),
 }
@@ -38,6 +43,8 @@ pub struct Fetched {
     pub address: String,
     /// True if they were made up.
     pub simulated: bool,
+    /// When they were collected.
+    pub collected: Collected,
 }
 
 impl Source {
@@ -50,7 +57,7 @@ impl Source {
             return match from.trim() {
                 "" => Err((
                     "the address is empty".to_owned(),
-                    "write a path, file://, s3:// or simulated://".to_owned(),
+                    "write a path, file://, s3://, http(s):// or simulated://".to_owned(),
                 )),
                 _ => Ok(Source::Path(PathBuf::from(from))),
             };
@@ -74,48 +81,78 @@ impl Source {
                     "write s3://bucket/path/to/file.csv".to_owned(),
                 )),
             },
+            "http" | "https" => Url::parse(from).map(Source::Web).map_err(|error| {
+                (
+                    format!("an address that begins with {scheme}:// cannot be read: {error}"),
+                    "write https://example.com/path/to/file.csv".to_owned(),
+                )
+            }),
             "simulated" => Simulation::parse(from).map(Source::Simulated),
             _ => Err((
                 format!("`{scheme}://` is not a source that this task can read"),
-                "use a path, file://, s3:// or simulated://".to_owned(),
+                "use a path, file://, s3://, http(s):// or simulated://".to_owned(),
             )),
         }
     }
 
-    /// Gets the bytes.
+    /// Gets the bytes. Of a file on the web that is what the newest version of `dataset` was read from, if the server says
+    /// that it still holds.
     ///
     /// # Errors
-    /// A file that is not there or cannot be read, a store that does not answer.
-    pub async fn fetch(&self, from: &str, working_directory: &Path) -> Result<Fetched, TaskError> {
+    /// A file that is not there or cannot be read, a store or a server that does not answer.
+    pub async fn fetch(
+        &self,
+        from: &str,
+        dataset: &str,
+        bucket: &Bucket,
+        context: &TaskContext,
+    ) -> Result<Fetched, TaskError> {
+        let now = |bytes: Bytes, address: &str| Fetched {
+            bytes,
+            address: address.to_owned(),
+            simulated: false,
+            collected: Collected {
+                at: Timestamp::now(),
+                etag: None,
+                last_modified: None,
+            },
+        };
         match self {
             Source::Path(path) => {
-                let path = working_directory.join(path);
+                let path = context.working_directory.join(path);
                 let bytes = tokio::fs::read(&path)
                     .await
                     .map_err(|error| unreadable(from, &path, &error))?;
-                Ok(Fetched {
-                    bytes: bytes.into(),
-                    address: from.to_owned(),
-                    simulated: false,
-                })
+                Ok(now(bytes.into(), from))
             }
-            Source::S3 { bucket, key } => {
-                let bytes = fetch_s3(bucket, key, from).await?;
-                Ok(Fetched {
-                    bytes,
-                    address: from.to_owned(),
-                    simulated: false,
-                })
-            }
+            Source::S3 { bucket, key } => Ok(now(fetch_s3(bucket, key, from).await?, from)),
+            Source::Web(url) => fetch_from_web(url, dataset, bucket, context).await,
             Source::Simulated(simulation) => {
                 let owned = simulation.clone();
-                let bytes = blocking("the simulation", move || owned.to_csv()).await?;
+                let bytes = blocking("the simulation", move || owned.to_bytes()).await?;
                 Ok(Fetched {
-                    bytes: bytes.into(),
-                    address: simulation.address(),
                     simulated: true,
+                    ..now(bytes.into(), &simulation.address())
                 })
             }
+        }
+    }
+
+    /// Bytes that were got from here before.
+    pub fn fetched_before(&self, from: &str, bytes: Bytes) -> Fetched {
+        let (address, simulated) = match self {
+            Source::Simulated(simulation) => (simulation.address(), true),
+            Source::Path(_) | Source::S3 { .. } | Source::Web(_) => (from.to_owned(), false),
+        };
+        Fetched {
+            bytes,
+            address,
+            simulated,
+            collected: Collected {
+                at: Timestamp::now(),
+                etag: None,
+                last_modified: None,
+            },
         }
     }
 
@@ -138,9 +175,63 @@ impl Source {
                     .ok_or_else(|| TaskError::permanent(format!("the store says no ETag of `{from}`")))?;
                 Ok(Some(format!("{tag} {}", found.bytes)))
             }
+            Source::Web(url) => fingerprint(url).await.map(Some),
             Source::Simulated(_) => Ok(None),
         }
     }
+}
+
+async fn fetch_from_web(
+    url: &Url,
+    dataset: &str,
+    bucket: &Bucket,
+    context: &TaskContext,
+) -> Result<Fetched, TaskError> {
+    // The query stays: it says which file it is. Secrets in it are masked before anything is kept.
+    let mut address = url.clone();
+    // Both fail for addresses that can have none.
+    let _ = address.set_username("");
+    let _ = address.set_password(None);
+    let address = address.to_string();
+    let fetched = |bytes, collected| Fetched {
+        bytes,
+        address: address.clone(),
+        simulated: false,
+        collected,
+    };
+    // A name that cannot be one is told when the version is registered.
+    let latest = datasets::latest(bucket, dataset).await.ok().flatten();
+    let earlier = latest.as_ref().and_then(|latest| same_file(latest, &address));
+    let known = earlier.as_ref().map(|(collected, _)| collected);
+    if let Some(new) = download(url, known, context).await? {
+        return Ok(fetched(new.bytes, new.collected));
+    }
+    let Some((collected, raw)) = earlier else {
+        return Err(TaskError::transient(format!(
+            "{} answers that nothing has changed, which it was not asked",
+            shown(url)
+        )));
+    };
+    context.info(format!("{} has not changed since {}", shown(url), collected.at));
+    Ok(fetched(
+        bucket.get_blob(raw).await.map_err(table::from_bucket)?,
+        collected,
+    ))
+}
+
+/// What a version was read from, if it came from this address and its server named the content.
+fn same_file<'a>(latest: &'a DatasetManifest, address: &str) -> Option<(Collected, &'a BlobRef)> {
+    let collected = latest.collected.as_ref()?;
+    let raw = latest.raw.first()?;
+    let named = collected.etag.is_some() || collected.last_modified.is_some();
+    (named && latest.lineage.source == address).then(|| {
+        let collected = Collected {
+            at: collected.at,
+            etag: collected.etag.clone(),
+            last_modified: collected.last_modified.clone(),
+        };
+        (collected, raw)
+    })
 }
 
 const FILE_HELP: &str = "write file:///absolute/path, or a path without a scheme";
@@ -187,6 +278,10 @@ mod tests {
             }
         );
         assert!(matches!(
+            Source::parse("https://example.com/a.csv?v=1").unwrap(),
+            Source::Web(_)
+        ));
+        assert!(matches!(
             Source::parse("simulated://lfb").unwrap(),
             Source::Simulated(_)
         ));
@@ -196,7 +291,8 @@ mod tests {
     fn what_cannot_be_read_is_refused_with_a_remedy() {
         for from in [
             "",
-            "http://host/a.csv",
+            "http://",
+            "ftp://host/a.csv",
             "s3://bucket",
             "simulated://mars",
             "simulated://lfb?rows=many",

@@ -1,5 +1,6 @@
 //! The profile as a page.
 
+use super::changes::{Changes, ColumnChange};
 use super::statistics::{ColumnStatistics, Statistics, Summary, percent};
 use crate::html::{document, escape, shorten};
 use crate::words::count;
@@ -14,7 +15,7 @@ const SHOWN_COLUMNS: usize = 80;
 const SHOWN_PAIRS: usize = 30;
 
 /// One HTML file. `name`, `source` and `simulated` are those of the table.
-pub fn page(statistics: &Statistics, name: &str, source: &str, simulated: bool) -> String {
+pub fn page(statistics: &Statistics, changes: Option<&Changes>, name: &str, source: &str, simulated: bool) -> String {
     let mut body = String::new();
     if simulated {
         body.push_str("<p><strong class=\"note\">SIMULATED: these rows were made up, not observed.</strong></p>\n");
@@ -35,12 +36,45 @@ pub fn page(statistics: &Statistics, name: &str, source: &str, simulated: bool) 
         }
         body.push_str("</ul>\n</section>\n");
     }
+    body.push_str(&changes.map(changed).unwrap_or_default());
     body.push_str(&overview(statistics));
     for column in statistics.columns.iter().take(SHOWN_COLUMNS) {
         body.push_str(&section(column, statistics.rows));
     }
     body.push_str(&correlations(statistics));
     document(&format!("Profile of {name}"), &body)
+}
+
+fn changed(changes: &Changes) -> String {
+    let mut text = format!(
+        "<section>\n<h2>Compared with {}</h2>\n<p>It had {} rows. PSI, the population stability index, is 0 where nothing moved; \
+         what moved most comes first.</p>\n<table>\n<thead><tr><th>Column</th><th class=\"n\">Missing then</th>\
+         <th class=\"n\">now</th><th class=\"n\">Mean or distinct then</th><th class=\"n\">now</th><th class=\"n\">PSI</th></tr></thead>\n<tbody>\n",
+        escape(&changes.earlier),
+        count(changes.rows as u64)
+    );
+    for column in changes.columns.iter().take(SHOWN_COLUMNS) {
+        let ColumnChange {
+            name,
+            missing,
+            typical,
+            is_mean,
+            psi,
+        } = column;
+        let say = |value: f64| if *is_mean { short(value) } else { count(value as u64) };
+        let what = if *is_mean { "mean" } else { "distinct" };
+        text.push_str(&format!(
+            "<tr><td><code>{}</code></td><td class=\"n\" data-name=\"missing then\">{:.2} %</td><td class=\"n\" data-name=\"missing now\">{:.2} %</td>\
+             <td class=\"n\" data-name=\"{what} then\">{}</td><td class=\"n\" data-name=\"{what} now\">{}</td><td class=\"n\" data-name=\"PSI\">{psi:.3}</td></tr>\n",
+            escape(&shorten(name, SHOWN_LETTERS)),
+            missing.0,
+            missing.1,
+            say(typical.0),
+            say(typical.1),
+        ));
+    }
+    text.push_str("</tbody>\n</table>\n</section>\n");
+    text
 }
 
 fn overview(statistics: &Statistics) -> String {
@@ -80,7 +114,7 @@ fn section(column: &ColumnStatistics, rows: usize) -> String {
             time,
         } => {
             let say = |value: f64| if *time { moment(value) } else { short(value) };
-            text.push_str("<div class=\"two\">\n<table>\n<tbody>\n");
+            text.push_str("<div class=\"two\">\n<table class=\"pairs\">\n<tbody>\n");
             let names = ["least", "lower quartile", "median", "upper quartile", "greatest"];
             for (name, value) in names.into_iter().zip(quantiles) {
                 text.push_str(&line(name, &say(*value)));
@@ -97,7 +131,7 @@ fn section(column: &ColumnStatistics, rows: usize) -> String {
         }
         Summary::Values { frequent, lengths } => {
             text.push_str(&format!(
-                "<p>Between {} and {} letters. The most frequent:</p>\n<table>\n<tbody>\n",
+                "<p>Between {} and {} letters. The most frequent:</p>\n<table class=\"pairs\">\n<tbody>\n",
                 lengths.0, lengths.1
             ));
             for (value, number) in frequent {
@@ -147,7 +181,7 @@ fn correlations(statistics: &Statistics) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "<section>\n<h2>Correlations of one half and more</h2>\n<table>\n<thead><tr><th>Columns</th><th class=\"n\">Pearson</th></tr></thead>\n<tbody>\n",
+        "<section>\n<h2>Correlations of one half and more</h2>\n<table class=\"pairs\">\n<thead><tr><th>Columns</th><th class=\"n\">Pearson</th></tr></thead>\n<tbody>\n",
     );
     for (left, right, found) in statistics.correlations.iter().take(SHOWN_PAIRS) {
         let names = format!("{} and {}", shorten(left, SHOWN_LETTERS), shorten(right, SHOWN_LETTERS));

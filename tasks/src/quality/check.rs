@@ -6,8 +6,10 @@ use polars::prelude::{AnyValue, Column, DataFrame, DataType};
 use ratchet_core::plugin::{Table, TaskError};
 use serde_json::{Value, json};
 
+use super::drift::Earlier;
 use super::expectation::{Allowed, Between, Expectation, NullShare, RowCount, Severity, Unique};
 use super::finding::{Finding, OffendingRow};
+use super::offending::MASK;
 use crate::rows::to_json;
 use crate::table;
 use crate::words::count;
@@ -27,7 +29,11 @@ pub fn check(
     around: &Surroundings,
     place: &str,
 ) -> Result<Vec<Finding>, TaskError> {
-    let rows = Rows { frame, key };
+    let rows = Rows {
+        frame,
+        key,
+        mask: &around.mask,
+    };
     match expectation {
         Expectation::RowCount(expectation) => Ok(vec![row_count(expectation, frame)]),
         Expectation::NullShare(expectation) => expectation
@@ -49,6 +55,12 @@ pub fn check(
             Ok(vec![rule.check(&rows, other, place)?])
         }
         Expectation::Leak(rule) => rule.check(&rows, place),
+        Expectation::Schema(rule) => Ok(vec![rule.check(frame)]),
+        Expectation::Dates(rule) => Ok(vec![rule.check(&rows, place)?]),
+        Expectation::Drift(rule) => match around.earlier.get(&rule.against) {
+            Some(earlier) => rule.check(frame, earlier, place),
+            None => Err(TaskError::permanent(format!("dataset `{}` was not read", rule.against))),
+        },
         Expectation::Query(rule) => Ok(vec![rule.check(&rows)?]),
     }
 }
@@ -60,12 +72,17 @@ pub struct Surroundings {
     pub now: i64,
     /// Other tables that rules refer to.
     pub tables: Vec<(Table, DataFrame)>,
+    /// Columns whose values are not shown.
+    pub mask: Vec<String>,
+    /// Earlier versions, by what rules call them.
+    pub earlier: BTreeMap<String, Earlier>,
 }
 
 /// The rows of a table and how to show one.
 pub(super) struct Rows<'a> {
     pub(super) frame: &'a DataFrame,
     pub(super) key: &'a [String],
+    pub(super) mask: &'a [String],
 }
 
 impl Rows<'_> {
@@ -77,10 +94,11 @@ impl Rows<'_> {
                 let mut key = BTreeMap::new();
                 for name in self.key {
                     let column = table::column(self.frame, name, "the table")?;
-                    key.insert(
-                        name.clone(),
-                        column.get(*row).map_or(Value::Null, |value| to_json(&value)),
-                    );
+                    let value = match self.mask.contains(name) {
+                        true => Value::from(MASK),
+                        false => column.get(*row).map_or(Value::Null, |value| to_json(&value)),
+                    };
+                    key.insert(name.clone(), value);
                 }
                 Ok(OffendingRow { row: *row as u64, key })
             })
@@ -98,7 +116,6 @@ impl Rows<'_> {
         } = draft;
         // Rows that a tolerated share lets pass are listed all the same: they are what to look at next.
         let first_rows = self.show(offending)?;
-        let offending = offending.len() as u64;
         Ok(Finding {
             expectation,
             severity,
@@ -106,8 +123,9 @@ impl Rows<'_> {
             seen,
             detail,
             threshold,
-            offending,
+            offending: offending.len() as u64,
             first_rows,
+            rows: offending.to_vec(),
         })
     }
 }
@@ -138,6 +156,7 @@ fn row_count(expectation: &RowCount, frame: &DataFrame) -> Finding {
         threshold: json!({ "min": min, "max": max }),
         offending: 0,
         first_rows: Vec::new(),
+        rows: Vec::new(),
     }
 }
 
@@ -275,7 +294,7 @@ fn allowed(expectation: &Allowed, rows: &Rows, place: &str) -> Result<Finding, T
         .take(5)
         .map(|(value, number)| format!("{value} ({})", count(**number)))
         .collect();
-    let among = if others.is_empty() {
+    let among = if others.is_empty() || rows.mask.contains(name) {
         String::new()
     } else {
         format!("; others are {}", others.join(", "))

@@ -1,6 +1,8 @@
 //! What people write under `expect`.
 
+use super::drift::Drift;
 use super::rules::{Compare, Freshness, Leak, Monotone, Pattern, Query, Referential};
+use super::shape::{Dates, Schema};
 use ratchet_core::plugin::ConfigProblem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,9 +42,15 @@ pub enum Expectation {
     /// One column is at most another in at least a share of the rows.
     Compare(Compare),
     /// At least a share of a column's values stands in a column of another table.
-    Referential(Referential),
+    Referential(Box<Referential>),
     /// No column is nearly the target.
     Leak(Leak),
+    /// Columns are there and have their types.
+    Schema(Schema),
+    /// At least a share of a column's text is a date in one of several spellings.
+    Dates(Dates),
+    /// Columns are spread as in an earlier version of a dataset.
+    Drift(Drift),
     /// A query over the table, called `rows`, returns nothing.
     Query(Query),
 }
@@ -142,6 +150,9 @@ impl Expectation {
             Expectation::Compare(expectation) => expectation.severity,
             Expectation::Referential(expectation) => expectation.severity,
             Expectation::Leak(expectation) => expectation.severity,
+            Expectation::Schema(expectation) => expectation.severity,
+            Expectation::Dates(expectation) => expectation.severity,
+            Expectation::Drift(expectation) => expectation.severity,
             Expectation::Query(expectation) => expectation.severity,
         }
     }
@@ -163,6 +174,9 @@ impl Expectation {
             Expectation::Compare(rule) => return rule.problems(pointer),
             Expectation::Referential(rule) => return rule.problems(pointer),
             Expectation::Leak(rule) => return rule.problems(pointer),
+            Expectation::Schema(rule) => return rule.problems(pointer),
+            Expectation::Dates(rule) => return rule.problems(pointer),
+            Expectation::Drift(rule) => return rule.problems(pointer),
             Expectation::Monotone(_) => {}
             Expectation::Query(rule) => {
                 if rule.sql.trim().is_empty() {

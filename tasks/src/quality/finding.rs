@@ -36,6 +36,9 @@ pub struct Finding {
     pub offending: u64,
     /// The first of them.
     pub first_rows: Vec<OffendingRow>,
+    /// The indices of them all, if they are rows of the table; the report shows the first alone.
+    #[serde(skip)]
+    pub rows: Vec<usize>,
 }
 
 impl Finding {

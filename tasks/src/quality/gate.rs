@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Surroundings, check};
 use super::expectation::{Expectation, Severity};
 use super::finding::{Finding, GateReport};
+use super::offending;
 use super::page::page;
 use crate::blocking::blocking;
 use crate::table;
@@ -29,6 +30,9 @@ pub struct GateConfig {
     /// Columns whose values the report shows beside the index of an offending row.
     #[serde(default)]
     pub key: Vec<String>,
+    /// Columns whose values stand in no report.
+    #[serde(default)]
+    pub mask: Vec<String>,
 }
 
 #[async_trait]
@@ -54,6 +58,11 @@ impl Plugin for Gate {
                 name: "page",
                 kind: PortKind::Report,
                 description: "The same for people: one HTML file that needs nothing else (`gate.html`).",
+            },
+            Port {
+                name: "offending",
+                kind: PortKind::Report,
+                description: "If an expectation was missed: the rows that do not meet it, 10,000 at most (`offending.ndjson`).",
             },
         ]
     }
@@ -84,30 +93,40 @@ impl Plugin for Gate {
         let bucket = table::open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
         let place = table::place_of(&config.table);
-        for name in &config.key {
+        for name in config.key.iter().chain(&config.mask) {
             table::column(&frame, name, &place)?;
         }
         let mut around = Surroundings {
             now: context.run.logical_date.as_second(),
-            tables: Vec::new(),
+            mask: config.mask.clone(),
+            ..Surroundings::default()
         };
         for expectation in &config.expect {
-            if let Expectation::Referential(rule) = expectation
-                && !around.tables.iter().any(|(table, _)| *table == rule.table)
-            {
-                around
-                    .tables
-                    .push((rule.table.clone(), table::read(&bucket, &rule.table).await?));
+            match expectation {
+                Expectation::Referential(rule) if !around.tables.iter().any(|(table, _)| *table == rule.table) => {
+                    around
+                        .tables
+                        .push((rule.table.clone(), table::read(&bucket, &rule.table).await?));
+                }
+                Expectation::Drift(rule) if !around.earlier.contains_key(&rule.against) => {
+                    let earlier = match table::earlier(&bucket, &rule.against, &config.table).await? {
+                        Some(table) => Some((address(&table), table::read(&bucket, &table).await?)),
+                        None => None,
+                    };
+                    around.earlier.insert(rule.against.clone(), earlier);
+                }
+                _ => {}
             }
         }
-        let GateConfig { table, expect, key } = config;
+        let GateConfig { table, expect, key, .. } = config;
         let rows = frame.height() as u64;
-        let findings = blocking("the gate", move || {
+        let (findings, offending) = blocking("the gate", move || {
             let mut findings = Vec::new();
             for expectation in &expect {
                 findings.extend(check(expectation, &frame, &key, &around, &place)?);
             }
-            Ok(findings)
+            let offending = offending::lines(&frame, &findings, &around.mask);
+            Ok((findings, offending))
         })
         .await?;
         for finding in &findings {
@@ -136,9 +155,18 @@ impl Plugin for Gate {
             file_name: "gate.html".to_owned(),
             blob: table::to_blob(&blob),
         };
-        let reports = Outputs::default()
+        let mut reports = Outputs::default()
             .with("report", Output::Report(written))
             .with("page", Output::Report(page));
+        if let Some(lines) = offending {
+            let blob = bucket.put_blob(lines.into()).await.map_err(table::from_bucket)?;
+            let rows = Report {
+                summary: "the rows that do not meet an expectation".to_owned(),
+                file_name: "offending.ndjson".to_owned(),
+                blob: table::to_blob(&blob),
+            };
+            reports = reports.with("offending", Output::Report(rows));
+        }
         if report.passed {
             return Ok(reports.with("table", Output::Table(table)));
         }
@@ -149,7 +177,7 @@ impl Plugin for Gate {
             .map(Finding::sentence)
             .collect();
         Err(TaskError::permanent(failed.join("\n"))
-            .with_help("look at the rows in the report gate.json, then correct the source or the expectation")
+            .with_help("look at the rows in offending.ndjson and in the report gate.json, then correct the source or the expectation")
             .with_outputs(reports))
     }
 }

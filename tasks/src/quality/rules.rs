@@ -127,7 +127,7 @@ pub struct Query {
     pub severity: Severity,
 }
 
-fn bad_share(share: f64, field: &str) -> Option<(String, String, &'static str)> {
+pub(super) fn bad_share(share: f64, field: &str) -> Option<(String, String, &'static str)> {
     (!(0.0..=1.0).contains(&share)).then(|| {
         (
             field.to_owned(),
@@ -359,6 +359,7 @@ impl Query {
         let shown = Rows {
             frame: &found,
             key: &names,
+            mask: rows.mask,
         };
         let draft = Draft {
             expectation: format!(
@@ -373,7 +374,11 @@ impl Query {
             threshold: json!({ "max": self.max }),
         };
         let offending: Vec<usize> = (0..found.height()).collect();
-        shown.finding(draft, &offending)
+        // The rows of the query are not those of the table.
+        Ok(Finding {
+            rows: Vec::new(),
+            ..shown.finding(draft, &offending)?
+        })
     }
 }
 
@@ -426,7 +431,7 @@ fn keys(column: &Column) -> Result<Vec<Option<String>>, TaskError> {
     Ok(keys)
 }
 
-fn unfit(rule: &str, wanted: &str, column: &Column, place: &str) -> TaskError {
+pub(super) fn unfit(rule: &str, wanted: &str, column: &Column, place: &str) -> TaskError {
     TaskError::permanent(format!(
         "`{rule}` needs {wanted}, and column `{}` of {place} is {}",
         column.name(),

@@ -8,7 +8,7 @@ use super::lfb_geography::{Geography, Station};
 use super::lfb_incident::{Incident, Vehicle, World};
 use super::lfb_vocabulary::{HEADER, Property, hours, properties};
 use super::random::Random;
-use super::simulation::Simulation;
+use super::simulation::{Simulation, write_csv};
 
 /// Number of incidents by day of the week, Monday first, as a factor on the mean.
 const BY_WEEKDAY: [f64; 7] = [0.936, 0.965, 0.947, 1.046, 1.002, 1.054, 1.05];
@@ -20,46 +20,75 @@ struct Call {
     property: usize,
 }
 
-/// The rows of a simulation, sorted by time, as delimited text with a header.
+/// An incident with when it was called and under which number.
+pub(super) struct Drawn {
+    /// Number as the brigade writes it, such as `000003-01012017`.
+    pub(super) number: String,
+    pub(super) date: Date,
+    /// Second of the day.
+    pub(super) second: u32,
+    pub(super) property: usize,
+    pub(super) incident: Incident,
+}
+
+/// What a simulation draws, sorted by time.
+pub(super) struct Scene {
+    pub(super) world: World,
+    properties: Vec<Property>,
+    pub(super) incidents: Vec<Drawn>,
+}
+
+impl Scene {
+    /// Draws all incidents.
+    ///
+    /// # Errors
+    /// None that a simulation's values can cause; the calendar's end, or tables that were built in wrongly.
+    pub(super) fn draw(simulation: &Simulation) -> Result<Scene, TaskError> {
+        let properties = properties()?;
+        let world = World::new(Geography::new()?);
+        let mut random = Random::new(simulation.seed);
+        let dates = dates(simulation)?;
+        let calls = calls(simulation, &dates, &properties, &mut random);
+        let per_day = simulation.rows as f64 / simulation.days as f64;
+        let mut number = 0;
+        let mut year = None;
+        let mut incidents = Vec::with_capacity(calls.len());
+        for call in &calls {
+            let (Some(date), Some(property)) = (dates.get(call.day), properties.get(call.property)) else {
+                continue;
+            };
+            if year != Some(date.year()) {
+                year = Some(date.year());
+                number = (f64::from(date.day_of_year() - 1) * per_day) as u64;
+            }
+            number += 1 + u64::from(random.chance(0.04));
+            incidents.push(Drawn {
+                number: format!("{number:06}-{:02}{:02}{:04}", date.day(), date.month(), date.year()),
+                date: *date,
+                second: call.second,
+                property: call.property,
+                incident: world.draw(&mut random, property, (call.second / 3_600) as usize),
+            });
+        }
+        Ok(Scene {
+            world,
+            properties,
+            incidents,
+        })
+    }
+}
+
+/// The incidents of a simulation as delimited text with a header.
 ///
 /// # Errors
-/// None that a simulation's values can cause; the calendar's end, or tables that were built in wrongly.
-pub fn to_csv(simulation: &Simulation) -> Result<Vec<u8>, TaskError> {
-    let properties = properties()?;
-    let world = World::new(Geography::new()?);
-    let mut random = Random::new(simulation.seed);
-    let dates = dates(simulation)?;
-    let calls = calls(simulation, &dates, &properties, &mut random);
-
-    let failed = |error: csv::Error| TaskError::permanent(format!("simulated rows cannot be written: {error}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEADER).map_err(failed)?;
-    let per_day = simulation.rows as f64 / simulation.days as f64;
-    let mut number = 0;
-    let mut year = None;
-    for call in &calls {
-        let (Some(date), Some(property)) = (dates.get(call.day), properties.get(call.property)) else {
-            continue;
-        };
-        if year != Some(date.year()) {
-            year = Some(date.year());
-            number = (f64::from(date.day_of_year() - 1) * per_day) as u64;
-        }
-        number += 1 + u64::from(random.chance(0.04));
-        let incident = world.draw(&mut random, property, (call.second / 3_600) as usize);
-        let row = row(
-            number,
-            *date,
-            call.second,
-            property,
-            &incident,
-            &world.geography.stations,
-        );
-        writer.write_record(&row).map_err(failed)?;
-    }
-    writer
-        .into_inner()
-        .map_err(|error| TaskError::permanent(format!("simulated rows cannot be written: {error}")))
+/// As [`Scene::draw`].
+pub(super) fn to_csv(simulation: &Simulation) -> Result<Vec<u8>, TaskError> {
+    let scene = Scene::draw(simulation)?;
+    let rows = scene.incidents.iter().filter_map(|drawn| {
+        let property = scene.properties.get(drawn.property)?;
+        Some(row(drawn, property, &scene.world.geography.stations).into())
+    });
+    write_csv(&HEADER, rows)
 }
 
 fn dates(simulation: &Simulation) -> Result<Vec<Date>, TaskError> {
@@ -121,14 +150,14 @@ fn running_totals(weights: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn row(
-    number: u64,
-    date: Date,
-    second: u32,
-    property: &Property,
-    incident: &Incident,
-    stations: &[Station],
-) -> [String; 32] {
+fn row(drawn: &Drawn, property: &Property, stations: &[Station]) -> [String; 32] {
+    let Drawn {
+        number,
+        date,
+        second,
+        incident,
+        ..
+    } = drawn;
     let time = format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
     let area = &incident.area;
     let (easting, northing) = (incident.place.easting as i64, incident.place.northing as i64);
@@ -154,7 +183,7 @@ fn row(
         name.unwrap_or_default().to_owned()
     };
     [
-        format!("{number:06}-{:02}{:02}{:04}", date.day(), date.month(), date.year()),
+        number.clone(),
         date.to_string(),
         date.year().to_string(),
         time.clone(),

@@ -178,6 +178,17 @@ impl World {
         arrived(station, seconds.max(behind))
     }
 
+    /// A vehicle after the second, which comes after `before`, if its time is known.
+    pub fn further_vehicle(
+        &self,
+        random: &mut Random,
+        place: &Place,
+        before: &Vehicle,
+        hour: usize,
+    ) -> Option<Vehicle> {
+        self.second_vehicle(random, place, before, hour, 1.0)
+    }
+
     /// Factor of station and hour. Traffic by day slows the inner town more than the outer.
     fn pace(&self, station: usize, place: &Place, hour: usize) -> f64 {
         let of_station = self.geography.stations.get(station).map_or(1.0, |station| station.pace);

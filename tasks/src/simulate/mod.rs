@@ -5,9 +5,11 @@ mod housing;
 mod lfb;
 mod lfb_geography;
 mod lfb_incident;
+mod lfb_mobilisation;
 mod lfb_vocabulary;
 pub mod random;
 mod simulation;
 mod weather;
+mod workbook;
 
 pub use simulation::{Simulation, Subject};

@@ -3,11 +3,11 @@
 use jiff::civil::Date;
 use ratchet_core::plugin::TaskError;
 
-use super::{delivery, housing, lfb, weather};
+use super::{delivery, housing, lfb, lfb_mobilisation, weather, workbook};
 use crate::nearest::suggestion;
 
 /// Sources that can be simulated.
-const NAMES: [&str; 4] = ["lfb", "housing", "delivery", "weather"];
+const NAMES: [&str; 5] = ["lfb", "lfb-mobilisations", "housing", "delivery", "weather"];
 
 /// The most rows of one simulation.
 const MOST_ROWS: u64 = 5_000_000;
@@ -20,6 +20,8 @@ const MOST_DAYS: u64 = 3_660;
 pub enum Subject {
     /// Incidents of a fire brigade.
     Lfb,
+    /// The vehicles that attended them; with the same parameters those of the same incidents.
+    LfbMobilisations,
     /// Blocks of houses.
     Housing,
     /// Deliveries of food.
@@ -32,6 +34,7 @@ impl Subject {
     fn parse(name: &str) -> Option<Subject> {
         match name {
             "lfb" => Some(Subject::Lfb),
+            "lfb-mobilisations" => Some(Subject::LfbMobilisations),
             "housing" => Some(Subject::Housing),
             "delivery" => Some(Subject::Delivery),
             "weather" => Some(Subject::Weather),
@@ -41,15 +44,18 @@ impl Subject {
 
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Subject::Lfb => &["rows", "seed", "from", "days"],
-            Subject::Housing | Subject::Delivery => &["rows", "seed"],
-            Subject::Weather => &["seed", "from", "days"],
+            Subject::Lfb | Subject::LfbMobilisations => &["rows", "seed", "from", "days", "format"],
+            Subject::Housing | Subject::Delivery => &["rows", "seed", "format"],
+            Subject::Weather => &["seed", "from", "days", "format"],
         }
     }
 
     fn example(self) -> &'static str {
         match self {
             Subject::Lfb => "simulated://lfb?rows=40000&seed=7&from=2024-01-01&days=120",
+            Subject::LfbMobilisations => {
+                "simulated://lfb-mobilisations?rows=40000&seed=7&from=2024-01-01&days=120&format=xlsx"
+            }
             Subject::Housing => "simulated://housing?rows=20000&seed=7",
             Subject::Delivery => "simulated://delivery?rows=20000&seed=7",
             Subject::Weather => "simulated://weather?seed=7&from=2010-01-01&days=1461",
@@ -62,7 +68,7 @@ impl Subject {
 pub struct Simulation {
     /// What the rows are about.
     pub subject: Subject,
-    /// Number of rows.
+    /// Number of rows; of vehicles the number of their incidents.
     pub rows: u64,
     /// Seed of the random numbers.
     pub seed: u64,
@@ -70,11 +76,13 @@ pub struct Simulation {
     pub from: Date,
     /// Number of days over which the rows are spread.
     pub days: u64,
+    /// True if they come as an Excel workbook instead of delimited text.
+    pub workbook: bool,
 }
 
 impl Simulation {
     /// Reads an address. What it leaves out has its default: seed 7 and 40,000 rows over 120 days from 2024-01-01 for
-    /// `lfb`, 20,000 rows for `housing` and `delivery`, four years from 2010-01-01 for `weather`.
+    /// `lfb` and `lfb-mobilisations`, 20,000 rows for `housing` and `delivery`, four years from 2010-01-01 for `weather`.
     ///
     /// # Errors
     /// A name, a parameter or a value that is not known, as a message and a remedy.
@@ -89,7 +97,7 @@ impl Simulation {
             ));
         };
         let (rows, from, days) = match subject {
-            Subject::Lfb => (40_000, Date::constant(2024, 1, 1), 120),
+            Subject::Lfb | Subject::LfbMobilisations => (40_000, Date::constant(2024, 1, 1), 120),
             Subject::Housing | Subject::Delivery => (20_000, Date::constant(2024, 1, 1), 120),
             Subject::Weather => (0, Date::constant(2010, 1, 1), 1_461),
         };
@@ -99,6 +107,7 @@ impl Simulation {
             seed: 7,
             from,
             days,
+            workbook: false,
         };
         let example = || format!("write, for example, {}", subject.example());
         for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -124,6 +133,18 @@ impl Simulation {
                 "rows" => simulation.rows = number(MOST_ROWS)?,
                 "seed" => simulation.seed = number(u64::MAX)?,
                 "days" => simulation.days = number(MOST_DAYS)?,
+                "format" => {
+                    simulation.workbook = match value.as_ref() {
+                        "csv" => false,
+                        "xlsx" => true,
+                        _ => {
+                            return Err((
+                                format!("`format={value}` in `{address}` is neither csv nor xlsx"),
+                                example(),
+                            ));
+                        }
+                    }
+                }
                 _ => {
                     simulation.from = value
                         .parse()
@@ -151,24 +172,38 @@ impl Simulation {
         let Simulation {
             rows, seed, from, days, ..
         } = self;
-        match self.subject {
+        let address = match self.subject {
             Subject::Lfb => format!("simulated://lfb?rows={rows}&seed={seed}&from={from}&days={days}"),
+            Subject::LfbMobilisations => {
+                format!("simulated://lfb-mobilisations?rows={rows}&seed={seed}&from={from}&days={days}")
+            }
             Subject::Housing => format!("simulated://housing?rows={rows}&seed={seed}"),
             Subject::Delivery => format!("simulated://delivery?rows={rows}&seed={seed}"),
             Subject::Weather => format!("simulated://weather?seed={seed}&from={from}&days={days}"),
+        };
+        if self.workbook {
+            format!("{address}&format=xlsx")
+        } else {
+            address
         }
     }
 
-    /// The rows as delimited text with a header.
+    /// The rows as a file: delimited text with a header, or a workbook.
     ///
     /// # Errors
-    /// None that an address can cause.
-    pub fn to_csv(&self) -> Result<Vec<u8>, TaskError> {
-        match self.subject {
+    /// More rows than a sheet of a workbook has.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, TaskError> {
+        let text = match self.subject {
             Subject::Lfb => lfb::to_csv(self),
+            Subject::LfbMobilisations => lfb_mobilisation::to_csv(self),
             Subject::Housing => housing::to_csv(self),
             Subject::Delivery => delivery::to_csv(self),
             Subject::Weather => weather::to_csv(self),
+        }?;
+        if self.workbook {
+            workbook::from_csv(&text)
+        } else {
+            Ok(text)
         }
     }
 }
@@ -201,6 +236,7 @@ mod tests {
             "simulated://housing?rows=10",
             "simulated://delivery?seed=3",
             "simulated://weather?days=3",
+            "simulated://lfb-mobilisations?format=xlsx",
         ] {
             let simulation = Simulation::parse(address).unwrap();
             assert_eq!(Simulation::parse(&simulation.address()).unwrap(), simulation);
@@ -214,6 +250,7 @@ mod tests {
         assert!(message("simulated://lfb?row=1").contains("`row`"));
         assert!(message("simulated://lfb?rows=-1").contains("`rows=-1`"));
         assert!(message("simulated://lfb?from=yesterday").contains("`from=yesterday`"));
+        assert!(message("simulated://lfb?format=pdf").contains("`format=pdf`"));
         assert!(message("simulated://lfb?rows=0").contains("no rows"));
         // Houses have no dates; who asks for some is told so.
         assert!(message("simulated://housing?from=2024-01-01").contains("`from`"));
@@ -227,10 +264,10 @@ mod tests {
             ("simulated://delivery?rows=500&seed=3", 500),
             ("simulated://weather?days=20&seed=3", 480),
         ] {
-            let bytes = Simulation::parse(address).unwrap().to_csv().unwrap();
-            assert_eq!(bytes, Simulation::parse(address).unwrap().to_csv().unwrap());
+            let bytes = Simulation::parse(address).unwrap().to_bytes().unwrap();
+            assert_eq!(bytes, Simulation::parse(address).unwrap().to_bytes().unwrap());
             let other = address.replace("seed=3", "seed=4");
-            assert_ne!(bytes, Simulation::parse(&other).unwrap().to_csv().unwrap());
+            assert_ne!(bytes, Simulation::parse(&other).unwrap().to_bytes().unwrap());
             assert_eq!(String::from_utf8(bytes).unwrap().lines().count(), rows + 1, "{address}");
         }
     }

@@ -9,11 +9,11 @@ use ratchet_core::plugin::{MessageSink, RunContext, Table, TaskContext, TaskErro
 use ratchet_model::Bundle;
 use ratchet_model::schema::format_timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::config::TrainConfig;
+use super::lookups;
 use super::split::backtest_splits;
-use super::task::read_lookups;
 use super::training::prepare;
 use crate::blocking::blocking;
 use crate::table;
@@ -62,6 +62,7 @@ pub async fn backtest(
         task: manifest.lineage.task.clone(),
         attempt: 1,
         seed: bundle.content().seed,
+        raw: Vec::new(),
         threads,
         bucket_url: String::new(),
         working_directory: PathBuf::new(),
@@ -70,9 +71,10 @@ pub async fn backtest(
         cancelled: Arc::default(),
     };
     let frame = table::read(bucket, &config.table).await?;
-    let lookups = read_lookups(bucket, &config, &context).await?;
+    let given = lookups::given(bucket, &config).await?;
+    lookups::say(&given, &context);
     blocking("the backtest", move || {
-        let prepared = prepare(&config, &frame, &lookups)?;
+        let prepared = prepare(&config, &frame, &given)?;
         let splits = backtest_splits(&config, &prepared.rows, count)?;
         let folds = splits.into_iter().enumerate().map(|(fold, split)| {
             context.info(format!("fold {} of {count}", fold + 1));
@@ -101,21 +103,10 @@ async fn configuration(bucket: &Bucket, manifest: &ModelManifest) -> Result<Trai
             .with_help("run its DAG once more and take the version that this makes")
     };
     let mut parameters = manifest.parameters.clone();
-    let mut pointers = vec!["/table".to_owned()];
-    let lookups = parameters["lookups"].as_object();
-    pointers.extend(
-        lookups
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| format!("/lookups/{name}/table")),
-    );
-    for place in pointers {
-        if let Some(reference @ Value::String(_)) = parameters.pointer_mut(&place) {
-            let name = reference.as_str().unwrap_or_default().to_owned();
-            let table = table_of(bucket, &name).await?;
-            let gone = || unusable(format!("the table {name} that it learnt from is not in the bucket"));
-            *reference = json!(table.ok_or_else(gone)?);
-        }
+    if let Some(name) = parameters["table"].as_str().map(str::to_owned) {
+        let table = table_of(bucket, &name).await?;
+        let gone = || unusable(format!("the table {name} that it learnt from is not in the bucket"));
+        parameters["table"] = json!(table.ok_or_else(gone)?);
     }
     serde_json::from_value(parameters)
         .map_err(|error| unusable(format!("its configuration is of another program: {error}")))
@@ -128,15 +119,5 @@ async fn table_of(bucket: &Bucket, reference: &str) -> Result<Option<Table>, Tas
     let Some(manifest) = datasets::get(bucket, name, version).await.map_err(table::from_bucket)? else {
         return Ok(None);
     };
-    let columns = serde_json::to_value(&manifest.columns).and_then(serde_json::from_value);
-    Ok(Some(Table {
-        dataset: manifest.name,
-        version: Some(manifest.version),
-        files: manifest.files.iter().map(table::to_blob).collect(),
-        rows: manifest.rows,
-        columns: columns.map_err(|error| TaskError::permanent(format!("the manifest of {reference}: {error}")))?,
-        source: manifest.lineage.source,
-        simulated: manifest.lineage.simulated,
-        raw: manifest.raw.iter().map(table::to_blob).collect(),
-    }))
+    table::of_manifest(&manifest).map(Some)
 }

@@ -80,7 +80,7 @@ pub fn settle(
     let (earlier, newest) = (part.select(&earlier), part.select(&newest));
     let (pipeline, matrix) = fit_features(setting, &earlier)?;
     let judge = Judge {
-        features: &pipeline.transform(&newest.rows),
+        features: &pipeline.features_of(&newest.rows, setting.lookups).0,
         truth: &newest.truth,
     };
     let fitted = fit(candidate, &matrix, &earlier.truth, setting.aim(), Some(judge))?;

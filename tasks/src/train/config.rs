@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use ratchet_core::plugin::{ConfigProblem, Known, Table};
-use ratchet_model::features::StepConfig;
+use ratchet_model::features::{ImputeConfig, StepConfig};
 use ratchet_model::{Target, TargetKind, Transform};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lookups::LookupConfig;
 use super::search_config::SearchConfig;
 use super::settings::{BoostingConfig, Candidate, LinearConfig, TreeConfig};
 
@@ -22,7 +23,8 @@ pub struct TrainConfig {
     pub description: String,
     /// The table to learn from: one row per example.
     pub table: Table,
-    /// Tables of places that `distance` features look up, by name.
+    /// Lookups by the name that features call them: `<name>.<column>` is a field. They are joined in training as serving
+    /// joins them.
     #[serde(default)]
     pub lookups: BTreeMap<String, LookupConfig>,
     /// What to predict.
@@ -49,6 +51,10 @@ pub struct TrainConfig {
     pub validation_days: u32,
     /// From columns to features, in order. The columns that they read are the fields of a request.
     pub features: Vec<StepConfig>,
+    /// Fields that a published interface has and the table has not: a request may hold them; they are checked and logged,
+    /// and nothing reads them.
+    #[serde(default)]
+    pub unused: Vec<UnusedConfig>,
     /// What to try. The best on the validation days becomes the challenger.
     #[serde(default = "default_candidates")]
     pub candidates: Vec<Candidate>,
@@ -126,19 +132,30 @@ fn default_validation_share() -> f64 {
     0.1
 }
 
-/// A table of places.
+/// A field that a request may hold and nothing reads.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LookupConfig {
-    /// The table; without it the places are learnt.
+pub struct UnusedConfig {
+    /// Name.
+    pub name: String,
+    /// Type of its values.
+    #[serde(rename = "type")]
+    pub kind: UnusedKind,
+    /// Why nothing reads it, for people.
     #[serde(default)]
-    pub table: Option<Table>,
-    /// Column with the name of the place.
-    pub key: String,
-    /// Column with the easting.
-    pub x: String,
-    /// Column with the northing.
-    pub y: String,
+    pub because: String,
+}
+
+/// The type of an unused field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnusedKind {
+    /// A number.
+    Number,
+    /// Text.
+    Text,
+    /// A civil date and time.
+    Timestamp,
 }
 
 /// What to predict.
@@ -391,17 +408,41 @@ pub fn problems(config: &TrainConfig) -> Vec<ConfigProblem> {
                 "leave it out to take every way as it is",
             );
         }
-        if let StepConfig::Distance {
-            lookup: Some(lookup), ..
-        } = step
-            && !config.lookups.contains_key(lookup)
-        {
-            let pointer = format!("/features/{index}/distance/lookup");
+        let step_problem = match step {
+            StepConfig::Clip(clip) => clip.problem().map(|problem| ("clip", problem)),
+            StepConfig::Impute(ImputeConfig { value: Some(value), .. }) if !value.is_finite() => {
+                Some(("impute", "`value` is no finite number".to_owned()))
+            }
+            StepConfig::Product(product) if product.fields.len() < 2 => {
+                Some(("product", "has fewer than two fields".to_owned()))
+            }
+            StepConfig::Ordinal { order, .. } if order.is_empty() => {
+                Some(("ordinal", "names no category in `order`".to_owned()))
+            }
+            StepConfig::History(history) => {
+                let has_time = config.lookups.get(&history.lookup).map(|lookup| !lookup.at.is_empty());
+                match has_time {
+                    None => Some((
+                        "history",
+                        format!("there is no lookup `{}` under `lookups`", history.lookup),
+                    )),
+                    Some(false) => Some(("history", format!("the lookup `{}` has no `at`", history.lookup))),
+                    Some(true) => history.problem().map(|problem| ("history", problem.to_owned())),
+                }
+            }
+            _ => None,
+        };
+        if let Some((name, message)) = step_problem {
             add(
-                &pointer,
-                format!("there is no lookup `{lookup}`"),
-                "declare it under `lookups`",
+                &format!("/features/{index}/{name}"),
+                message,
+                "see the reference page of `train.model`",
             );
+        }
+    }
+    for (name, lookup) in &config.lookups {
+        if let Some((pointer, message, help)) = lookup.problem(name) {
+            add(&format!("/lookups/{name}{pointer}"), message, help);
         }
     }
     problems

@@ -1,11 +1,9 @@
 //! From rows to a bundle: features, one candidate, and what is learnt from rows that it did not see.
 
-use std::collections::BTreeMap;
-
 use ratchet_model::arithmetic::log_odds;
 use ratchet_model::conformal::Residuals;
 use ratchet_model::drift::Profile;
-use ratchet_model::features::{FitInputs, Pipeline, Places};
+use ratchet_model::features::{FitInputs, Join, LookupTables, Pipeline, StepConfig};
 use ratchet_model::predictor::{Link, Predictor};
 use ratchet_model::slices::SliceRisks;
 use ratchet_model::{
@@ -36,8 +34,12 @@ pub struct Setting<'a> {
     pub schema: &'a Schema,
     /// What to predict.
     pub target: &'a Target,
-    /// Places by lookup name.
-    pub lookups: &'a BTreeMap<String, Places>,
+    /// Features, without those of lookups that are not given.
+    pub features: &'a [StepConfig],
+    /// How rows find those of lookups.
+    pub joins: &'a [Join],
+    /// Lookups by the name under which they are published.
+    pub lookups: &'a LookupTables,
     /// When the model answers.
     pub predict_at: Known,
     /// Which rows train.
@@ -137,10 +139,17 @@ pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, rat
     let inputs = FitInputs {
         target: &part.value,
         folds: &folds,
-        lookups: setting.lookups,
         predict_at: setting.predict_at,
     };
-    Pipeline::fit(&setting.config.features, setting.schema, &part.rows, &inputs).map_err(|error| error.to_string())
+    Pipeline::fit(
+        setting.features,
+        setting.joins,
+        setting.schema,
+        &part.rows,
+        setting.lookups,
+        &inputs,
+    )
+    .map_err(|error| error.to_string())
 }
 
 /// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere; a draft without that.
@@ -193,7 +202,7 @@ pub fn fit_bundle(
     };
     let step = (part.rows.len() / GOLDEN_ROWS).max(1);
     let golden: Vec<usize> = (0..part.rows.len()).step_by(step).take(GOLDEN_ROWS).collect();
-    Bundle::write(content, &part.rows.select(&golden)).map_err(|error| error.to_string())
+    Bundle::write(content, &part.rows.select(&golden), setting.lookups).map_err(|error| error.to_string())
 }
 
 /// Learns residuals, calibration, class weights and slice risks from rows that the bundle did not see. `training` are the truths
@@ -249,7 +258,7 @@ fn weights(
             for (output, calibration) in outputs.iter_mut().zip(&learnt.calibrations) {
                 output.calibration = *calibration;
             }
-            let matrix = bundle.content().pipeline.transform(&validation.rows);
+            let matrix = bundle.features(&validation.rows);
             let predictions = ratchet_model::predict(setting.target, &outputs, None, &matrix);
             let probabilities: Vec<Vec<f64>> = predictions.into_iter().map(|row| row.probabilities).collect();
             let truth: Vec<i64> = validation.truth.iter().map(|value| *value as i64).collect();
@@ -259,7 +268,7 @@ fn weights(
 }
 
 fn calibrations(setting: &Setting<'_>, bundle: &Bundle, validation: &Part) -> Vec<Option<Calibration>> {
-    let matrix = bundle.content().pipeline.transform(&validation.rows);
+    let matrix = bundle.features(&validation.rows);
     let outputs = bundle.content().outputs.iter().zip(setting.target.questions());
     let fitted = outputs.map(|(output, question)| {
         let odds: Vec<f64> = output

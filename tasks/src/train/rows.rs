@@ -2,7 +2,7 @@
 
 use polars::prelude::{Column as FrameColumn, DataFrame, DataType, TimeUnit};
 use ratchet_core::plugin::{Known, Table, TaskError};
-use ratchet_model::features::StepConfig;
+use ratchet_model::features::{JoinConfig, StepConfig};
 use ratchet_model::schema::{normalize_text, parse_timestamp};
 use ratchet_model::{Column, Field, FieldKind, Rows, Schema, Target};
 
@@ -25,52 +25,75 @@ pub struct ModelRows {
     pub without_time: usize,
 }
 
-/// The fields that features read, in the order of their first use.
+/// When a value is known, in the words of the model.
+pub fn model_known(known: Known) -> ratchet_model::Known {
+    match known {
+        Known::Call => ratchet_model::Known::Call,
+        Known::Dispatch => ratchet_model::Known::Dispatch,
+        Known::After => ratchet_model::Known::After,
+    }
+}
+
+/// The fields of a request, in the order of their first use: what features read without the columns of lookups, then what
+/// finds the rows of lookups.
 ///
 /// # Errors
 /// A column that is not there, whose type cannot be a field, or of which nobody said when it is known.
-pub fn schema_of(frame: &DataFrame, table: &Table, features: &[StepConfig], model: &str) -> Result<Schema, TaskError> {
+pub fn schema_of(
+    frame: &DataFrame,
+    table: &Table,
+    features: &[StepConfig],
+    lookups: &[JoinConfig<'_>],
+    model: &str,
+) -> Result<Schema, TaskError> {
     let mut schema = Schema::default();
-    for step in features {
-        for name in step.fields() {
-            if schema.position(name).is_some() {
-                continue;
-            }
-            let values = column(frame, name, &place_of(table))?;
-            let is_time = features
-                .iter()
-                .any(|step| matches!(step, StepConfig::Calendar { field, .. } if field == name));
-            let kind = match values.dtype() {
-                DataType::String if is_time => FieldKind::Timestamp,
-                DataType::String => FieldKind::Text,
-                DataType::Date | DataType::Datetime(..) => FieldKind::Timestamp,
-                _ => FieldKind::Number,
-            };
-            let declared = table
-                .columns
-                .iter()
-                .find(|column| column.name == name)
-                .and_then(|column| column.known);
-            let known = match declared {
-                Some(Known::Call) => ratchet_model::Known::Call,
-                Some(Known::Dispatch) => ratchet_model::Known::Dispatch,
-                Some(Known::After) => ratchet_model::Known::After,
-                None => {
-                    let message = format!(
-                        "{} does not say when `{name}` is known, which a feature of `{model}` reads",
-                        place_of(table)
-                    );
-                    return Err(TaskError::permanent(message)
-                        .with_help("add it to `known: { call: [...], dispatch: [...], after: [...] }` of the task that makes the column"));
-                }
-            };
-            schema.fields.push(Field {
-                name: name.to_owned(),
-                kind,
-                known,
-                nullable: false,
-            });
+    let is_joined = |name: &str| {
+        let of = |lookup: &JoinConfig<'_>| name.strip_prefix(lookup.name).is_some_and(|rest| rest.starts_with('.'));
+        lookups.iter().any(of)
+    };
+    let keys: Vec<(String, bool)> = lookups.iter().flat_map(JoinConfig::fields).collect();
+    let of_steps = features
+        .iter()
+        .flat_map(StepConfig::fields)
+        .filter(|name| !is_joined(name));
+    for name in of_steps.chain(keys.iter().map(|(name, _)| name.clone())) {
+        let name = name.as_str();
+        if schema.position(name).is_some() {
+            continue;
         }
+        let values = column(frame, name, &place_of(table))?;
+        let of_calendar = features
+            .iter()
+            .any(|step| matches!(step, StepConfig::Calendar { field, .. } if field == name));
+        let is_time = of_calendar || keys.iter().any(|(key, is_time)| *is_time && key == name);
+        let kind = match values.dtype() {
+            DataType::String if is_time => FieldKind::Timestamp,
+            DataType::String => FieldKind::Text,
+            DataType::Date | DataType::Datetime(..) => FieldKind::Timestamp,
+            _ => FieldKind::Number,
+        };
+        let declared = table
+            .columns
+            .iter()
+            .find(|column| column.name == name)
+            .and_then(|column| column.known);
+        let known = match declared {
+            Some(known) => model_known(known),
+            None => {
+                let message = format!(
+                    "{} does not say when `{name}` is known, which a feature of `{model}` reads",
+                    place_of(table)
+                );
+                return Err(TaskError::permanent(message)
+                        .with_help("add it to `known: { call: [...], dispatch: [...], after: [...] }` of the task that makes the column"));
+            }
+        };
+        schema.fields.push(Field {
+            name: name.to_owned(),
+            kind,
+            known,
+            nullable: false,
+        });
     }
     Ok(schema)
 }

@@ -158,7 +158,7 @@ fn fold(setting: &Setting<'_>, fit: &Part, judge: &Part) -> Result<Fold, String>
     Ok(Fold {
         fit: matrix,
         fit_truth: fit.truth.clone(),
-        judge: pipeline.transform(&judge.rows),
+        judge: pipeline.features_of(&judge.rows, setting.lookups).0,
         judge_truth: judge.truth.clone(),
     })
 }

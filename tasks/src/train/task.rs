@@ -3,22 +3,19 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use polars::prelude::DataFrame;
-use ratchet_artifacts::Bucket;
 use ratchet_core::plugin::{
-    ConfigProblem, Model, Output, Outputs, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError,
+    ConfigProblem, Model, Output, Outputs, Place, Plugin, Port, PortKind, Report, Table, TaskContext, TaskError,
 };
-use ratchet_model::features::{Place, Places};
 use serde_json::{Value, json};
 
-use super::config::{LookupConfig, TrainConfig, problems};
+use super::config::{TrainConfig, problems};
 use super::inspect::inspect;
+use super::lookups::{self, Found, LookupConfig};
 use super::page::page;
-use super::rows::{numbers, texts};
 use super::split::split;
 use super::training::prepare;
 use crate::blocking::blocking;
-use crate::table::{self, column, open_bucket, place_of, to_blob};
+use crate::table::{self, open_bucket, to_blob};
 
 /// See [`TrainConfig`].
 pub struct TrainModel;
@@ -54,26 +51,40 @@ impl Plugin for TrainModel {
         problems(config)
     }
 
+    async fn fingerprint(config: &TrainConfig, _place: &Place) -> Result<Option<String>, TaskError> {
+        let newest = |lookup: &&LookupConfig| !lookup.name.is_empty() && lookup.version.is_none();
+        match config.lookups.values().find(newest) {
+            None => Ok(None),
+            Some(lookup) => Err(TaskError::permanent(format!(
+                "the newest version of `{}` is joined, whichever that is then",
+                lookup.name
+            ))
+            .with_help("name a `version` if the training is to be taken from the cache")),
+        }
+    }
+
     async fn run(config: TrainConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let bucket = open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
-        let lookups = read_lookups(&bucket, &config, context).await?;
-        if config.table.simulated {
+        let given = lookups::given(&bucket, &config).await?;
+        lookups::say(&given, context);
+        let simulated = config.table.simulated || given.values().any(|lookup| lookup.simulated);
+        if simulated {
             context.warn("SIMULATED: the rows come from a simulated source; the model says so in every answer");
         }
-        let given = context.clone();
-        let settings = config.clone();
+        let parameters = parameters(&config, &given);
+        let (settings, within) = (config.clone(), context.clone());
         let (trained, html) = blocking("training", move || {
-            let prepared = prepare(&settings, &frame, &lookups)?;
+            let prepared = prepare(&settings, &frame, &given)?;
             drop(frame);
             let split = split(&settings, &prepared.rows)?;
-            let mut trained = prepared.train(split, &given)?;
-            let inspection = inspect(&trained.bundle, &trained.holdout, given.threads.max(1));
+            let mut trained = prepared.train(split, &within)?;
+            let inspection = inspect(&trained.bundle, &trained.holdout, within.threads.max(1));
             trained.report["inspection"] = json!(inspection);
             let html = page(
                 &settings.model,
                 &settings.description,
-                settings.table.simulated,
+                simulated,
                 &trained.report,
                 &inspection,
             );
@@ -91,18 +102,16 @@ impl Plugin for TrainModel {
         let report =
             serde_json::to_vec_pretty(&trained.report).map_err(|error| TaskError::permanent(error.to_string()))?;
         let report_blob = bucket.put_blob(report.into()).await.map_err(table::from_bucket)?;
-        let tables =
-            std::iter::once(&config.table).chain(config.lookups.values().filter_map(|lookup| lookup.table.as_ref()));
         let model = Model {
             name: config.model.clone(),
             version: None,
             bundle: to_blob(&blob),
             metrics: trained.metrics,
             rows: trained.rows,
-            inputs: tables.map(table_name).collect(),
+            inputs: vec![table_name(&config.table)],
             source: config.table.source.clone(),
-            simulated: config.table.simulated,
-            parameters: parameters(&config),
+            simulated,
+            parameters,
             report: trained.report,
         };
         let summary = format!("{} chosen of {}", trained.candidate, config.candidates.len());
@@ -118,30 +127,6 @@ impl Plugin for TrainModel {
     }
 }
 
-/// The places of the lookups that name a table.
-///
-/// # Errors
-/// A table that cannot be read, lacks a column or holds no place.
-pub async fn read_lookups(
-    bucket: &Bucket,
-    config: &TrainConfig,
-    context: &TaskContext,
-) -> Result<BTreeMap<String, Places>, TaskError> {
-    let mut lookups = BTreeMap::new();
-    for (name, lookup) in &config.lookups {
-        if let Some(places) = &lookup.table {
-            let frame = table::read(bucket, places).await?;
-            lookups.insert(name.clone(), read_places(&frame, places, lookup)?);
-            context.info(format!(
-                "lookup `{name}`: {} places from {}",
-                places.rows,
-                place_of(places)
-            ));
-        }
-    }
-    Ok(lookups)
-}
-
 fn table_name(table: &Table) -> String {
     match table.version {
         Some(version) => format!("{}@{version}", table.dataset),
@@ -149,34 +134,18 @@ fn table_name(table: &Table) -> String {
     }
 }
 
-/// The configuration, with the names of tables in their place.
-fn parameters(config: &TrainConfig) -> Value {
+/// The configuration, with the names of tables and of the versions of lookups in their place.
+fn parameters(config: &TrainConfig, given: &BTreeMap<String, Found>) -> Value {
+    let mut config = config.clone();
+    let table = table_name(&config.table);
+    for (called, lookup) in &mut config.lookups {
+        lookup.lookup = None;
+        if let Some(found) = given.get(called) {
+            lookup.name.clone_from(&found.name);
+            lookup.version = found.version;
+        }
+    }
     let mut value = serde_json::to_value(config).unwrap_or_default();
-    value["table"] = json!(table_name(&config.table));
-    for (name, lookup) in &config.lookups {
-        if let Some(table) = &lookup.table {
-            value["lookups"][name]["table"] = json!(table_name(table));
-        }
-    }
+    value["table"] = json!(table);
     value
-}
-
-fn read_places(frame: &DataFrame, about: &Table, lookup: &LookupConfig) -> Result<Places, TaskError> {
-    let place = place_of(about);
-    let names = texts(column(frame, &lookup.key, &place)?, &place)?;
-    let x = numbers(column(frame, &lookup.x, &place)?, &place)?;
-    let y = numbers(column(frame, &lookup.y, &place)?, &place)?;
-    let mut places = Places::default();
-    for (row, name) in names.iter().enumerate() {
-        if let (Some(name), true) = (name, x[row].is_finite() && y[row].is_finite()) {
-            places.insert(name, Place { x: x[row], y: y[row] });
-        }
-    }
-    if places.is_empty() {
-        return Err(TaskError::permanent(format!(
-            "{place} has no row with a name in `{}` and numbers in `{}` and `{}`",
-            lookup.key, lookup.x, lookup.y
-        )));
-    }
-    Ok(places)
 }

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use polars::prelude::DataFrame;
 use ratchet_core::plugin::{RowCounts, TaskContext, TaskError};
-use ratchet_model::features::{Pipeline, Places, StepConfig};
-use ratchet_model::{Bundle, Column, Known, Rows, Schema, Target};
+use ratchet_model::features::{Join, JoinConfig, LookupTables, Pipeline, StepConfig, plan_joins};
+use ratchet_model::{Bundle, Column, FieldKind, Rows, Schema, Target, UnusedField};
 use serde_json::{Value, json};
 
 use super::boosting::Resources;
 use super::candidate::settle;
-use super::config::{SplitConfig, TrainConfig};
+use super::config::{SplitConfig, TrainConfig, UnusedConfig, UnusedKind};
 use super::evaluate::{accuracy_metrics, holdout_metrics, selection_metric};
 use super::fit::{Part, Setting, fit_bundle, fit_features, learn};
 use super::line::Line;
-use super::rows::{ModelRows, read_rows, schema_of};
+use super::lookups::{self, Found};
+use super::rows::{ModelRows, model_known, read_rows, schema_of};
 use super::search::search;
 use super::settings::Candidate;
 use super::split::Split;
@@ -23,7 +24,10 @@ use crate::words::count;
 /// A table as a model sees it, ready to be split.
 pub struct Prepared<'a> {
     config: &'a TrainConfig,
-    lookups: &'a BTreeMap<String, Places>,
+    features: Vec<StepConfig>,
+    joins: Vec<Join>,
+    lookups: LookupTables,
+    simulated: bool,
     schema: Schema,
     target: Target,
     line: Line<'a>,
@@ -56,11 +60,14 @@ pub struct Trained {
 pub fn prepare<'a>(
     config: &'a TrainConfig,
     frame: &DataFrame,
-    lookups: &'a BTreeMap<String, Places>,
+    given: &BTreeMap<String, Found>,
 ) -> Result<Prepared<'a>, TaskError> {
     let target = config.target.to_target();
-    let schema = schema_of(frame, &config.table, &config.features, &config.model)?;
-    check_features(config, &schema)?;
+    let features = lookups::features(config, given);
+    let join_configs = lookups::join_configs(config, given);
+    let mut schema = schema_of(frame, &config.table, &features, &join_configs, &config.model)?;
+    schema.unused = unused_fields(config, &schema)?;
+    let joins = check_features(config, &features, &join_configs, &schema)?;
     if let Some(slices) = &config.slices
         && schema.position(&slices.field).is_none()
     {
@@ -78,7 +85,10 @@ pub fn prepare<'a>(
     check_categories(config, &schema, &rows.rows)?;
     Ok(Prepared {
         config,
-        lookups,
+        features,
+        joins,
+        lookups: lookups::tables(given),
+        simulated: config.table.simulated || given.values().any(|lookup| lookup.simulated),
         schema,
         target,
         line,
@@ -86,13 +96,24 @@ pub fn prepare<'a>(
     })
 }
 
-/// All problems of the features at once.
-fn check_features(config: &TrainConfig, schema: &Schema) -> Result<(), TaskError> {
-    let problems = Pipeline::check(&config.features, schema, known(config.predict_at));
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+/// How rows find those of lookups, and that features read only what is there in time: all problems at once.
+fn check_features(
+    config: &TrainConfig,
+    features: &[StepConfig],
+    lookups: &[JoinConfig<'_>],
+    schema: &Schema,
+) -> Result<Vec<Join>, TaskError> {
+    let list = match plan_joins(lookups, features, schema) {
+        Err(problems) => problems,
+        Ok(joins) => {
+            let pipeline = Pipeline::joining(joins.clone());
+            let problems = Pipeline::check(features, &pipeline.fields(schema), model_known(config.predict_at));
+            if problems.is_empty() {
+                return Ok(joins);
+            }
+            problems.iter().map(ToString::to_string).collect()
+        }
+    };
     Err(TaskError::permanent(format!(
         "the features of `{}` cannot be used: {}",
         config.model,
@@ -101,12 +122,26 @@ fn check_features(config: &TrainConfig, schema: &Schema) -> Result<(), TaskError
     .with_help("a model may only read what is known when it answers (`predict_at`); leave the others out"))
 }
 
-fn known(known: ratchet_core::plugin::Known) -> Known {
-    match known {
-        ratchet_core::plugin::Known::Call => Known::Call,
-        ratchet_core::plugin::Known::Dispatch => Known::Dispatch,
-        ratchet_core::plugin::Known::After => Known::After,
+/// The fields of a request that nothing reads.
+fn unused_fields(config: &TrainConfig, schema: &Schema) -> Result<Vec<UnusedField>, TaskError> {
+    let read = |unused: &&UnusedConfig| schema.position(&unused.name).is_some();
+    if let Some(unused) = config.unused.iter().find(read) {
+        let message = format!(
+            "`unused` names `{}`, which a feature of `{}` reads",
+            unused.name, config.model
+        );
+        return Err(TaskError::permanent(message).with_help("take it out of one of them"));
     }
+    let fields = config.unused.iter().map(|unused| UnusedField {
+        name: unused.name.clone(),
+        kind: match unused.kind {
+            UnusedKind::Number => FieldKind::Number,
+            UnusedKind::Text => FieldKind::Text,
+            UnusedKind::Timestamp => FieldKind::Timestamp,
+        },
+        because: unused.because.clone(),
+    });
+    Ok(fields.collect())
 }
 
 /// A fit that came to nothing. Its problem may end with the remedy behind a semicolon.
@@ -125,9 +160,9 @@ fn check_categories(config: &TrainConfig, schema: &Schema, rows: &Rows) -> Resul
         StepConfig::TargetMean { .. } | StepConfig::OneHot { .. } | StepConfig::Frequency { .. } => Some(step.fields()),
         _ => None,
     });
-    let names: BTreeSet<&str> = read.flatten().collect();
+    let names: BTreeSet<String> = read.flatten().collect();
     for name in names {
-        let Some(Column::Text(values)) = schema.position(name).map(|position| &rows.columns()[position]) else {
+        let Some(Column::Text(values)) = schema.position(&name).map(|position| &rows.columns()[position]) else {
             continue;
         };
         let different = values.iter().flatten().collect::<HashSet<_>>().len();
@@ -196,10 +231,12 @@ impl Prepared<'_> {
             config,
             schema: &schema,
             target: &self.target,
-            lookups: self.lookups,
-            predict_at: known(config.predict_at),
+            features: &self.features,
+            joins: &self.joins,
+            lookups: &self.lookups,
+            predict_at: model_known(config.predict_at),
             window: &window,
-            simulated: config.table.simulated,
+            simulated: self.simulated,
             resources: Resources {
                 seed: config.seed.unwrap_or(context.seed),
                 threads: context.threads.max(1),
@@ -217,9 +254,16 @@ impl Prepared<'_> {
         let features = fit_features(&setting, &all).map_err(self.failed("fitting the features"))?;
         let bytes =
             fit_bundle(&setting, &chosen.candidate, &all, &features, Some(&learnt)).map_err(self.failed(name))?;
+        let bundle = self.read(&bytes)?;
+        let unmatched = unmatched(&bundle, &all.rows);
+        for (lookup, rows) in &unmatched {
+            context.info(format!(
+                "lookup `{lookup}` has no row for {rows} of {} training rows",
+                all.rows.len()
+            ));
+        }
         drop((all, features));
         let holdout = self.part(&holdout);
-        let bundle = read(&bytes)?;
         let golden = bundle
             .check_golden_rows()
             .map_err(|error| TaskError::permanent(error.to_string()))?;
@@ -234,6 +278,7 @@ impl Prepared<'_> {
             "window": bundle.content().window,
             "golden_rows": golden,
             "bundle_bytes": bytes.len(),
+            "unmatched_rows": unmatched,
             "left_out": {"without_target": without_target, "without_time": self.rows.without_time},
         });
         if let Some(searched) = chosen.searched {
@@ -248,6 +293,11 @@ impl Prepared<'_> {
             report,
             holdout,
         })
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Bundle, TaskError> {
+        let bundle = Bundle::read(bytes).and_then(|bundle| bundle.with_lookups(&self.lookups));
+        bundle.map_err(|error| TaskError::permanent(error.to_string()))
     }
 
     /// The best candidate on the validation rows, with the ones of the search among them.
@@ -277,7 +327,7 @@ impl Prepared<'_> {
             let failed = self.failed(&format!("candidate {number} ({})", candidate.name()));
             let candidate = settle(setting, candidate, fit, context).map_err(&failed)?;
             let bytes = fit_bundle(setting, &candidate, fit, &features, None).map_err(failed)?;
-            let bundle = read(&bytes)?;
+            let bundle = self.read(&bytes)?;
             let mut metrics = accuracy_metrics(&bundle, &bundle.predict(&validation.rows), &validation.truth);
             // A metric that does not exist (one class only) is left out: JSON has no NaN.
             metrics.retain(|_, value| value.is_finite());
@@ -313,8 +363,15 @@ struct Chosen {
     searched: Option<Value>,
 }
 
-fn read(bytes: &[u8]) -> Result<Bundle, TaskError> {
-    Bundle::read(bytes).map_err(|error| TaskError::permanent(error.to_string()))
+/// How many training rows found nothing, per lookup.
+fn unmatched(bundle: &Bundle, rows: &Rows) -> BTreeMap<String, usize> {
+    if bundle.lookups().next().is_none() {
+        return BTreeMap::new();
+    }
+    let (_, unmatched) = bundle.features_and_unmatched(rows);
+    let lookups = bundle.lookups().map(|(called, _)| called.to_owned());
+    let counts = unmatched.iter().map(|rows| rows.iter().filter(|row| **row).count());
+    lookups.zip(counts).collect()
 }
 
 fn describe(metrics: &BTreeMap<String, f64>) -> String {

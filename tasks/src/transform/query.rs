@@ -26,13 +26,17 @@ pub fn run(frames: BTreeMap<String, DataFrame>, sql: &str, sort: &[String]) -> R
         .execute(sql)
         .and_then(|query| query.collect())
         .map_err(|error| explain(&error, &names))?;
-    sorted(frame, sort)
+    sorted(frame, sort, "the query's result")
 }
 
-fn sorted(frame: DataFrame, sort: &[String]) -> Result<DataFrame, TaskError> {
+/// Sorts rows by `sort` and then by all other columns, nulls first. `place` names the rows in errors.
+///
+/// # Errors
+/// A column that is not there.
+pub fn sorted(frame: DataFrame, sort: &[String], place: &str) -> Result<DataFrame, TaskError> {
     let mut order = Vec::with_capacity(frame.width());
     for name in sort {
-        table::column(&frame, name, "the query's result").map_err(|mut error| {
+        table::column(&frame, name, place).map_err(|mut error| {
             error.message.push_str(", but `sort` names it");
             error
         })?;
@@ -45,11 +49,14 @@ fn sorted(frame: DataFrame, sort: &[String]) -> Result<DataFrame, TaskError> {
     }
     frame
         .sort(order, SortMultipleOptions::default())
-        .map_err(|error| TaskError::permanent(format!("the query's result cannot be sorted: {error}")))
+        .map_err(|error| TaskError::permanent(format!("{place} cannot be sorted: {error}")))
 }
 
 /// polars also reads DROP, DELETE and CREATE; a transformation only asks.
-fn require_query(sql: &str) -> Result<(), TaskError> {
+///
+/// # Errors
+/// A statement that is no query.
+pub fn require_query(sql: &str) -> Result<(), TaskError> {
     let mut rest = sql.trim_start();
     loop {
         rest = if let Some(comment) = rest.strip_prefix("--") {

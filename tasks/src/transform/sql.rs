@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use ratchet_core::plugin::{ConfigProblem, Output, Outputs, Plugin, Port, PortKind, Table, TaskContext, TaskError};
+use ratchet_core::plugin::{ConfigProblem, Outputs, Plugin, Port, PortKind, Table, TaskContext, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::query;
+use super::{output, query};
 use crate::blocking::blocking;
-use crate::known::{KnownColumns, word};
+use crate::known::KnownColumns;
 use crate::table::{self, About};
-use crate::words::count;
 
 /// Makes a table from tables by SQL.
 pub struct Sql;
@@ -95,35 +94,6 @@ impl Plugin for Sql {
         } = config;
         let frame = blocking("the query", move || query::run(frames, &sql, &sort)).await?;
 
-        let mut times = inherited.known;
-        for (name, time) in known.iter() {
-            table::column(&frame, name, "the query's result").map_err(|mut error| {
-                error.message.push_str(", but `known` names it");
-                error
-            })?;
-            if let Some(before) = times.insert(name.to_owned(), time)
-                && time < before
-            {
-                return Err(TaskError::permanent(format!(
-                    "`known` calls column `{name}` {}, but its table says {}",
-                    word(time),
-                    word(before)
-                ))
-                .with_help("a query cannot make a value known earlier; if it is another value, give it another name"));
-            }
-        }
-        let about = About {
-            dataset,
-            known: times,
-            ..inherited
-        };
-        let table = table::write(&bucket, frame, about).await?;
-        let mark = if table.simulated { "SIMULATED " } else { "" };
-        context.info(format!(
-            "{mark}{} rows, {} columns",
-            count(table.rows),
-            table.columns.len()
-        ));
-        Ok(Outputs::default().with("table", Output::Table(table)))
+        output(context, frame, inherited, &known, dataset, "the query's result").await
     }
 }

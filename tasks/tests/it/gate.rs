@@ -179,6 +179,9 @@ async fn a_rule_that_cannot_be_is_refused_before_the_table_is_read() {
         { "compare": { "smaller": "a", "greater": "b", "share": 2 } },
         { "leak": { "target": "a", "columns": ["a"] } },
         { "query": { "sql": " " } },
+        { "schema": { "columns": {} } },
+        { "dates": { "column": "t", "formats": ["%H:%M", "%Q"] } },
+        { "drift": { "against": "a@0", "columns": [], "rate": 0 } },
     ]);
     let with = json!({ "table": table, "expect": expect });
     let problems = (registry.get("quality.gate").unwrap().validate)(&with);
@@ -189,6 +192,107 @@ async fn a_rule_that_cannot_be_is_refused_before_the_table_is_read() {
         "/expect/2/compare/share",
         "/expect/3/leak/columns",
         "/expect/4/query/sql",
+        "/expect/5/schema/columns",
+        "/expect/6/dates/formats",
+        "/expect/6/dates/formats",
+        "/expect/7/drift/against",
+        "/expect/7/drift/columns",
+        "/expect/7/drift/rate",
     ];
     assert_eq!(pointers, expected);
+}
+
+#[tokio::test]
+async fn columns_are_held_against_their_types() {
+    let stage = Stage::new();
+    stage.file("a.csv", "id,n,more\na,1,2\nb,x,3\n");
+    let table = stage.table("extract.file", json!({ "from": "a.csv" })).await;
+    let run = async |columns: serde_json::Value, only: bool| {
+        let expect = json!([{ "schema": { "columns": columns, "only": only } }]);
+        stage
+            .run("quality.gate", json!({ "table": table, "expect": expect }))
+            .await
+    };
+    let whole = json!({ "id": "text", "n": "text", "more": "integer" });
+    run(whole.clone(), true).await.unwrap();
+    let error = run(json!({ "id": "text", "n": "integer", "day": "date" }), true)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "expectation `schema(3 columns and no other)` failed: `day` is missing; `n` is text, not integer; `more` is not expected"
+    );
+    run(json!({ "id": "text" }), false).await.unwrap();
+}
+
+#[tokio::test]
+async fn dates_in_several_spellings_are_counted_and_others_named() {
+    let stage = Stage::new();
+    stage.file(
+        "a.csv",
+        "id,day\n1,01 Jan 2009\n2,01-Jan-20\n3,2023-03-19\n4,\n5,20230319\n6,2023-02-30\n7,19/03/2023\n",
+    );
+    let table = stage.table("extract.file", json!({ "from": "a.csv" })).await;
+    let expect = |share: f64| {
+        let formats = ["%d %b %Y", "%d-%b-%y", "%Y-%m-%d"];
+        json!([{ "dates": { "column": "day", "formats": formats, "share": share } }])
+    };
+    let with = json!({ "table": table, "expect": expect(1.0), "key": ["id"] });
+    let error = stage.run("quality.gate", with).await.unwrap_err();
+    assert_eq!(
+        error.message,
+        "expectation `dates(day, 3 spellings) >= 1` failed: 0.5000 of 6 values are dates: 1 as %d %b %Y, 1 as %d-%b-%y, 1 as \
+         %Y-%m-%d (rows 4, 5, 6)"
+    );
+    let with = json!({ "table": table, "expect": expect(0.5) });
+    stage.run("quality.gate", with).await.unwrap();
+}
+
+#[tokio::test]
+async fn offending_rows_are_kept_whole_and_masks_hold_in_every_report() {
+    let stage = Stage::new();
+    stage.file("a.csv", "id,n,name\na,1,Ada\na,2,Eve\nc,,Hal\n");
+    let table = stage.table("extract.file", json!({ "from": "a.csv" })).await;
+    let expect = json!([
+        { "unique": { "columns": ["id"], "severity": "warn" } },
+        { "null_share": { "columns": ["n"] } },
+        { "null_share": { "columns": ["name", "n"], "max": 0.5 } },
+        { "allowed": { "column": "name", "values": ["Ada"] } },
+        { "query": { "sql": "SELECT name FROM rows WHERE n = 2" } },
+    ]);
+    let with = json!({ "table": table, "expect": expect, "key": ["id", "name"], "mask": ["name"] });
+    let error = stage.run("quality.gate", with).await.unwrap_err();
+    let content = async |port: &str| {
+        let Some(Output::Report(report)) = error.outputs.ports.get(port) else {
+            panic!("no {port}");
+        };
+        let blob = ratchet_tasks::table::to_blob_ref(&report.blob);
+        String::from_utf8(stage.bucket().await.get_blob(&blob).await.unwrap().to_vec()).unwrap()
+    };
+    let rows: Vec<serde_json::Value> = content("offending")
+        .await
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let expected = [
+        json!({ "row": 1, "expectations": ["unique(id)", "allowed(name, 1 values) >= 1"],
+                "values": { "id": "a", "n": 2, "name": "***" } }),
+        json!({ "row": 2, "expectations": ["null_share(n) <= 0", "allowed(name, 1 values) >= 1"],
+                "values": { "id": "c", "n": null, "name": "***" } }),
+    ];
+    assert_eq!(rows, expected);
+    for port in ["offending", "report", "page"] {
+        let text = content(port).await;
+        assert!(!text.contains("Eve") && !text.contains("Hal"), "{port}: {text}");
+    }
+    assert!(!error.to_string().contains("Eve") && !stage.log().contains("Eve"));
+    let with = json!({ "table": table, "expect": [{ "row_count": { "min": 1 } }] });
+    assert!(
+        !stage
+            .run("quality.gate", with)
+            .await
+            .unwrap()
+            .ports
+            .contains_key("offending")
+    );
 }

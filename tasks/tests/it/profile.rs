@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
+use ratchet_artifacts::datasets::{self, NewDataset};
+use ratchet_artifacts::{ColumnManifest, Lineage};
 use ratchet_core::plugin::{Output, Table};
 use ratchet_tasks::table::{self, About};
 use serde_json::json;
@@ -85,6 +87,61 @@ async fn a_hundred_thousand_rows_of_twenty_columns_give_a_small_page() {
     );
     assert!(page.len() < 300_000);
     assert_eq!(page.matches("<svg").count(), 14);
+}
+
+#[tokio::test]
+async fn what_changed_since_the_version_before_is_said() {
+    let stage = Stage::new();
+    let lines = |factor: usize| -> String {
+        let rows = (0..400).map(|row| format!("{},{},{}\n", row * 7 % 401 * factor, ["a", "b"][row % 2], row));
+        format!("n,t,id\n{}", rows.collect::<String>())
+    };
+    let mut versions = Vec::new();
+    for (name, factor) in [("then.csv", 1), ("now.csv", 3)] {
+        stage.file(name, lines(factor));
+        let table = stage.table("extract.file", json!({ "from": name })).await;
+        let new = NewDataset {
+            name: "numbers".to_owned(),
+            files: table.files.iter().map(table::to_blob_ref).collect(),
+            raw: Vec::new(),
+            rows: table.rows,
+            columns: [("n", "integer"), ("t", "text"), ("id", "integer")]
+                .map(|(name, kind)| ColumnManifest {
+                    name: name.to_owned(),
+                    kind: kind.to_owned(),
+                    known: None,
+                    nulls: 0,
+                })
+                .into(),
+            lineage: Lineage::default(),
+            key: format!("run/{name}"),
+        };
+        let manifest = datasets::register(&stage.bucket().await, new).await.unwrap();
+        versions.push(Table {
+            dataset: manifest.name,
+            version: Some(manifest.version),
+            ..table
+        });
+    }
+    let run = async |with: serde_json::Value| {
+        let outputs = stage.run("profile.report", with).await.unwrap();
+        let Some(Output::Report(page)) = outputs.ports.get("page") else {
+            panic!("no page in {outputs:?}");
+        };
+        let blob = table::to_blob_ref(&page.blob);
+        String::from_utf8(stage.bucket().await.get_blob(&blob).await.unwrap().to_vec()).unwrap()
+    };
+    let [then, now] = versions.as_slice() else {
+        unreachable!()
+    };
+    let page = run(json!({ "table": now, "compare_with": "numbers" })).await;
+    keep_page("profile-compared.html", &page);
+    assert!(page.contains("Compared with numbers@1") && page.contains("n is distributed otherwise than in numbers@1"));
+    assert!(!page.contains("id is distributed otherwise"));
+    assert_eq!(page, run(json!({ "table": now, "compare_with": "numbers@1" })).await);
+    assert_eq!(page, run(json!({ "table": now, "earlier": then })).await);
+    let first = run(json!({ "table": then, "compare_with": "numbers" })).await;
+    assert!(!first.contains("Compared with"), "the first version has none before it");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use ratchet_core::plugin::{ColumnType, Known, Table};
 use serde_json::json;
 
-use crate::support::{Stage, real_records, shipped_task};
+use crate::support::{Stage, real_records, shipped_task, shipped_vehicles};
 
 async fn incidents(stage: &Stage) -> Option<Table> {
     let mut with = shipped_task("incidents");
@@ -45,9 +45,7 @@ async fn incidents_become_vehicles_and_calls() {
     let gated = stage.table("quality.gate", gate).await;
     assert_eq!(gated, incidents);
 
-    let mut with = shipped_task("vehicles");
-    with["tables"] = json!({ "incidents": gated });
-    let vehicles = stage.table("transform.sql", with).await;
+    let vehicles = shipped_vehicles(&stage, &gated).await;
     assert_eq!(vehicles.rows, 42_394);
     let frame = stage.frame(&vehicles).await;
     let april = frame.column("DateOfCall").unwrap().str().unwrap().iter().flatten();

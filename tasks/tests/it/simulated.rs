@@ -213,3 +213,92 @@ async fn one_address_is_one_table() {
         numbers.last()
     );
 }
+
+#[tokio::test]
+async fn a_workbook_of_the_same_rows_is_the_same_table() {
+    let stage = Stage::new();
+    let table = |from: &str| {
+        let mut with = shipped_task("incidents");
+        with["from"] = json!(from);
+        let stage = &stage;
+        async move { stage.table("extract.file", with).await }
+    };
+    let text = table("simulated://lfb?rows=2000&seed=7&days=30").await;
+    let workbook = table("simulated://lfb?rows=2000&seed=7&days=30&format=xlsx").await;
+    assert_eq!((&workbook.columns, &workbook.files), (&text.columns, &text.files));
+    assert_ne!(workbook.raw, text.raw);
+    let again = table("simulated://lfb?rows=2000&seed=7&days=30&format=xlsx").await;
+    assert_eq!(again.raw, workbook.raw, "the same address makes the same file");
+}
+
+#[tokio::test]
+async fn the_table_of_mobilisations_has_every_vehicle_of_the_incidents_and_more() {
+    let stage = Stage::new();
+    let address = "simulated://lfb-mobilisations?rows=3000&seed=7&days=30&format=xlsx";
+    let mut with = shipped_task("mobilisations");
+    with["from"] = json!(address);
+    let mobilisations = stage.table("extract.file", with).await;
+    assert_eq!((mobilisations.columns.len(), mobilisations.simulated), (22, true));
+    let mut with = shipped_task("mobilised");
+    with["tables"] = json!({ "mobilisations": mobilisations });
+    let mobilised = stage.frame(&stage.table("transform.sql", with).await).await;
+
+    let mut with = shipped_task("incidents");
+    with["from"] = json!("simulated://lfb?rows=3000&seed=7&days=30");
+    let incidents = stage.table("extract.file", with).await;
+    let mut with = shipped_task("arrivals");
+    with["tables"] = json!({ "incidents": incidents });
+    let arrivals = stage.frame(&stage.table("transform.sql", with).await).await;
+    assert_eq!(mobilised.get_column_names(), arrivals.get_column_names());
+    let rows = |frame: &DataFrame| -> std::collections::BTreeSet<String> {
+        let row = |row: usize| {
+            let values = frame
+                .columns()
+                .iter()
+                .map(|column| column.get(row).unwrap().to_string());
+            values.collect::<Vec<_>>().join(" ")
+        };
+        (0..frame.height()).map(row).collect()
+    };
+    let (all, two) = (rows(&mobilised), rows(&arrivals));
+    assert!(two.is_subset(&all), "the first and the second are the same");
+    assert!(
+        all.len() > two.len() + two.len() / 50,
+        "{} and {}",
+        all.len(),
+        two.len()
+    );
+    assert_eq!(
+        integers(&mobilised, "PumpOrder")
+            .into_iter()
+            .flatten()
+            .max()
+            .map(|most| most > 3),
+        Some(true)
+    );
+}
+
+#[tokio::test]
+async fn mobilised_and_arrived_lie_the_attendance_time_apart() {
+    let stage = Stage::new();
+    let types = json!({ "DateAndTimeMobilised": "timestamp", "DateAndTimeArrived": "timestamp" });
+    let with = json!({ "from": "simulated://lfb-mobilisations?rows=500&format=xlsx", "types": types });
+    let frame = stage.frame(&stage.table("extract.file", with).await).await;
+    let seconds = |name: &str| {
+        let column = frame.column(name).unwrap();
+        let micros = column.cast(&polars::prelude::DataType::Int64).unwrap();
+        micros
+            .i64()
+            .unwrap()
+            .iter()
+            .map(|value| value.unwrap() / 1_000_000)
+            .collect::<Vec<_>>()
+    };
+    let attendance = integers(&frame, "AttendanceTimeSeconds");
+    let pairs = seconds("DateAndTimeArrived")
+        .into_iter()
+        .zip(seconds("DateAndTimeMobilised"));
+    for ((arrived, mobilised), attendance) in pairs.zip(attendance) {
+        assert_eq!(Some(arrived - mobilised), attendance);
+    }
+}

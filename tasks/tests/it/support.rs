@@ -38,6 +38,7 @@ impl Stage {
             attempt: 1,
             seed: 7,
             threads: 2,
+            raw: Vec::new(),
             bucket_url: directory.path().join("bucket").display().to_string(),
             working_directory,
             temporary_directory,
@@ -133,6 +134,16 @@ pub fn real_records(name: &str) -> Option<String> {
 /// The tasks of the DAG that ships, with its configuration: one text for the product and its tests.
 pub fn shipped_task(id: &str) -> Value {
     shipped_dag("lfb_response_time.yaml")["tasks"][id]["with"].clone()
+}
+
+/// The vehicles that the DAG that ships makes of incident records.
+pub async fn shipped_vehicles(stage: &Stage, incidents: &Table) -> Table {
+    let mut with = shipped_task("arrivals");
+    with["tables"] = serde_json::json!({ "incidents": incidents });
+    let arrivals = stage.table("transform.sql", with).await;
+    let mut with = shipped_task("vehicles");
+    with["tables"] = serde_json::json!({ "incidents": incidents, "arrivals": arrivals });
+    stage.table("transform.sql", with).await
 }
 
 /// A DAG that ships.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Stage, real_records, shipped_dag};
 
+const PUBLISHED_QUESTION: &str = r#"{"id":12345,"delivery_person_age":30.0,"delivery_person_ratings":5.0,"restaurant_latitude":22.744648,"restaurant_longitude":75.894377,"delivery_location_latitude":22.824648,"delivery_location_longitude":75.974377,"weather_conditions":1,"road_traffic_density":3,"vehicle_condition":0,"type_of_order":3,"type_of_vehicle":2,"multiple_deliveries":0.0,"festival":1,"city":0,"city_code":10,"day":20,"month":3,"quarter":1,"year":2022,"day_of_week":6,"is_month_start":0,"is_month_end":0,"is_quarter_start":0,"is_quarter_end":0,"is_year_start":0,"is_year_end":0,"is_weekend":1,"order_prepare_time":15.0,"distance":12}"#;
+
 /// Runs extract, gate, the SQL if there is one, training and comparison. Returns the model, the comparison
 /// and the bundle.
 async fn run(dag: &str, parameter: &str, from: &str, others: &[(&str, &str)]) -> (Model, Value, Bundle) {
@@ -20,6 +22,7 @@ async fn run(dag: &str, parameter: &str, from: &str, others: &[(&str, &str)]) ->
         "observations",
         "gate",
         "hours",
+        "deliveries_coded",
         "train",
         "compare",
     ] {
@@ -30,7 +33,8 @@ async fn run(dag: &str, parameter: &str, from: &str, others: &[(&str, &str)]) ->
             assert_eq!(with["from"], json!(format!("${{{{ params.{parameter} }}}}")));
             with["from"] = json!(from);
         } else if uses == "transform.sql" {
-            with["tables"] = json!({ "observations": previous });
+            let name = with["tables"].as_object().unwrap().keys().next().unwrap().clone();
+            with["tables"] = json!({ name: previous });
         } else {
             with["table"] = previous.clone();
         }
@@ -82,7 +86,11 @@ fn checked(file: &str) {
 
 #[test]
 fn the_dags_pass_every_check() {
-    for file in ["california_housing.yaml", "food_delivery.yaml", "hourly_weather.yaml"] {
+    for file in [
+        "california_housing.yaml",
+        "delivery_duration.yaml",
+        "hourly_forecast.yaml",
+    ] {
         checked(file);
     }
 }
@@ -119,26 +127,30 @@ async fn deliveries_are_timed_as_well_as_promised() {
     let Some(path) = real_records("food_delivery.csv.gz") else {
         return;
     };
-    let (model, comparison, bundle) = run("food_delivery.yaml", "deliveries", &path, &[]).await;
+    let (model, comparison, bundle) = run("delivery_duration.yaml", "deliveries", &path, &[]).await;
     assert_eq!(model.rows.train + model.rows.holdout, 45_593);
     assert!(model.metrics["mae"] <= 5.8, "{:?}", model.metrics);
     assert!(model.metrics["r2"] >= 0.38, "{:?}", model.metrics);
     assert_eq!(
         (&comparison["verdict"], &comparison["blocks"]),
-        (&json!("better"), &json!("values of Delivery_person_ID"))
+        (&json!("better"), &json!("values of courier"))
     );
-    let mut delivery = json!({
-        "Restaurant_latitude": 22.745, "Restaurant_longitude": 75.892, "Delivery_location_latitude": 22.765,
-        "Delivery_location_longitude": 75.912, "Delivery_person_Age": 37, "Delivery_person_Ratings": 4.9,
-        "Delivery_person_ID": "INDORES13DEL02", "Type_of_vehicle": "motorcycle ", "Type_of_order": "Snack",
-    });
+    // The question of the published interface, as its documentation asks it.
+    let mut delivery: Value = serde_json::from_str(PUBLISHED_QUESTION).unwrap();
+    let unused = &bundle.schema().unused;
+    assert_eq!(unused.len() + bundle.schema().fields.len(), 30);
+    let asked = delivery.as_object().unwrap();
+    assert!(unused.iter().all(|field| asked.contains_key(&field.name)));
+    assert!(bundle.answer_only() && bundle.content().target.answer == "duration_time");
+    delivery["delivery_location_latitude"] = json!(22.764648);
+    delivery["delivery_location_longitude"] = json!(75.914377);
     let near = ask(&bundle, &delivery);
-    delivery["Delivery_location_latitude"] = json!(22.865);
-    delivery["Delivery_location_longitude"] = json!(76.012);
+    delivery["delivery_location_latitude"] = json!(22.865);
+    delivery["delivery_location_longitude"] = json!(76.012);
     let far = ask(&bundle, &delivery);
     assert!(far > near + 2.0, "{near} minutes for 3 km, {far} for 18");
-    delivery["Restaurant_latitude"] = json!(0);
-    delivery["Restaurant_longitude"] = json!(0);
+    delivery["restaurant_latitude"] = json!(0);
+    delivery["restaurant_longitude"] = json!(0);
     let somewhere = ask(&bundle, &delivery);
     assert!(
         (10.0..60.0).contains(&somewhere),
@@ -152,15 +164,18 @@ async fn temperatures_of_a_whole_year_are_forecast_as_well_as_promised() {
         return;
     };
     let cuts = [("train_until", "2014-01-01"), ("holdout_until", "2015-01-01")];
-    let (model, comparison, _) = run("hourly_weather.yaml", "observations", &path, &cuts).await;
+    let (model, comparison, _) = run("hourly_forecast.yaml", "observations", &path, &cuts).await;
     assert_eq!(model.rows.holdout, 365 * 24 - 6, "the last six hours have no truth");
     assert!(model.metrics["mae"] <= 1.9, "{:?}", model.metrics);
     // Below a degree and a half something of the future would have leaked into the features.
     assert!(model.metrics["mae"] > 1.5, "{:?}", model.metrics);
     assert_eq!(
         (&comparison["verdict"], &comparison["blocks"]),
-        (&json!("better"), &json!("days"))
+        (&json!("better"), &json!("instants"))
     );
+    assert_eq!(comparison["opponent"], "the last value in `TEMP`");
+    // One instant in 365 days is a hundredth of a percent.
+    assert!(comparison["effect"]["gain"].as_f64().unwrap() > 2.0, "{comparison:#}");
 }
 
 #[tokio::test]
@@ -173,13 +188,13 @@ async fn simulated_sources_run_the_same_dags_and_say_so() {
             0.5,
         ),
         (
-            "food_delivery.yaml",
+            "delivery_duration.yaml",
             "deliveries",
             "simulated://delivery?rows=6000&seed=1",
             0.3,
         ),
         (
-            "hourly_weather.yaml",
+            "hourly_forecast.yaml",
             "observations",
             "simulated://weather?seed=1&days=400",
             0.5,

@@ -1,46 +1,22 @@
 //! Whatever is sent to the prediction API, with an engine beside it, it answers as its document says.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{
-    Client, copy_of, directory, free_port, ratchet, runtime, simulated_run, start_api, text, workspace,
-};
+use crate::engine::start_engine;
+use crate::support::{Client, copy_of, directory, ratchet, runtime, simulated_run, start_api, text, workspace};
 
 const DAG: &str = "name: retrain\ntasks:\n  nothing:\n    uses: core.noop\n";
-
-/// An engine that ends with the test.
-struct Engine(Child);
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start_engine(home: &Path) -> (Engine, String) {
-    let dags = directory("documented-dags");
-    std::fs::write(dags.join("retrain.yaml"), DAG).unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut command = ratchet(home);
-    command.args(["serve", "--listen", &address, "--dags"]).arg(dags);
-    let engine = Engine(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let begun = Instant::now();
-    while std::net::TcpStream::connect(&address).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the engine does not listen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    (engine, format!("http://{address}"))
-}
 
 #[test]
 fn the_document_is_kept_by_whatever_is_sent() {
     let home = copy_of(simulated_run(), "documented");
-    let (_engine, url) = start_engine(&home);
+    let dags = directory("documented-dags");
+    std::fs::write(dags.join("retrain.yaml"), DAG).unwrap();
+    let engine = start_engine(&home, &dags);
+    let url = format!("http://{}", engine.address);
     let mut keys = ratchet(&home);
     keys.args([
         "keys", "add", "api", "--role", "operator", "--only", "engine", "--format", "json",

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ratchet_artifacts::{Bucket, models};
+use ratchet_model::features::LookupTables;
 use ratchet_model::predictor::{Forest, Predictor};
 use ratchet_model::{Bundle, Content};
 use serde_json::Value;
@@ -50,7 +51,7 @@ fn large(content: &Content) -> Content {
 
 async fn register_large(home: &Path) -> u64 {
     let small = bundle(home, MODEL, 1).await;
-    let bytes = Bundle::write(large(small.content()), small.golden_rows()).unwrap();
+    let bytes = Bundle::write(large(small.content()), small.golden_rows(), &LookupTables::new()).unwrap();
     println!("bundle of {:.1} MB", bytes.len() as f64 / 1e6);
     assert!(
         (18_000_000..=20_000_000).contains(&bytes.len()),

@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ratchet_model::features::{LookupTable, LookupTables};
 use serde_json::{Map, Value, json};
 
 pub const USERNAME: &str = "tester";
@@ -41,6 +42,16 @@ pub fn real_records(file: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: {} is not there (set RATCHET_TEST_DATA)", path.display());
     None
+}
+
+/// A program of the Python tools; `None`, with one line said, where it is not there: such a test is skipped, not passed.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let tools = std::env::var_os("RATCHET_TEST_TOOLS").map(PathBuf::from);
+    let program = tools.map(|tools| tools.join(name)).filter(|program| program.exists());
+    if program.is_none() {
+        eprintln!("SKIPPED: {name} is not there; `make test` installs it and sets RATCHET_TEST_TOOLS");
+    }
+    program
 }
 
 /// An empty directory of this test run.
@@ -236,7 +247,7 @@ pub fn start_api(home: &Path, store: Option<&str>, environment: &[(&str, &str)])
     server
 }
 
-fn is_healthy(address: &str) -> bool {
+pub fn is_healthy(address: &str) -> bool {
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return false;
     };
@@ -319,7 +330,7 @@ pub fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// The bundle of a version in a local home.
+/// The bundle of a version in a local home, with the newest versions of its lookups.
 pub async fn bundle(home: &Path, model: &str, version: u64) -> ratchet_model::Bundle {
     let bucket = ratchet_artifacts::Bucket::open(&home.join("bucket").display().to_string())
         .await
@@ -328,7 +339,17 @@ pub async fn bundle(home: &Path, model: &str, version: u64) -> ratchet_model::Bu
         .await
         .unwrap()
         .unwrap();
-    ratchet_model::Bundle::read(&bucket.get_blob(&manifest.bundle).await.unwrap()).unwrap()
+    let bundle = ratchet_model::Bundle::read(&bucket.get_blob(&manifest.bundle).await.unwrap()).unwrap();
+    let mut tables = LookupTables::new();
+    for (_, lookup) in bundle.lookups() {
+        let newest = ratchet_artifacts::lookups::latest(&bucket, lookup)
+            .await
+            .unwrap()
+            .unwrap();
+        let content = bucket.get_blob(&newest.content).await.unwrap();
+        tables.insert(lookup.to_owned(), Arc::new(LookupTable::read(&content).unwrap()));
+    }
+    bundle.with_lookups(&tables).unwrap()
 }
 
 /// A vehicle of the incident table as a client would send it: raw texts, untrimmed.

@@ -31,11 +31,11 @@ impl Kind {
         }
     }
 
-    /// Prepares each new connection. NORMAL: a power cut may take the last moments of the log with it; never the file.
+    /// Prepares each new connection. FULL: what a client was told is kept survives a power cut.
     pub(super) fn greeting(self) -> &'static str {
         match self {
             Kind::Sqlite => {
-                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+                "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                  PRAGMA journal_size_limit = 67108864"
             }
             Kind::Postgres => "SET search_path TO ratchet_api",

@@ -3,6 +3,7 @@
 mod address;
 mod open;
 mod read;
+mod records;
 mod rows;
 mod segments;
 mod trim;
@@ -11,6 +12,7 @@ mod truths;
 pub use address::Address;
 pub use open::{Store, StoreError};
 pub use read::{Filter, LabeledRow, LoggedEntry};
+pub use records::{DeadRecord, Kept, KeptRecord, NewRecord};
 pub(super) use rows::NewRow;
 pub(super) use segments::{Feed, ToldTruth};
 pub use truths::{GivenTruth, Verdict};

@@ -11,7 +11,10 @@ use super::address::{Address, Kind};
 /// How long a connection may take to come free.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Steps of the schema; number n brings it to version n. Never edited once released. Both databases understand them.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_record.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_record.sql"),
+    include_str!("migrations/0002_records_and_routes.sql"),
+];
 
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -45,6 +45,7 @@ pub struct LoggedEntry {
     pub alias: Option<String>,
     pub inputs: Option<String>,
     pub answer: Option<String>,
+    pub beside: Option<String>,
     pub truth: Option<f64>,
 }
 
@@ -98,7 +99,7 @@ impl Store {
             }
         }
         let text = format!(
-            "SELECT e.*, t.truth FROM entries e LEFT JOIN truths t ON t.prediction = e.id
+            "SELECT {LOGGED}, t.truth FROM entries e LEFT JOIN truths t ON t.prediction = COALESCE(e.beside, e.id)
              WHERE {} ORDER BY e.sequence DESC LIMIT ${}",
             conditions.join(" AND "),
             texts.len() + numbers.len() + 1
@@ -121,7 +122,7 @@ impl Store {
     pub async fn coverage(&self, since: i64) -> Result<Vec<(String, i64, String, i64, i64)>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.model, e.version, e.alias, COUNT(*), COUNT(t.truth) FROM entries e
-             LEFT JOIN truths t ON t.prediction = e.id
+             LEFT JOIN truths t ON t.prediction = COALESCE(e.beside, e.id)
              WHERE e.at >= $1 AND e.status = 200 AND e.model IS NOT NULL
              GROUP BY e.model, e.version, e.alias ORDER BY e.model, e.version, e.alias",
         )
@@ -152,7 +153,7 @@ impl Store {
     ) -> Result<Vec<LabeledRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT e.kind, e.value, e.probability, e.lower_end, e.upper_end, e.slice, t.truth FROM entries e
-             JOIN truths t ON t.prediction = e.id
+             JOIN truths t ON t.prediction = COALESCE(e.beside, e.id)
              WHERE e.model = $1 AND e.version = $2 AND e.alias = $3 AND e.at >= $4 AND e.status = 200
              ORDER BY e.sequence DESC LIMIT $5",
         )
@@ -178,23 +179,28 @@ impl Store {
     }
 }
 
+/// The columns of an entry, in the order in which they are read. The truth comes behind them.
+pub(super) const LOGGED: &str = "e.sequence, e.id, e.request, e.at, e.microseconds, e.path, e.caller, e.status, e.error, e.model, \
+                                 e.version, e.digest, e.alias, e.inputs, e.answer, e.beside";
+
 pub(super) fn read(row: &AnyRow) -> Result<LoggedEntry, sqlx::Error> {
     Ok(LoggedEntry {
-        sequence: row.try_get("sequence")?,
-        id: row.try_get("id")?,
-        request: row.try_get("request")?,
-        at: row.try_get("at")?,
-        microseconds: row.try_get("microseconds")?,
-        path: row.try_get("path")?,
-        caller: row.try_get("caller")?,
-        status: row.try_get("status")?,
-        error: row.try_get("error")?,
-        model: row.try_get("model")?,
-        version: row.try_get("version")?,
-        digest: row.try_get("digest")?,
-        alias: row.try_get("alias")?,
-        inputs: row.try_get("inputs")?,
-        answer: row.try_get("answer")?,
-        truth: row.try_get("truth")?,
+        sequence: row.try_get(0)?,
+        id: row.try_get(1)?,
+        request: row.try_get(2)?,
+        at: row.try_get(3)?,
+        microseconds: row.try_get(4)?,
+        path: row.try_get(5)?,
+        caller: row.try_get(6)?,
+        status: row.try_get(7)?,
+        error: row.try_get(8)?,
+        model: row.try_get(9)?,
+        version: row.try_get(10)?,
+        digest: row.try_get(11)?,
+        alias: row.try_get(12)?,
+        inputs: row.try_get(13)?,
+        answer: row.try_get(14)?,
+        beside: row.try_get(15)?,
+        truth: row.try_get(16)?,
     })
 }

@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use sqlx::AssertSqlSafe;
 
+use super::address::Kind;
 use super::open::{Store, StoreError};
 
 /// Rows of one statement; what is left over goes one by one.
 const TOGETHER: usize = 40;
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "sequence",
     "id",
     "request",
@@ -31,6 +32,7 @@ const COLUMNS: [&str; 23] = [
     "upper_end",
     "slice",
     "outside",
+    "beside",
     "bytes",
 ];
 
@@ -58,6 +60,7 @@ pub(in crate::record) struct NewRow {
     pub(in crate::record) upper: Option<f64>,
     pub(in crate::record) slice: Option<String>,
     pub(in crate::record) outside: i64,
+    pub(in crate::record) beside: Option<String>,
 }
 
 impl NewRow {
@@ -79,7 +82,7 @@ impl Store {
         let mut sequence = Store::numbers(&mut transaction, "entries", rows.len() as i64).await?;
         let (whole, rest) = rows.as_chunks::<TOGETHER>();
         let groups = whole.iter().map(|group| &group[..]).chain(rest.chunks(1));
-        let (many, one) = (statement(TOGETHER), statement(1));
+        let (many, one) = (self.statement(TOGETHER), self.statement(1));
         for group in groups {
             let text = if group.len() == TOGETHER { &many } else { &one };
             let mut query = sqlx::query(AssertSqlSafe(text.clone()));
@@ -107,6 +110,7 @@ impl Store {
                     .bind(row.upper)
                     .bind(&row.slice)
                     .bind(row.outside)
+                    .bind(&row.beside)
                     .bind(row.bytes());
                 sequence += 1;
             }
@@ -116,18 +120,25 @@ impl Store {
     }
 }
 
-fn statement(rows: usize) -> String {
-    let mut text = format!("INSERT INTO entries ({}) VALUES ", COLUMNS.join(", "));
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..COLUMNS.len() {
-            let separator = if column == 0 { "" } else { ", " };
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{separator}${}", row * COLUMNS.len() + column + 1);
+impl Store {
+    fn statement(&self, rows: usize) -> String {
+        let mut text = format!("INSERT INTO entries ({}) VALUES ", COLUMNS.join(", "));
+        for row in 0..rows {
+            text.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 0..COLUMNS.len() {
+                let separator = if column == 0 { "" } else { ", " };
+                text.push_str(separator);
+                match self.kind {
+                    // A name costs a search through all names before it, when it is bound.
+                    Kind::Sqlite => text.push('?'),
+                    // Writing to a String cannot fail.
+                    Kind::Postgres => drop(write!(text, "${}", row * COLUMNS.len() + column + 1)),
+                }
+            }
+            text.push(')');
         }
-        text.push(')');
+        // A write whose answer got lost is done again.
+        text.push_str(" ON CONFLICT (id) DO NOTHING");
+        text
     }
-    // A write whose answer got lost is done again.
-    text.push_str(" ON CONFLICT (id) DO NOTHING");
-    text
 }

@@ -1,23 +1,36 @@
 //! How far the log has gone to the bucket.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::open::{Store, StoreError};
-use super::read::{LoggedEntry, read};
+use super::read::{LOGGED, LoggedEntry, read};
 
-/// A table that goes to the bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What goes to the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::record) enum Feed {
     Entries,
     Truths,
+    /// The changes of a record collection.
+    Records(String),
 }
 
 impl Feed {
-    fn table(self) -> &'static str {
+    /// Under which it stands in the table of feeds.
+    pub(super) fn key(&self) -> String {
         match self {
-            Feed::Entries => "entries",
-            Feed::Truths => "truths",
+            Feed::Entries => "entries".to_owned(),
+            Feed::Truths => "truths".to_owned(),
+            Feed::Records(collection) => format!("records:{collection}"),
+        }
+    }
+
+    /// Its directory in the bucket.
+    pub(in crate::record) fn collection(&self) -> &str {
+        match self {
+            Feed::Entries => "predictions",
+            Feed::Truths => "feedback",
+            Feed::Records(collection) => collection,
         }
     }
 }
@@ -56,7 +69,7 @@ impl Store {
     /// The right to send a feed until `until`, if nobody else has it.
     pub(in crate::record) async fn claim(
         &self,
-        feed: Feed,
+        feed: &Feed,
         owner: &str,
         now: i64,
         until: i64,
@@ -68,7 +81,7 @@ impl Store {
         )
         .bind(owner)
         .bind(until)
-        .bind(feed.table())
+        .bind(feed.key())
         .bind(now)
         .fetch_optional(&self.pool)
         .await?;
@@ -81,9 +94,9 @@ impl Store {
     }
 
     /// Leaves the feed to the next who asks.
-    pub(in crate::record) async fn release(&self, feed: Feed, owner: &str) -> Result<(), StoreError> {
+    pub(in crate::record) async fn release(&self, feed: &Feed, owner: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE feeds SET owner = NULL, leased_until = 0 WHERE feed = $1 AND owner = $2")
-            .bind(feed.table())
+            .bind(feed.key())
             .bind(owner)
             .execute(&self.pool)
             .await?;
@@ -91,15 +104,29 @@ impl Store {
     }
 
     /// What came after number `sent`.
-    pub(in crate::record) async fn unfed(&self, feed: Feed, sent: i64) -> Result<Unfed, StoreError> {
-        let text = match feed {
-            Feed::Entries => {
+    pub(in crate::record) async fn unfed(&self, feed: &Feed, sent: i64) -> Result<Unfed, StoreError> {
+        let (text, collection) = match feed {
+            Feed::Entries => (
                 "SELECT COUNT(*), COALESCE(MIN(at), 0), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM entries
-                 WHERE sequence > $1"
-            }
-            Feed::Truths => "SELECT COUNT(*), COALESCE(MIN(at), 0), COUNT(*) * 150 FROM truths WHERE sequence > $1",
+                 WHERE sequence > $1",
+                None,
+            ),
+            Feed::Truths => (
+                "SELECT COUNT(*), COALESCE(MIN(at), 0), COUNT(*) * 150 FROM truths WHERE sequence > $1",
+                None,
+            ),
+            Feed::Records(collection) => (
+                "SELECT COUNT(*), COALESCE(MIN(at), 0), CAST(COALESCE(SUM(LENGTH(line)), 0) AS BIGINT) FROM record_changes
+                 WHERE sequence > $1 AND collection = $2",
+                Some(collection),
+            ),
         };
-        let row = sqlx::query(text).bind(sent).fetch_one(&self.pool).await?;
+        let query = sqlx::query(text).bind(sent);
+        let query = match collection {
+            Some(collection) => query.bind(collection),
+            None => query,
+        };
+        let row = query.fetch_one(&self.pool).await?;
         Ok(Unfed {
             rows: row.try_get(0)?,
             oldest: row.try_get(1)?,
@@ -110,7 +137,7 @@ impl Store {
     /// Writes down which segment is about to be sent, or (none) that the last one arrived and all up to `last` is in the bucket.
     pub(in crate::record) async fn sending(
         &self,
-        feed: Feed,
+        feed: &Feed,
         owner: &str,
         last: i64,
         path: Option<&str>,
@@ -122,7 +149,7 @@ impl Store {
         let changed = sqlx::query(text)
             .bind(last)
             .bind(path)
-            .bind(feed.table())
+            .bind(feed.key())
             .bind(owner)
             .execute(&self.pool)
             .await?;
@@ -136,15 +163,16 @@ impl Store {
         until: i64,
         limit: i64,
     ) -> Result<Vec<LoggedEntry>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.*, CAST(NULL AS DOUBLE PRECISION) AS truth FROM entries e
-             WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3",
-        )
-        .bind(from)
-        .bind(until)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let text = format!(
+            "SELECT {LOGGED}, CAST(NULL AS DOUBLE PRECISION) FROM entries e
+             WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3"
+        );
+        let rows = sqlx::query(AssertSqlSafe(text))
+            .bind(from)
+            .bind(until)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
 

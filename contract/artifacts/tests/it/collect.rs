@@ -22,6 +22,7 @@ fn dataset(name: &str, files: Vec<BlobRef>, raw: Vec<BlobRef>, key: &str) -> New
         name: name.to_owned(),
         files,
         raw,
+        collected: None,
         rows: 1,
         columns: Vec::new(),
         lineage: Lineage::default(),

@@ -8,6 +8,8 @@ mod faults;
 mod monitoring;
 mod promotions;
 mod races;
+mod routing;
 mod s3;
+mod signatures;
 mod support;
 mod versions;

@@ -10,6 +10,7 @@ fn dataset(content: &str, key: &str) -> NewDataset {
         name: "incidents".to_owned(),
         files: vec![BlobRef::of(content.as_bytes())],
         raw: Vec::new(),
+        collected: None,
         rows: 3,
         columns: vec![ColumnManifest {
             name: "Hour".to_owned(),

@@ -14,6 +14,8 @@ use super::statistics::{chi_square, ks, psi};
 
 /// Windows that are simulated for each measure.
 const SIMULATED: usize = 20_000;
+/// Rows of a simulated window, at most: scaled by their number the distances of larger windows are spread alike.
+const SIMULATED_ROWS: u64 = 1_000;
 /// Seed of the simulation: the same bundle and the same size give the same thresholds everywhere.
 const SEED: u64 = 0x5EED_0D21_F700_0001;
 
@@ -214,6 +216,7 @@ struct Simulation {
 
 impl Simulation {
     fn spread(&mut self, measure: Measure, shares: &[f64], rows: u64) -> Spread {
+        let rows = rows.min(SIMULATED_ROWS);
         let key = (measure, shares.iter().map(|share| share.to_bits()).collect(), rows);
         let spread = self.known.entry(key).or_insert_with(|| {
             let mut random = Random(SEED);

@@ -1,6 +1,6 @@
 //! How a measure is spread over windows in which nothing has changed, and how rare a value has to be.
 
-use super::statistics::binomial_tail;
+use super::statistics::binomial_tails;
 
 /// Steps that halve the interval of the common chance.
 const STEPS: usize = 50;
@@ -27,15 +27,11 @@ impl Spread {
 
     /// Of the share of `rows` rows of which each counts with chance `share`.
     pub(super) fn binomial(rows: u64, share: f64) -> Spread {
-        let mut steps = Vec::new();
-        for count in 0..=rows {
-            let tail = binomial_tail(rows, share, count);
-            steps.push((count as f64 / rows as f64, tail));
-            if tail < 1e-9 {
-                break;
-            }
-        }
-        Spread { steps }
+        let tails = binomial_tails(rows, share, 1e-9).into_iter();
+        let steps = tails
+            .zip(0_u64..)
+            .map(|(tail, count)| (count as f64 / rows as f64, tail));
+        Spread { steps: steps.collect() }
     }
 
     /// The first value whose chance is at most `chance`, and that chance; none if no value is as rare.

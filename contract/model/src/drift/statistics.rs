@@ -2,7 +2,7 @@
 
 /// Population stability index: sum of (q - p) ln(q / p) over the bins, with half a row in empty ones. Reported because people know it;
 /// it decides nothing.
-pub(super) fn psi(counts: &[u64], shares: &[f64]) -> f64 {
+pub fn psi(counts: &[u64], shares: &[f64]) -> f64 {
     let total = counts.iter().sum::<u64>() as f64;
     if total == 0.0 {
         return 0.0;
@@ -44,29 +44,35 @@ pub(super) fn chi_square(counts: &[u64], shares: &[f64]) -> f64 {
         .sum()
 }
 
-/// The chance of at least `least` among `rows` that each come with chance `share`.
-pub(super) fn binomial_tail(rows: u64, share: f64, least: u64) -> f64 {
-    if least == 0 || share >= 1.0 {
-        return 1.0;
+/// The chances of at least 0, 1, 2, ... among `rows` that each come with chance `share`, down to the first below `least`.
+pub(super) fn binomial_tails(rows: u64, share: f64, least: f64) -> Vec<f64> {
+    if share >= 1.0 {
+        return vec![1.0; rows as usize + 1];
     }
-    if least > rows || share <= 0.0 {
-        return 0.0;
+    if share <= 0.0 {
+        return vec![1.0, 0.0];
     }
-    // From the smaller end, so that nothing is lost to rounding; each term from the one before.
     let ratio = crate::arithmetic::ln(share / (1.0 - share));
     let mut log_term = rows as f64 * crate::arithmetic::ln(1.0 - share);
-    let mut below = 0.0;
-    let mut above = 0.0;
+    let mut terms = Vec::with_capacity(rows as usize + 1);
     for count in 0..=rows {
-        let term = crate::arithmetic::exp(log_term);
-        if count < least {
-            below += term;
-        } else {
-            above += term;
-        }
+        terms.push(crate::arithmetic::exp(log_term));
         log_term += crate::arithmetic::ln((rows - count) as f64 / (count + 1) as f64) + ratio;
     }
-    (above / (below + above)).clamp(0.0, 1.0)
+    // From the far end, so that nothing small is lost to rounding.
+    let mut tails = terms;
+    let mut above = 0.0;
+    for term in tails.iter_mut().rev() {
+        above += *term;
+        *term = above;
+    }
+    let whole = above;
+    for tail in &mut tails {
+        *tail = (*tail / whole).clamp(0.0, 1.0);
+    }
+    let rare = tails.iter().position(|tail| *tail < least);
+    tails.truncate(rare.map_or(tails.len(), |rare| rare + 1));
+    tails
 }
 
 #[cfg(test)]
@@ -87,9 +93,18 @@ mod tests {
     #[test]
     fn the_tail_of_the_binomial_is_exact() {
         // R: pbinom(2, 10, 0.1, lower.tail = FALSE), pbinom(0, 1000, 0.001, lower.tail = FALSE)
-        assert!((binomial_tail(10, 0.1, 3) - 0.070_190_826_4).abs() < 1e-9);
-        assert!((binomial_tail(1000, 0.001, 1) - 0.632_304_575_2).abs() < 1e-9);
-        assert_eq!((binomial_tail(10, 0.1, 0), binomial_tail(10, 0.1, 11)), (1.0, 0.0));
-        assert!((binomial_tail(100, 0.99, 100) - 0.99_f64.powi(100)).abs() < 1e-12);
+        assert!((binomial_tails(10, 0.1, 0.0)[3] - 0.070_190_826_4).abs() < 1e-9);
+        assert!((binomial_tails(1000, 0.001, 0.0)[1] - 0.632_304_575_2).abs() < 1e-9);
+        assert!((binomial_tails(100, 0.99, 0.0)[100] - 0.99_f64.powi(100)).abs() < 1e-12);
+        // Whatever the number of rows, the first is certain and the last is the first that is too rare to matter.
+        for rows in [1, 50, 100_000] {
+            let tails = binomial_tails(rows, 0.3, 1e-9);
+            assert_eq!(tails[0], 1.0, "{rows}");
+            assert!(tails.windows(2).all(|pair| pair[0] >= pair[1]), "{rows}");
+        }
+        assert_eq!(
+            (binomial_tails(3, 0.0, 1e-9), binomial_tails(1, 1.0, 1e-9)),
+            (vec![1.0, 0.0], vec![1.0; 2])
+        );
     }
 }

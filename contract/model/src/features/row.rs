@@ -1,9 +1,10 @@
-//! Features from the numbers of one row alone: filled gaps, ratios, ways on the globe, summaries of a short history.
-//! Nothing is fitted but the value that fills a gap.
+//! Features from the numbers of one row alone: filled gaps, bounds, ratios, ways on the globe, summaries of a short history.
+//! Nothing is fitted but the value that fills a gap and the bounds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::history::Statistic;
 use crate::arithmetic::{asin, cos, sin};
 use crate::schema::{Column, Rows};
 
@@ -14,18 +15,11 @@ const EARTH_KILOMETERS: f64 = 6_371.008_8;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImputeConfig {
-    /// Numeric fields. A gap gets the median of the training rows.
+    /// Numeric fields.
     pub fields: Vec<String>,
-}
-
-/// One number divided by another; missing where the second is 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RatioConfig {
-    /// The field above the line.
-    pub of: String,
-    /// The field below it.
-    pub per: String,
+    /// What fills a gap. Default: the median of the training rows.
+    #[serde(default)]
+    pub value: Option<f64>,
 }
 
 /// Way along the globe between two points, in kilometers (haversine formula, Sinnott 1984).
@@ -53,64 +47,6 @@ pub struct PointFields {
     pub longitude: String,
 }
 
-/// Summaries of values that were measured one after the other, given as one field each. Missing values do not count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SummaryConfig {
-    /// Begins the names of the features.
-    pub name: String,
-    /// Numeric fields, the newest first, at equal steps.
-    pub fields: Vec<String>,
-    /// Which summaries, one feature each.
-    pub statistics: Vec<Statistic>,
-}
-
-/// One number from several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Statistic {
-    /// Arithmetic mean.
-    Mean,
-    /// The least.
-    Minimum,
-    /// The greatest.
-    Maximum,
-    /// The newest less the oldest; missing if either is.
-    Change,
-    /// Population standard deviation.
-    Deviation,
-}
-
-impl Statistic {
-    fn name(self) -> &'static str {
-        match self {
-            Statistic::Mean => "mean",
-            Statistic::Minimum => "minimum",
-            Statistic::Maximum => "maximum",
-            Statistic::Change => "change",
-            Statistic::Deviation => "deviation",
-        }
-    }
-
-    fn of(self, values: &[f64]) -> f64 {
-        let seen = || values.iter().copied().filter(|value| !value.is_nan());
-        let count = seen().count();
-        if count == 0 {
-            return f64::NAN;
-        }
-        let mean = seen().sum::<f64>() / count as f64;
-        match self {
-            Statistic::Mean => mean,
-            Statistic::Minimum => seen().fold(f64::INFINITY, f64::min),
-            Statistic::Maximum => seen().fold(f64::NEG_INFINITY, f64::max),
-            Statistic::Change => values[0] - values[values.len() - 1],
-            Statistic::Deviation => {
-                (seen().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count as f64).sqrt()
-            }
-        }
-    }
-}
-
 /// A fitted step over the numbers of one row, as stored in a bundle; fields are positions in the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,7 +58,21 @@ pub enum RowStep {
         /// What fills a gap.
         value: f64,
     },
-    /// See [`RatioConfig`].
+    /// See [`super::ClipConfig`].
+    Clip {
+        /// Field.
+        field: usize,
+        /// Nothing below it is written.
+        lower: f64,
+        /// Nothing above it is written.
+        upper: f64,
+    },
+    /// See [`super::ProductConfig`].
+    Product {
+        /// Fields.
+        fields: Vec<usize>,
+    },
+    /// See [`super::RatioConfig`].
     Ratio {
         /// Field above the line.
         of: usize,
@@ -136,7 +86,7 @@ pub enum RowStep {
         /// Longest way in kilometers.
         most: Option<f64>,
     },
-    /// See [`SummaryConfig`].
+    /// See [`super::SummaryConfig`].
     Summary {
         /// Fields, the newest first.
         fields: Vec<usize>,
@@ -150,21 +100,12 @@ impl ImputeConfig {
     pub(super) fn fit(&self, position: impl Fn(&str) -> usize, rows: &Rows) -> Vec<(RowStep, Vec<String>)> {
         let fitted = self.fields.iter().map(|name| {
             let field = position(name);
-            let value = median((0..rows.len()).map(|row| number(rows, field, row)).collect());
+            let median = || median((0..rows.len()).map(|row| number(rows, field, row)).collect());
+            let value = self.value.unwrap_or_else(median);
             let names = vec![name.clone(), format!("missing({name})")];
             (RowStep::Impute { field, value }, names)
         });
         fitted.collect()
-    }
-}
-
-impl RatioConfig {
-    pub(super) fn fit(&self, position: impl Fn(&str) -> usize) -> (RowStep, Vec<String>) {
-        let step = RowStep::Ratio {
-            of: position(&self.of),
-            per: position(&self.per),
-        };
-        (step, vec![format!("ratio({}, {})", self.of, self.per)])
     }
 }
 
@@ -189,24 +130,12 @@ impl HaversineConfig {
     }
 }
 
-impl SummaryConfig {
-    pub(super) fn fit(&self, position: impl Fn(&str) -> usize) -> (RowStep, Vec<String>) {
-        let step = RowStep::Summary {
-            fields: self.fields.iter().map(|field| position(field)).collect(),
-            statistics: self.statistics.clone(),
-        };
-        let names = self.statistics.iter();
-        let names = names.map(|statistic| format!("{}({})", statistic.name(), self.name));
-        (step, names.collect())
-    }
-}
-
 impl RowStep {
     /// Number of features.
     pub(super) fn width(&self) -> usize {
         match self {
             RowStep::Impute { .. } => 2,
-            RowStep::Ratio { .. } | RowStep::Haversine { .. } => 1,
+            RowStep::Ratio { .. } | RowStep::Haversine { .. } | RowStep::Clip { .. } | RowStep::Product { .. } => 1,
             RowStep::Summary { statistics, .. } => statistics.len(),
         }
     }
@@ -214,10 +143,10 @@ impl RowStep {
     /// Fields that it reads.
     pub(super) fn fields(&self) -> Vec<usize> {
         match self {
-            RowStep::Impute { field, .. } => vec![*field],
+            RowStep::Impute { field, .. } | RowStep::Clip { field, .. } => vec![*field],
             RowStep::Ratio { of, per } => vec![*of, *per],
             RowStep::Haversine { fields, .. } => fields.to_vec(),
-            RowStep::Summary { fields, .. } => fields.clone(),
+            RowStep::Summary { fields, .. } | RowStep::Product { fields } => fields.clone(),
         }
     }
 
@@ -228,7 +157,12 @@ impl RowStep {
             RowStep::Haversine { most: Some(most), .. } if !most.is_finite() => {
                 Some("holds a number that is not finite")
             }
-            RowStep::Summary { fields, .. } if fields.is_empty() => Some("summarizes no field"),
+            RowStep::Clip { lower, upper, .. } if !lower.is_finite() || !upper.is_finite() || lower > upper => {
+                Some("holds bounds that bound nothing")
+            }
+            RowStep::Summary { fields, .. } | RowStep::Product { fields } if fields.is_empty() => {
+                Some("is made of no field")
+            }
             _ => None,
         }
     }
@@ -240,6 +174,13 @@ impl RowStep {
                 let given = number(rows, *field, row);
                 features[0] = if given.is_nan() { *value } else { given };
                 features[1] = f64::from(u8::from(given.is_nan()));
+            }
+            RowStep::Clip { field, lower, upper } => {
+                // Missing stays missing: `clamp` hands NaN on.
+                features[0] = number(rows, *field, row).clamp(*lower, *upper);
+            }
+            RowStep::Product { fields } => {
+                features[0] = fields.iter().map(|field| number(rows, *field, row)).product();
             }
             RowStep::Ratio { of, per } => {
                 let per = number(rows, *per, row);
@@ -267,7 +208,8 @@ impl RowStep {
     }
 }
 
-fn number(rows: &Rows, field: usize, row: usize) -> f64 {
+/// The number of a row's field; NaN where it is missing.
+pub(super) fn number(rows: &Rows, field: usize, row: usize) -> f64 {
     match &rows.columns()[field] {
         Column::Number(values) => values[row],
         _ => f64::NAN,
@@ -336,6 +278,7 @@ mod tests {
         let rows = Rows::new(vec![column]).unwrap();
         let config = ImputeConfig {
             fields: vec!["rooms".to_owned()],
+            value: None,
         };
         let (step, names) = config.fit(|_| 0, &rows).remove(0);
         assert_eq!(names, ["rooms", "missing(rooms)"]);

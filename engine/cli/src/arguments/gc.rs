@@ -17,6 +17,9 @@ pub struct Gc {
     /// Blobs also where the bucket holds runs that this database does not know; no other engine may write to it
     #[arg(long)]
     pub whole_bucket: bool,
+    /// Also the content of rows that were deleted from record collections, where their segment is older than an hour
+    #[arg(long)]
+    pub purge: bool,
     #[command(flatten)]
     pub listing: Listing,
 }

@@ -1,20 +1,46 @@
-//! `ratchet datasets list | show`.
+//! `ratchet datasets list | show | pull | diff | export`.
 
 use ratchet_artifacts::Bucket;
 use ratchet_artifacts::DatasetManifest;
 use ratchet_artifacts::datasets;
 
+use super::dataset_files::{export, pull};
+use super::diff::diff;
 use crate::arguments::{Datasets, Format, Reference};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
 use crate::failure::Failure;
 use crate::settings::Settings;
 
-/// Lists datasets or shows one version.
+/// Lists datasets, shows a version, compares two, or hands one on as files.
 pub async fn datasets(command: Datasets, settings: &Settings) -> Result<(), Failure> {
     let bucket = settings.open_bucket().await?;
     match command {
         Datasets::List { listing } => list(&bucket, listing.format).await,
+        Datasets::Pull {
+            dataset,
+            directory,
+            listing,
+        } => pull(&bucket, &find(&bucket, &dataset).await?, &directory, listing.format).await,
+        Datasets::Diff { from, to, key, listing } => {
+            let (from, to) = (find(&bucket, &from).await?, find(&bucket, &to).await?);
+            diff(&bucket, [from, to], key, listing.format).await
+        }
+        Datasets::Export {
+            dataset,
+            dvc,
+            remote,
+            listing,
+        } => {
+            export(
+                &bucket,
+                &find(&bucket, &dataset).await?,
+                &dvc,
+                remote.as_deref(),
+                listing.format,
+            )
+            .await
+        }
         Datasets::Show { dataset, listing } => {
             let manifest = find(&bucket, &dataset).await?;
             match listing.format {
@@ -95,6 +121,14 @@ fn page(manifest: &DatasetManifest) -> String {
                 .map(|file| file.sha256.clone())
                 .collect::<Vec<_>>()
                 .join("\n"),
+        ),
+        (
+            "collected",
+            manifest
+                .collected
+                .as_ref()
+                .map(|collected| describe::instant(collected.at))
+                .unwrap_or_default(),
         ),
         ("created", describe::instant(manifest.created_at)),
         ("source", lineage.source.clone()),

@@ -59,7 +59,7 @@ pub async fn differences(bucket: &Bucket, case: &Case, ended: &Ended) -> Result<
                     found.push(format!("{port}.value:\n- {wanted}\n+ {value}"));
                 }
             }
-            Some(Output::Model(_)) => {}
+            Some(Output::Model(_) | Output::Lookup(_)) => {}
         }
     }
     Ok(found)

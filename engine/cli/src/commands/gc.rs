@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+use ratchet_artifacts::purge::Purged;
+use ratchet_artifacts::{Bucket, collections, purge};
 use ratchet_core::plugin::Registry;
 use ratchet_runtime::{Collect, Collected, Engine};
 use serde_json::json;
@@ -15,6 +18,8 @@ use crate::settings::{Retention, Settings};
 
 /// The first time after the start of a service, and from then on.
 const FIRST: Duration = Duration::from_secs(15 * 60);
+/// A segment that is younger may still be on its way.
+const PURGE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 const AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Removes what is to go and says what went.
@@ -28,9 +33,16 @@ pub async fn gc(arguments: Gc, settings: &Settings, registry: Arc<Registry>) -> 
         dry_run: arguments.dry_run,
     };
     let collected = engine.collect(&what).await?;
+    let purged = match arguments.purge {
+        true => purge(engine.bucket(), what.dry_run).await?,
+        false => Vec::new(),
+    };
     match arguments.listing.format {
-        Format::Json => output::document(&document(&what, &collected))?,
-        Format::Text => say(&what, &collected),
+        Format::Json => output::document(&document(&what, &collected, &purged))?,
+        Format::Text => {
+            say(&what, &collected);
+            say_purged(&what, &purged);
+        }
     }
     if collected.busy {
         return Err(
@@ -38,6 +50,28 @@ pub async fn gc(arguments: Gc, settings: &Settings, registry: Arc<Registry>) -> 
         );
     }
     Ok(())
+}
+
+/// Deleted rows of every collection.
+async fn purge(bucket: &Bucket, dry_run: bool) -> Result<Vec<(String, Purged)>, Failure> {
+    let mut purged = Vec::new();
+    for collection in collections::list(bucket).await? {
+        let done = purge::purge(bucket, &collection, Timestamp::now() - PURGE_AFTER, dry_run).await?;
+        purged.push((collection.name, done));
+    }
+    Ok(purged)
+}
+
+fn say_purged(what: &Collect, purged: &[(String, Purged)]) {
+    for (collection, done) in purged {
+        output::line(&format!(
+            "{} {} of {collection} from {} of {}",
+            if what.dry_run { "would purge" } else { "purged" },
+            counted(done.rows, "deleted row"),
+            done.rewritten,
+            counted(done.segments, "segment")
+        ));
+    }
 }
 
 fn say(what: &Collect, collected: &Collected) {
@@ -86,7 +120,13 @@ fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-fn document(what: &Collect, collected: &Collected) -> serde_json::Value {
+fn document(what: &Collect, collected: &Collected, purged: &[(String, Purged)]) -> serde_json::Value {
+    let purged: Vec<_> = purged
+        .iter()
+        .map(|(collection, done)| {
+            json!({ "collection": collection, "rows": done.rows, "rewritten": done.rewritten, "segments": done.segments })
+        })
+        .collect();
     let runs: Vec<_> = collected
         .runs
         .iter()
@@ -114,6 +154,7 @@ fn document(what: &Collect, collected: &Collected) -> serde_json::Value {
         "named_runs": collected.named_runs,
         "foreign_runs": collected.foreign_runs,
         "busy": collected.busy,
+        "purged": purged,
     })
 }
 

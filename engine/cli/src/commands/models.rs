@@ -1,14 +1,20 @@
-//! `ratchet models list | show | promote | rollback | trace | backtest`.
+//! `ratchet models list | show | promote | rollback`; the others stand in files of their own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, PromotionEntry, PromotionLog, models};
+use ratchet_core::plugin::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::backtest::backtest;
+use super::report::compare;
+use super::reproduce::reproduce;
+use super::route::route;
 use super::trace::trace;
+use super::verify::verify;
 use crate::arguments::{Format, Models, Reference, Remote};
 use crate::display::table::Listing;
 use crate::display::{describe, output, table};
@@ -20,7 +26,7 @@ use crate::settings::{self, Settings};
 const CHAMPION: &str = "champion";
 
 /// Lists models, shows one version, promotes or rolls back by hand.
-pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure> {
+pub async fn models(command: Models, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {
     match command {
         Models::List { remote, listing } => {
             let documents = Source::open(&remote, settings).await?.list().await?;
@@ -32,10 +38,12 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let history = source.history(&manifest.name).await?;
             show(&manifest, &history, listing.format)
         }
+        Models::Compare(arguments) => compare(arguments, settings).await,
         Models::Promote {
             model,
             alias,
             reason,
+            breaking,
             remote,
             listing,
         } => {
@@ -49,7 +57,7 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
                     )),
                 );
             }
-            let entry = source.promote(&manifest, alias, given(reason)?).await?;
+            let entry = source.promote(&manifest, alias, given(reason)?, breaking).await?;
             report(&entry, listing.format)
         }
         Models::Rollback {
@@ -67,6 +75,9 @@ pub async fn models(command: Models, settings: &Settings) -> Result<(), Failure>
             let manifest = find(&settings.open_bucket().await?, &model).await?;
             backtest(&manifest, folds, listing.format, settings).await
         }
+        Models::Reproduce { model, listing } => reproduce(&model, listing.format, settings, registry).await,
+        Models::Verify { model, listing } => verify(&model, listing.format, settings).await,
+        Models::Route(given) => route(given, settings).await,
         Models::Trace { prediction, listing } => trace(&prediction, listing.format, settings).await,
     }
 }
@@ -134,11 +145,13 @@ impl Source {
         manifest: &ModelManifest,
         alias: String,
         reason: String,
+        breaking: bool,
     ) -> Result<PromotionEntry, Failure> {
         let bucket = match self {
             Self::Here(bucket) => bucket,
             Self::There(client) => {
-                let body = json!({ "version": manifest.version, "alias": alias, "reason": reason });
+                let body =
+                    json!({ "version": manifest.version, "alias": alias, "reason": reason, "breaking": breaking });
                 let path = ["api", "v1", "models", &manifest.name, "promote"];
                 return client.post(&path, &[], &body).await;
             }
@@ -155,7 +168,7 @@ impl Source {
             key: by_hand(),
             attended: true,
         };
-        Ok(PromotionLog::new(bucket.clone()).promote(promotion).await?.entry)
+        Ok(ratchet_runtime::promote(bucket, promotion, breaking).await?.entry)
     }
 
     async fn rollback(&self, name: &str, alias: &str, reason: &str) -> Result<PromotionEntry, Failure> {
@@ -198,11 +211,11 @@ struct Line {
 }
 
 /// What a person does is done once for each command: nobody repeats its key.
-fn by_hand() -> String {
+pub(super) fn by_hand() -> String {
     format!("by-hand/{}", uuid::Uuid::now_v7())
 }
 
-fn given(reason: String) -> Result<String, Failure> {
+pub(super) fn given(reason: String) -> Result<String, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::input("the reason is empty").help("say in one sentence why; the log keeps it"));
     }
@@ -265,7 +278,7 @@ fn list(documents: Vec<Value>, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
+pub(super) async fn find(bucket: &Bucket, reference: &Reference) -> Result<ModelManifest, Failure> {
     let found = match reference.version {
         Some(version) => models::get(bucket, &reference.name, version).await?,
         None => models::latest(bucket, &reference.name).await?,

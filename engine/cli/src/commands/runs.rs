@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ratchet_core::plugin::{LogLevel, Registry};
+use ratchet_core::plugin::{LogLevel, Registry, Report};
 use ratchet_runtime::{ApprovalRecord, Engine, LogLine, RunRecord, RunStatus, TaskRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,6 +86,12 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
             Some(server) => operate_there::mark(&Client::open(server)?, &run, &task, state).await,
             None => operate::mark(&settings.open_engine(registry).await?, &run, &task, state).await,
         },
+        Runs::Track { run } => {
+            let told = settings.open_engine(registry).await?.track(&run).await?;
+            let nothing = || "it left neither a model nor a report: there is nothing to tell".to_owned();
+            output::line(&told.unwrap_or_else(nothing));
+            Ok(())
+        }
         Runs::Approve(arguments) => match &arguments.remote.server {
             Some(server) => approve::there(&Client::open(server)?, &arguments).await,
             None => approve::here(&settings.open_engine(registry).await?, &arguments).await,
@@ -120,7 +126,7 @@ pub async fn runs(command: Runs, settings: &Settings, registry: Arc<Registry>) -
 }
 
 /// Who is asked.
-enum Source {
+pub(super) enum Source {
     /// The home directory.
     Here(Box<Engine>),
     /// A service.
@@ -128,7 +134,7 @@ enum Source {
 }
 
 impl Source {
-    async fn open(remote: &Remote, settings: &Settings, registry: Arc<Registry>) -> Result<Self, Failure> {
+    pub(super) async fn open(remote: &Remote, settings: &Settings, registry: Arc<Registry>) -> Result<Self, Failure> {
         Ok(match &remote.server {
             Some(server) => Self::There(Client::open(server)?),
             None => Self::Here(Box::new(settings.open_engine(registry).await?)),
@@ -158,7 +164,7 @@ impl Source {
         }
     }
 
-    async fn show(&self, id: &str) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
+    pub(super) async fn show(&self, id: &str) -> Result<(RunRecord, Vec<TaskRecord>), Failure> {
         match self {
             Self::Here(engine) => {
                 let run = find(engine, id).await?;
@@ -166,6 +172,37 @@ impl Source {
                 Ok((run, tasks))
             }
             Self::There(client) => show_there(client, id).await,
+        }
+    }
+
+    /// A JSON document that the last attempt of a task left.
+    pub(super) async fn left(&self, run: &str, task: &TaskRecord, report: &Report) -> Result<Value, Failure> {
+        let unreadable = |problem: String| {
+            Failure::service(format!(
+                "{} of task `{}` cannot be read: {problem}",
+                report.file_name, task.id
+            ))
+        };
+        match self {
+            Self::Here(engine) => {
+                let blob = ratchet_tasks::table::to_blob_ref(&report.blob);
+                let bytes = engine.bucket().get_blob(&blob).await?;
+                serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+            }
+            Self::There(client) => {
+                let attempt = task.attempts.to_string();
+                let path = [
+                    "api",
+                    "v1",
+                    "runs",
+                    run,
+                    "artifacts",
+                    &task.id,
+                    &attempt,
+                    &report.file_name,
+                ];
+                client.get(&path, &[]).await
+            }
         }
     }
 

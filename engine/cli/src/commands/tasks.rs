@@ -40,6 +40,7 @@ fn kind(port: PortKind) -> &'static str {
     match port {
         PortKind::Table => "table",
         PortKind::Model => "model",
+        PortKind::Lookup => "lookup",
         PortKind::Report => "report",
         PortKind::Value => "value",
         PortKind::Any => "any",

@@ -181,6 +181,9 @@ fn page(trace: &Trace) -> String {
         if !raw.is_empty() {
             facts.push(("raw", raw.join("\n")));
         }
+        if let Some(collected) = &manifest.collected {
+            facts.push(("collected", describe::instant(collected.at)));
+        }
         parts.push(table::facts(&facts));
     }
     parts.join("\n\n")

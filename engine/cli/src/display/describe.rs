@@ -109,6 +109,12 @@ pub fn outputs(outputs: &BTreeMap<String, Output>) -> String {
                     model.simulated,
                 ));
             }
+            Output::Lookup(lookup) => {
+                let name = versioned(&lookup.name, lookup.version);
+                lines.push(marked(format!("{name} {} rows", count(lookup.rows)), lookup.simulated));
+            }
+            // A report for programs and its page for people say the same.
+            Output::Report(report) if lines.contains(&report.summary) => {}
             Output::Report(report) => lines.push(report.summary.clone()),
             // The report says it in a sentence.
             Output::Value(_) if has_report => {}

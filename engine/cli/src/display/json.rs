@@ -125,6 +125,10 @@ fn in_short(output: &Output) -> Value {
             "kind": "model", "name": model.name, "version": model.version, "digest": model.bundle.sha256,
             "metrics": model.metrics, "simulated": model.simulated,
         }),
+        Output::Lookup(lookup) => json!({
+            "kind": "lookup", "name": lookup.name, "version": lookup.version, "rows": lookup.rows,
+            "source": lookup.source, "simulated": lookup.simulated,
+        }),
         Output::Report(report) => json!({
             "kind": "report", "summary": report.summary, "file_name": report.file_name, "sha256": report.blob.sha256,
         }),

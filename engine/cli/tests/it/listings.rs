@@ -7,7 +7,7 @@ use crate::program::{called, command, ratchet};
 #[test]
 fn an_empty_home_lists_nothing_and_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
-    for command in ["runs", "datasets", "models", "users", "keys", "audit"] {
+    for command in ["runs", "datasets", "models", "collections", "users", "keys", "audit"] {
         let text = ratchet(directory.path(), &[command, "list"]);
         assert!(text.done().stdout.starts_with("there are no "), "{text:?}");
         let document = ratchet(directory.path(), &[command, "list", "--format", "json"])
@@ -36,6 +36,16 @@ fn what_is_not_there_is_named_with_the_remedy() {
     )
     .refused(2);
     ratchet(directory.path(), &["models", "rollback", "trips", "--reason", " "]).refused(2);
+    let routed = ratchet(
+        directory.path(),
+        &["models", "route", "trips", "champion=100", "--reason", "because"],
+    );
+    assert!(routed.refused(2).stderr.contains("has no champion"), "{routed:?}");
+    ratchet(
+        directory.path(),
+        &["models", "route", "trips", "champion", "--reason", "because"],
+    )
+    .refused(2);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod approvals;
 mod backfill;
 mod cases;
+mod collections;
 mod examples;
 mod gc;
 mod listings;

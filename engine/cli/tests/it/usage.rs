@@ -11,8 +11,22 @@ fn help_names_every_command_but_the_workers_own() {
     let help = ratchet(directory.path(), &["--help"]);
     help.done();
     for name in [
-        "demo", "validate", "run", "serve", "dags", "runs", "datasets", "models", "tasks", "users", "keys", "audit",
-        "login", "schema",
+        "demo",
+        "validate",
+        "run",
+        "serve",
+        "dags",
+        "runs",
+        "datasets",
+        "models",
+        "collections",
+        "tasks",
+        "users",
+        "keys",
+        "audit",
+        "login",
+        "schema",
+        "report",
     ] {
         assert!(
             help.stdout.contains(&format!("\n  {name} ")),

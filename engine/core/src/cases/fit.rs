@@ -197,7 +197,7 @@ impl<'a> Fit<'a> {
                     continue;
                 }
                 PortKind::Value | PortKind::Any => "it is given by `value`",
-                PortKind::Model | PortKind::Report => "only tables and values can be given",
+                PortKind::Model | PortKind::Lookup | PortKind::Report => "only tables and values can be given",
             };
             let message = format!("`tasks.{task}.{port}` is a {}", word(kind));
             findings.push(Finding::new(Code::KindMismatch, place, message).with_help(help));
@@ -244,7 +244,7 @@ impl<'a> Fit<'a> {
                 PortKind::Table => &["row_count", "columns", "rows"],
                 PortKind::Report => &["summary"],
                 PortKind::Value | PortKind::Any => &["value"],
-                PortKind::Model => &[],
+                PortKind::Model | PortKind::Lookup => &[],
             };
             let named = names(expected);
             let wrong = named.iter().find(|name| !fitting.contains(name));
@@ -255,7 +255,7 @@ impl<'a> Fit<'a> {
                     finding = finding.with_help(format!("it has {}", list(fitting.iter().copied())));
                 }
                 findings.push(finding);
-            } else if named.is_empty() && kind != PortKind::Model {
+            } else if named.is_empty() && !matches!(kind, PortKind::Model | PortKind::Lookup) {
                 let message = format!("nothing is expected of port `{port}`");
                 let help = format!("name one of {}", list(fitting.iter().copied()));
                 findings.push(Finding::new(Code::MissingKey, place, message).with_help(help));

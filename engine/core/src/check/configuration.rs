@@ -182,6 +182,9 @@ fn placeholder(kind: PortKind) -> Option<Value> {
             "name": "placeholder", "bundle": blob, "metrics": {}, "rows": { "train": 0, "validation": 0, "holdout": 0 },
             "parameters": {}, "report": {}, "inputs": [], "simulated": false,
         })),
+        PortKind::Lookup => Some(json!({
+            "name": "placeholder", "content": blob, "rows": 0, "key": [], "columns": [], "simulated": false,
+        })),
         PortKind::Report => Some(json!({ "summary": "placeholder", "file_name": "placeholder", "blob": blob })),
         PortKind::Value | PortKind::Any => None,
     }
@@ -191,12 +194,13 @@ fn placeholder(kind: PortKind) -> Option<Value> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::plugin::{Model, Report, Table};
+    use crate::plugin::{Lookup, Model, Report, Table};
 
     #[test]
     fn placeholders_are_values_of_their_kind() {
         serde_json::from_value::<Table>(placeholder(PortKind::Table).unwrap()).unwrap();
         serde_json::from_value::<Model>(placeholder(PortKind::Model).unwrap()).unwrap();
+        serde_json::from_value::<Lookup>(placeholder(PortKind::Lookup).unwrap()).unwrap();
         serde_json::from_value::<Report>(placeholder(PortKind::Report).unwrap()).unwrap();
     }
 }

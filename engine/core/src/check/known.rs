@@ -72,6 +72,7 @@ pub(crate) fn word(kind: PortKind) -> &'static str {
     match kind {
         PortKind::Table => "table",
         PortKind::Model => "model",
+        PortKind::Lookup => "lookup",
         PortKind::Report => "report",
         PortKind::Value | PortKind::Any => "value",
     }

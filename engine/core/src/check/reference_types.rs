@@ -38,6 +38,7 @@ impl<'a> Shape<'a> {
         let kind = match keywords.get("x-ratchet-kind").and_then(Value::as_str) {
             Some("table") => PortKind::Table,
             Some("model") => PortKind::Model,
+            Some("lookup") => PortKind::Lookup,
             Some("report") => PortKind::Report,
             _ => return,
         };

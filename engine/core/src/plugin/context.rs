@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::port::Blob;
+
 /// The run that a task belongs to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunContext {
@@ -90,6 +92,8 @@ pub struct TaskContext {
     pub seed: u64,
     /// How many threads the task may use. Results must not depend on it.
     pub threads: usize,
+    /// Raw bytes that an earlier run saved, in the bucket, to be read in the place of the source; empty: the source is read.
+    pub raw: Vec<Blob>,
     /// The bucket's address (`file://`, `s3://`), for `ratchet_artifacts::Bucket::open`.
     pub bucket_url: String,
     /// Directory against which relative paths in the DAG are read.

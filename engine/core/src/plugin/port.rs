@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ pub enum PortKind {
     Table,
     /// A trained model: a [`Model`].
     Model,
+    /// A table that serving reads beside a request: a [`Lookup`].
+    Lookup,
     /// A document that a person or a program reads: a [`Report`].
     Report,
     /// Any JSON value.
@@ -89,6 +92,21 @@ pub struct TableColumn {
     pub nulls: u64,
 }
 
+/// When raw bytes were collected, and the words by which their server tells whether it has others by now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Collected {
+    /// When the source was asked.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// The server's word for this content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the server says that it was written, in its own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+}
+
 /// A table: Parquet (zstd) files in the bucket. Tasks return it without `version`; the engine registers a dataset
 /// version when it completes the attempt and hands it on with the number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +132,28 @@ pub struct Table {
     /// Digests of the raw bytes that were saved before parsing, if this is an extract.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub raw: Vec<Blob>,
+    /// When they were collected, if this is an extract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
+}
+
+impl Table {
+    /// What the engine calls a dataset that has no name: `<dag>-<task>`, and the port's name unless it is the plugin's one
+    /// table. Task ids may hold `_`, names may not. Each instance of a task makes a dataset of its own.
+    pub fn default_name(dag: &str, task: &str, port: &str) -> String {
+        let name = match port {
+            "table" => format!("{dag}-{task}"),
+            other => format!("{dag}-{task}-{other}"),
+        };
+        // An instance is called `task[key]`, and a key may have any letters.
+        let letters = name.chars().filter(|letter| *letter != ']');
+        letters
+            .map(|letter| match letter.to_ascii_lowercase() {
+                letter @ ('a'..='z' | '0'..='9') => letter,
+                _ => '-',
+            })
+            .collect()
+    }
 }
 
 /// Numbers of rows that a model was made and judged with.
@@ -157,6 +197,35 @@ pub struct Model {
     pub simulated: bool,
 }
 
+/// A keyed table that the prediction service reads beside a request. Tasks return it without `version`; the engine
+/// publishes it when it completes the attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-ratchet-kind" = "lookup"))]
+pub struct Lookup {
+    /// Name under which it is published.
+    pub name: String,
+    /// Version in the bucket, once published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// The rows.
+    pub content: Blob,
+    /// Number of rows.
+    pub rows: u64,
+    /// Columns by which a row is found.
+    pub key: Vec<String>,
+    /// Column that says when a row is known, if rows of one key follow each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// All columns.
+    pub columns: Vec<TableColumn>,
+    /// Where the rows come from: the address of the extract.
+    #[serde(default)]
+    pub source: String,
+    /// True if any row was simulated.
+    pub simulated: bool,
+}
+
 /// A document of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +247,8 @@ pub enum Output {
     Table(Table),
     /// See [`Model`]; boxed, it is the largest.
     Model(Box<Model>),
+    /// See [`Lookup`].
+    Lookup(Lookup),
     /// See [`Report`].
     Report(Report),
     /// Any JSON value.
@@ -190,6 +261,7 @@ impl Output {
         match self {
             Output::Table(_) => PortKind::Table,
             Output::Model(_) => PortKind::Model,
+            Output::Lookup(_) => PortKind::Lookup,
             Output::Report(_) => PortKind::Report,
             Output::Value(_) => PortKind::Value,
         }
@@ -200,6 +272,7 @@ impl Output {
         let json = match self {
             Output::Table(table) => serde_json::to_value(table),
             Output::Model(model) => serde_json::to_value(model),
+            Output::Lookup(lookup) => serde_json::to_value(lookup),
             Output::Report(report) => serde_json::to_value(report),
             Output::Value(value) => return value.clone(),
         };
@@ -226,6 +299,9 @@ pub struct PromotionRequest {
     pub reason: String,
     /// The comparison that justified it, as data.
     pub comparison: serde_json::Value,
+    /// True if it may break what those who ask rely on: fields that are new, narrower or gone, answers that hold less.
+    #[serde(default)]
+    pub breaking: bool,
 }
 
 /// What a finished task returns.

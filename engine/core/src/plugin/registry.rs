@@ -27,6 +27,8 @@ pub struct PluginEntry {
     pub pure: bool,
     /// True if its outputs may be taken from an earlier run: see [`Plugin::CACHEABLE`].
     pub cacheable: bool,
+    /// True if it reads raw bytes in the place of its source: see [`Plugin::REPLAYS`].
+    pub replays: bool,
     /// Output ports.
     pub outputs: Vec<Port>,
     /// JSON Schema of `with`.
@@ -109,6 +111,7 @@ impl Registry {
             isolation: P::ISOLATION,
             pure: P::PURE,
             cacheable: P::CACHEABLE,
+            replays: P::REPLAYS,
             outputs: P::outputs(),
             schema,
             validate: validate::<P>,

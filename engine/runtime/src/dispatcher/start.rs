@@ -50,6 +50,11 @@ impl Dispatcher {
             environment: rendered.environment,
             run: self.context(),
             seed: seed(&self.run.dag, &id),
+            raw: options
+                .replay
+                .as_ref()
+                .map(|replay| replay.raw(&id))
+                .unwrap_or_default(),
             task: id,
             attempt,
             threads: spec.resources.threads.unwrap_or_else(cores),

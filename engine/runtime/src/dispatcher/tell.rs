@@ -14,7 +14,8 @@ use crate::store::Notice;
 impl Dispatcher {
     /// Begins to tell what is to be told, unless somebody is at it.
     pub(super) fn tell(&mut self) {
-        if !self.untold || !self.telling.is_empty() {
+        // Who reproduces a version asked for it and hears what comes of it.
+        if !self.untold || !self.telling.is_empty() || self.engine.options.replay.is_some() {
             return;
         }
         self.untold = false;

@@ -31,6 +31,7 @@ pub(super) async fn execute(request: AttemptRequest, mut execution: Execution<'_
             attempt: request.attempt,
             seed: request.seed,
             threads: request.threads,
+            raw: request.raw,
             bucket_url: request.bucket_url,
             working_directory: request.working_directory,
             temporary_directory: request.temporary_directory,

@@ -85,8 +85,9 @@ fn spawn(request: &AttemptRequest, execution: &Execution<'_>) -> std::io::Result
     let mut command = Command::new(execution.worker);
     command
         .arg(WORKER_SUBCOMMAND)
-        // Both hold a password, and no task has any business with the metadata or with mail.
+        // They hold passwords or lead to a key, and no task has any business with the metadata, with mail or with signatures.
         .env_remove("RATCHET_DATABASE_URL")
+        .env_remove("RATCHET_SIGNING_KEY")
         .env_remove(crate::notifier::SERVER)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -18,6 +18,8 @@ pub(crate) enum Notice {
     RunEnded,
     /// The run takes longer than its deadline.
     RunLate,
+    /// The run came to its end, and an MLflow server is named.
+    Track,
     /// A task came to its end, and names somebody who wants to know.
     TaskEnded {
         /// Task id.

@@ -25,6 +25,7 @@ const LAYOUT: Layout = Layout {
         (21, include_str!("migrations/0021_backfills.sql")),
         (22, include_str!("migrations/0022_triggers.sql")),
         (23, include_str!("migrations/0023_deadlines.sql")),
+        (25, include_str!("migrations/0025_overrides.sql")),
     ],
     // FULL: what was committed survives a power cut, not only the end of this process.
     pragmas: "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",

@@ -112,6 +112,8 @@ async fn pure_tasks_run_ahead_of_the_disk_and_others_wait_for_it() {
     let engine = Engine::open(EngineOptions {
         home: directory.path().to_owned(),
         bucket_url: directory.path().join("bucket").display().to_string(),
+        signing_key: None,
+        replay: None,
         working_directory: directory.path().to_owned(),
         worker: "/nonexistent".into(),
         slots: 2,

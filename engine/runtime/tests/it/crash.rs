@@ -400,6 +400,7 @@ async fn every_run_ends_once_whenever_the_engine_is_killed() {
     world.settle().await;
 }
 
+/// A run killed between a write and its completion leaves one version and one promotion.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_run_ends_once_wherever_the_engine_or_a_worker_is_killed() {
     let (of_engine, of_all) = points().await;

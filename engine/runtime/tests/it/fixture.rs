@@ -61,6 +61,8 @@ impl Fixture {
             home: home.to_owned(),
             database_url: None,
             bucket_url: home.join("bucket").display().to_string(),
+            signing_key: None,
+            replay: None,
             working_directory: home.to_owned(),
             worker: worker(),
             slots,

@@ -333,6 +333,7 @@ impl Plugin for MakeTable {
             source: "simulated://test".to_owned(),
             simulated: true,
             raw: Vec::new(),
+            collected: None,
         };
         let rejected = Output::Table(Table {
             rows: 0,
@@ -427,6 +428,7 @@ impl Plugin for Promote {
             expected_champion: config.expected,
             reason: "it is better".to_owned(),
             comparison: json!({ "verdict": "better" }),
+            breaking: false,
         };
         Ok(Outputs {
             promotions: vec![request],

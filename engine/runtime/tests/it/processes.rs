@@ -105,6 +105,8 @@ async fn a_worker_program_that_is_missing_is_named() {
         home: directory.path().to_owned(),
         database_url: None,
         bucket_url: directory.path().join("bucket").display().to_string(),
+        signing_key: None,
+        replay: None,
         working_directory: directory.path().to_owned(),
         worker: "/nonexistent/ratchet".into(),
         slots: 1,

@@ -152,6 +152,7 @@ async fn a_dataset_of_another_dag_starts_a_run_and_its_own_does_not() {
             name: "trips".to_owned(),
             files: vec![BlobRef::of(content.as_bytes())],
             raw: Vec::new(),
+            collected: None,
             rows: 1,
             columns: Vec::new(),
             lineage: Lineage {

@@ -26,6 +26,8 @@ pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/dags/{name}/runs", From(Operator)),
     ("POST", "/api/v1/dags/{name}/pause", From(Operator)),
     ("POST", "/api/v1/dags/{name}/unpause", From(Operator)),
+    ("GET", "/api/v1/dags/{name}/config", From(User)),
+    ("POST", "/api/v1/dags/{name}/config", From(Operator)),
     ("POST", "/api/v1/dags/{name}/backfills", From(Operator)),
     // The token of the trigger says who may.
     ("POST", "/api/v1/hooks/{dag}", Public),

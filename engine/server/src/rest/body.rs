@@ -59,6 +59,11 @@ impl Body {
         });
     }
 
+    /// Anything that may be left out.
+    pub(super) fn value(&mut self, field: &str) -> Option<Value> {
+        self.fields.remove(field)
+    }
+
     /// A text that may be left out.
     pub(super) fn text(&mut self, field: &str) -> Option<String> {
         match self.fields.remove(field) {

@@ -4,6 +4,7 @@ mod approvals;
 mod artifacts;
 mod backfills;
 mod body;
+mod config;
 mod dags;
 mod datasets;
 mod events;

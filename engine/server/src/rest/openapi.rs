@@ -22,6 +22,8 @@ use crate::access::{Access, RULES};
         super::dags::show,
         super::dags::next,
         super::trigger::trigger,
+        super::config::show,
+        super::config::set,
         super::pauses::pause,
         super::pauses::unpause,
         super::hooks::call,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{self, Extension, Path, Query};
 use axum::http::{HeaderMap, header};
 use ratchet_artifacts::{Expected, NewPromotion, PromotionEntry, PromotionError, PromotionLog, models, sha256};
+use ratchet_runtime::PromoteError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -56,6 +57,8 @@ pub(super) struct PromoteRequest {
     alias: Option<String>,
     /// Why, in one sentence. The log keeps it.
     reason: String,
+    /// True if it may ask for other fields than the version before, or answer less; false if left out.
+    breaking: Option<bool>,
 }
 
 /// Gives an alias to a version, whoever holds it; with `If-Match`, only if that bundle still does.
@@ -71,7 +74,7 @@ pub(super) struct PromoteRequest {
         (status = 200, description = "The entry of the promotion log", body = Object),
         (status = 400, description = "The body is not JSON, or a header is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such version", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "It holds the alias already, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "It holds the alias already, would break what those who ask rely on, has a route that is taken, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 412, description = "Another holds the alias than `If-Match` says", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         BodyProblems,
         (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
@@ -88,6 +91,7 @@ pub(super) async fn promote(
     let version = body.required_number("version");
     let alias = body.text("alias").unwrap_or_else(|| CHAMPION.to_owned());
     let reason = body.required_text("reason");
+    let breaking = body.truth("breaking");
     body.finish()?;
     let expected = expected(&headers)?;
     let conditional = expected != Expected::Any;
@@ -113,9 +117,9 @@ pub(super) async fn promote(
             key,
             attended: true,
         };
-        match PromotionLog::new(bucket).promote(promotion).await {
+        match ratchet_runtime::promote(&bucket, promotion, breaking).await {
             Ok(appended) => Ok(appended.entry),
-            Err(error @ PromotionError::ChampionChanged { .. }) if conditional => {
+            Err(PromoteError::Log(error @ PromotionError::ChampionChanged { .. })) if conditional => {
                 Err(Problem::precondition_failed(error.to_string()))
             }
             Err(error) => Err(error.into()),

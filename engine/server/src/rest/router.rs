@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    approvals, artifacts, backfills, dags, datasets, events, hooks, logs, models, openapi, operations, page, pauses,
-    people, pools, promotions, runs, token, trigger,
+    approvals, artifacts, backfills, config, dags, datasets, events, hooks, logs, models, openapi, operations, page,
+    pauses, people, pools, promotions, runs, token, trigger,
 };
 use crate::access::guard;
 use crate::problem::Problem;
@@ -39,6 +39,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/dags/{name}/runs", post(trigger::trigger))
         .route("/api/v1/dags/{name}/pause", post(pauses::pause))
         .route("/api/v1/dags/{name}/unpause", post(pauses::unpause))
+        .route("/api/v1/dags/{name}/config", get(config::show).post(config::set))
         .route("/api/v1/dags/{name}/backfills", post(backfills::start))
         .route("/api/v1/hooks/{dag}", post(hooks::call))
         .route("/api/v1/backfills", get(backfills::list))

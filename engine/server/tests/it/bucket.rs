@@ -12,6 +12,7 @@ pub async fn fill(bucket: &Bucket) {
         name: "trips".to_owned(),
         files: vec![file],
         raw: Vec::new(),
+        collected: None,
         rows: 3,
         columns: Vec::new(),
         lineage: Lineage::default(),

@@ -6,6 +6,7 @@ mod answers;
 mod approvals;
 mod backfills;
 mod bucket;
+mod config;
 mod documented;
 mod lists;
 mod moves;

@@ -42,6 +42,18 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         Some(Role::Operator),
     ),
     (
+        "GET",
+        "/api/v1/dags/{name}/config",
+        "/api/v1/dags/none/config",
+        Some(Role::User),
+    ),
+    (
+        "POST",
+        "/api/v1/dags/{name}/config",
+        "/api/v1/dags/none/config",
+        Some(Role::Operator),
+    ),
+    (
         "POST",
         "/api/v1/dags/{name}/backfills",
         "/api/v1/dags/none/backfills",

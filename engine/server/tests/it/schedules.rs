@@ -120,6 +120,8 @@ async fn a_run_of_another_process_counts_for_the_most_active_runs() {
         home: home.path().to_owned(),
         database_url: None,
         bucket_url: home.path().join("bucket").to_string_lossy().into_owned(),
+        signing_key: None,
+        replay: None,
         working_directory: home.path().to_owned(),
         worker: std::env::current_exe().unwrap(),
         slots: 1,

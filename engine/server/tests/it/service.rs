@@ -123,6 +123,8 @@ impl Service {
             home: home.to_owned(),
             database_url,
             bucket_url: home.join("bucket").to_string_lossy().into_owned(),
+            signing_key: None,
+            replay: None,
             working_directory: home.to_owned(),
             worker: std::env::current_exe().unwrap(),
             slots: 2,

@@ -313,6 +313,8 @@ pub(super) async fn two_engines_drive_a_run_once(address: Address) {
             home: directory.path().join(home),
             database_url: Some(url.clone()),
             bucket_url: directory.path().join("bucket").display().to_string(),
+            signing_key: None,
+            replay: None,
             working_directory: directory.path().to_owned(),
             worker: "/nonexistent".into(),
             slots: 2,

@@ -1,16 +1,12 @@
 //! JSON objects to a frame: every object is a row, every key a column.
-//!
-//! Text stays text, whatever it looks like, unless a type is declared. A column is found over all rows: integers if all
-//! numbers are whole, numbers, true or false, and text for everything else; lists and objects are kept as their JSON.
 
 use std::collections::{BTreeSet, HashMap};
 
 use polars::prelude::DataFrame;
-use ratchet_core::plugin::{ColumnType, TaskError};
+use ratchet_core::plugin::TaskError;
 use serde_json::{Map, Value};
 
-use super::delimited::{Builder, Layout};
-use crate::table::missing_column;
+use super::columns::{self, Layout};
 
 /// Reads one object a line; empty lines do not count.
 ///
@@ -95,66 +91,17 @@ pub fn to_frame(records: Vec<Map<String, Value>>, layout: &Layout, from: &str) -
             column.push(value);
         }
     }
-    let listed: Vec<&str> = names.iter().map(String::as_str).collect();
-    if let Some(name) = layout.types.keys().find(|name| !listed.contains(&name.as_str())) {
-        let mut error = missing_column(name, &format!("`{from}`"), &listed);
-        error.message.push_str(", but `types` names it");
-        return Err(error);
+    for column in &mut columns {
+        column.resize(rows, Value::Null);
     }
-    let mut built = Vec::with_capacity(names.len());
-    for (name, mut values) in names.iter().zip(columns) {
-        values.resize(rows, Value::Null);
-        for value in &mut values {
-            if value
-                .as_str()
-                .is_some_and(|text| layout.null_values.iter().any(|null| null == text))
-            {
-                *value = Value::Null;
-            }
-        }
-        let kind = layout.types.get(name).copied().unwrap_or_else(|| kind_of(&values));
-        let mut builder = Builder::new(kind, rows);
-        for (row, value) in values.iter().enumerate() {
-            let text = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text.clone()),
-                other => Some(other.to_string()),
-            };
-            builder.push(text.as_deref()).map_err(|kind| {
-                TaskError::permanent(format!("`{from}`, row {row}: {value} in column `{name}` is not {kind}"))
-                    .with_help(format!(
-                        "correct the value, or declare another type for `{name}` under `types`"
-                    ))
-            })?;
-        }
-        built.push(builder.finish(name)?);
-    }
-    DataFrame::new(rows, built).map_err(|error| TaskError::permanent(format!("`{from}` makes no table: {error}")))
-}
-
-fn kind_of(values: &[Value]) -> ColumnType {
-    let mut seen = values.iter().filter(|value| !value.is_null()).peekable();
-    if seen.peek().is_none() {
-        return ColumnType::Text;
-    }
-    let (mut integer, mut number, mut boolean) = (true, true, true);
-    for value in seen {
-        integer &= value.is_i64();
-        number &= value.as_f64().is_some_and(f64::is_finite);
-        boolean &= value.is_boolean();
-    }
-    match (integer, number, boolean) {
-        (true, ..) => ColumnType::Integer,
-        (_, true, _) => ColumnType::Number,
-        (_, _, true) => ColumnType::Boolean,
-        _ => ColumnType::Text,
-    }
+    columns::frame(&names, columns, rows, layout, from)
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use polars::prelude::DataType;
+    use ratchet_core::plugin::ColumnType;
 
     use super::*;
 

@@ -1,0 +1,415 @@
+//! `extract.http`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use polars::prelude::{Column, DataFrame};
+use ratchet_artifacts::Bucket;
+use ratchet_core::plugin::{Blob, Collected, ColumnType, ConfigProblem, Outputs, Plugin, Port, TaskContext, TaskError};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep_until};
+
+use super::columns::{self, Layout};
+use super::hand_on::{hand_on, port};
+use super::json::{object, to_frame, word};
+use super::pages::{Pages, Walk};
+use super::web::{Patience, Trouble, Web, failed, shown};
+use crate::blocking::blocking;
+use crate::known::KnownColumns;
+use crate::nearest::suggestion;
+use crate::table::{self, About};
+use crate::transform::sorted;
+use crate::words::count;
+
+/// Reads a service that answers in JSON into a table.
+pub struct Http;
+
+/// Configuration of `extract.http`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Address of the service, `http://` or `https://`.
+    pub url: String,
+    /// What stands behind the `?` of every request: text, numbers, `true` or `false` by name. A key may come from a secret.
+    #[serde(default)]
+    pub query: BTreeMap<String, Value>,
+    /// Headers of every request. A key may come from a secret; it is sent to this server alone.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// How the records come page by page. Default: one answer holds them all.
+    #[serde(default)]
+    pub pages: Option<Pages>,
+    /// The most pages. More of them are an error, because a table that lacks its end looks whole. Default: 1000.
+    #[serde(default = "thousand")]
+    pub most_pages: u64,
+    /// The most requests in a second. Default: one after the other without a pause.
+    #[serde(default)]
+    pub requests_per_second: Option<f64>,
+    /// JSON pointer to the list of records in an answer, such as `/data/hours`. Default: the answer is the list.
+    #[serde(default)]
+    pub records: String,
+    /// Columns of the table, each with the JSON pointer to its value in a record, such as `{ TEMP: /main/temp }`. Where a
+    /// record lacks it, the value is null. Default: a column for each key of the records.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+    /// Types of columns that shall not be inferred. Inference looks at all records: integers if all numbers are whole,
+    /// numbers, true or false, text for everything else.
+    #[serde(default)]
+    pub types: BTreeMap<String, ColumnType>,
+    /// Columns by which the rows are sorted, nulls first. Default: the order of the answers.
+    #[serde(default)]
+    pub sort: Vec<String>,
+    /// A column for the time at which the service was asked (UTC), the same in every row and kept with the raw answers.
+    /// Default: none.
+    #[serde(default)]
+    pub collected_as: Option<String>,
+    /// When each column's value is known. The mark travels with the table.
+    #[serde(default)]
+    pub known: KnownColumns,
+    /// Name of the dataset. Default: `<dag>-<task>`.
+    #[serde(default)]
+    pub dataset: String,
+}
+
+fn thousand() -> u64 {
+    1000
+}
+
+#[async_trait]
+impl Plugin for Http {
+    type Config = HttpConfig;
+    const NAME: &'static str = "extract.http";
+    const SUMMARY: &'static str = "Reads the records of a service that answers in JSON, page by page, into a table.";
+
+    fn outputs() -> Vec<Port> {
+        port("One row for each record, with the digests of the raw answers.")
+    }
+
+    fn validate(config: &HttpConfig) -> Vec<ConfigProblem> {
+        let mut problems = config.known.problems("/known");
+        let mut problem = |pointer: String, message: String, help: &str| {
+            problems.push(ConfigProblem {
+                pointer,
+                message,
+                help: Some(help.to_owned()),
+            });
+        };
+        // An empty `url` is a parameter that was not given, often of a task that `when` skips: `run` refuses it.
+        if !config.url.is_empty()
+            && let Err(message) = address(&config.url)
+        {
+            problem("/url".to_owned(), message, "write https://example.com/path");
+        }
+        for (name, value) in &config.query {
+            if scalar(value).is_none() {
+                problem(
+                    format!("/query/{name}"),
+                    "is a list or a mapping".to_owned(),
+                    "write text, a number, `true` or `false`",
+                );
+            }
+        }
+        for (name, value) in &config.headers {
+            if header(name, value).is_none() {
+                problem(
+                    format!("/headers/{name}"),
+                    format!("`{name}` is no header, or its value cannot be one"),
+                    "use letters, digits and `-` in the name, and one line in the value",
+                );
+            }
+        }
+        let pointers = config.columns.iter().map(|(name, at)| (format!("/columns/{name}"), at));
+        for (place, pointer) in pointers.chain([("/records".to_owned(), &config.records)]) {
+            if !pointer.is_empty() && !pointer.starts_with('/') {
+                problem(
+                    place,
+                    format!("`{pointer}` is no JSON pointer"),
+                    "begin it with `/`, such as /data/hours",
+                );
+            }
+        }
+        if config
+            .requests_per_second
+            .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
+        {
+            problem(
+                "/requests_per_second".to_owned(),
+                "is not above 0".to_owned(),
+                "write 0.5 for one request in two seconds",
+            );
+        }
+        problems
+    }
+
+    async fn run(config: HttpConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
+        let mut first = address(&config.url).map_err(TaskError::permanent)?;
+        if !config.query.is_empty() {
+            let pairs = config.query.iter().map(|(name, value)| (name, scalar(value)));
+            let pairs = pairs.filter_map(|(name, value)| Some((name, value?)));
+            first.query_pairs_mut().extend_pairs(pairs);
+        }
+        let source = shown(&first);
+        let bucket = table::open_bucket(&context.bucket_url).await?;
+        let collected = Collected {
+            at: Timestamp::now(),
+            etag: None,
+            last_modified: None,
+        };
+        let mut service = Service {
+            web: Web::new(&first, true)?,
+            headers: config
+                .headers
+                .iter()
+                .filter_map(|(name, value)| header(name, value))
+                .collect(),
+            pause: config
+                .requests_per_second
+                .map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            next: Instant::now(),
+        };
+
+        let mut walk = Walk::new(first, config.pages.clone());
+        let mut page = Some(walk.begin());
+        let mut records = Vec::new();
+        let mut raw: Vec<Blob> = Vec::new();
+        while let Some(at) = page {
+            if raw.len() as u64 >= config.most_pages {
+                return Err(
+                    TaskError::permanent(format!("{source} has more than {} pages", config.most_pages))
+                        .with_help("raise `most_pages`, or ask for fewer records with `query`"),
+                );
+            }
+            let (headers, content) = service.page(&at, context).await?;
+            let place = format!("page {} of {source}", raw.len() + 1);
+            raw.push(save(&bucket, &content).await?);
+            let answer = parse(&content, &headers, &place)?;
+            let found = list(&answer, &config.records, &place)?;
+            let number = found.len() as u64;
+            records.extend(found);
+            page = walk.next(&answer, &headers, number)?;
+        }
+        context.info(format!(
+            "saved {} raw answers of {source} with {} records",
+            raw.len(),
+            count(records.len() as u64)
+        ));
+
+        let at = collected.at;
+        let (place, from) = (format!("reading {source}"), source.clone());
+        let shape = config.clone();
+        let (frame, notes) = blocking(&place, move || frame(records, &shape, at, &from)).await?;
+        for note in notes {
+            context.warn(note);
+        }
+        let about = About {
+            dataset: config.dataset,
+            source,
+            raw,
+            collected: Some(collected),
+            ..About::default()
+        };
+        hand_on(&bucket, frame, &config.known, about, context).await
+    }
+}
+
+/// One server, asked no faster than it wants.
+struct Service {
+    web: Web,
+    headers: HeaderMap,
+    pause: Option<Duration>,
+    next: Instant,
+}
+
+impl Service {
+    async fn page(&mut self, address: &Url, context: &TaskContext) -> Result<(HeaderMap, Bytes), TaskError> {
+        let mut patience = Patience::default();
+        loop {
+            if let Some(pause) = self.pause {
+                sleep_until(self.next).await;
+                self.next = Instant::now() + pause;
+            }
+            match self.ask(address).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => patience.wait(trouble, context).await?,
+            }
+        }
+    }
+
+    async fn ask(&self, address: &Url) -> Result<(HeaderMap, Bytes), Trouble> {
+        let request = self.web.request(Method::GET, address).headers(self.headers.clone());
+        let answer = self.web.send(request, address).await?;
+        let headers = answer.headers().clone();
+        let content = answer.bytes().await.map_err(|error| failed(error, address))?;
+        Ok((headers, content))
+    }
+}
+
+async fn save(bucket: &Bucket, content: &Bytes) -> Result<Blob, TaskError> {
+    let blob = bucket.put_blob(content.clone()).await.map_err(table::from_bucket)?;
+    Ok(table::to_blob(&blob))
+}
+
+fn address(url: &str) -> Result<Url, String> {
+    let parsed = Url::parse(url).map_err(|error| format!("`url` is no address: {error}"))?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(parsed),
+        scheme => Err(format!("`url` begins with {scheme}://, not with http:// or https://")),
+    }
+}
+
+/// A value as it stands in a query.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some((name.parse().ok()?, value))
+}
+
+fn parse(content: &[u8], headers: &HeaderMap, place: &str) -> Result<Value, TaskError> {
+    serde_json::from_slice(content).map_err(|error| {
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind
+            .map(|kind| format!(" (the server calls it {kind})"))
+            .unwrap_or_default();
+        TaskError::permanent(format!("{place} is no JSON{kind}: {error}")).with_help(
+            "look at the raw answer in the bucket; a page for people often means a wrong address or a missing key",
+        )
+    })
+}
+
+/// The records of an answer.
+fn list(answer: &Value, pointer: &str, place: &str) -> Result<Vec<Map<String, Value>>, TaskError> {
+    let help = || match answer {
+        Value::Object(fields) => {
+            let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
+            suggestion(pointer.trim_start_matches('/'), &keys, "keys of the answer")
+        }
+        other => format!("the answer is {}", word(other)),
+    };
+    match answer.pointer(pointer) {
+        Some(Value::Array(items)) => {
+            let items = items.iter().enumerate();
+            items
+                .map(|(index, item)| object(item.clone(), &format!("record {index} of {place}")))
+                .collect()
+        }
+        Some(other) => Err(TaskError::permanent(format!(
+            "{place} holds {} where `records` (`{pointer}`) expects a list",
+            word(other)
+        ))
+        .with_help(help())),
+        None => Err(TaskError::permanent(format!(
+            "{place} has nothing at `{pointer}`, where `records` expects a list"
+        ))
+        .with_help(help())),
+    }
+}
+
+/// Records to rows.
+fn frame(
+    records: Vec<Map<String, Value>>,
+    config: &HttpConfig,
+    at: Timestamp,
+    from: &str,
+) -> Result<(DataFrame, Vec<String>), TaskError> {
+    let mut notes = Vec::new();
+    let layout = Layout {
+        types: config.types.clone(),
+        ..Layout::default()
+    };
+    let mut frame = if config.columns.is_empty() {
+        to_frame(records, &layout, from)?
+    } else {
+        let names: Vec<String> = config.columns.keys().cloned().collect();
+        let picked = pick(&records, &config.columns, from, &mut notes)?;
+        columns::frame(&names, picked, records.len(), &layout, from)?
+    };
+    if let Some(name) = &config.collected_as {
+        if frame.column(name).is_ok() {
+            return Err(TaskError::permanent(format!("{from} has a column `{name}` already"))
+                .with_help("give another name with `collected_as`"));
+        }
+        let column = collected_column(name, at, frame.height())?;
+        frame
+            .with_column(column)
+            .map_err(|error| TaskError::permanent(format!("column `{name}` cannot be added: {error}")))?;
+    }
+    let frame = if config.sort.is_empty() {
+        frame
+    } else {
+        sorted(frame, &config.sort, from)?
+    };
+    Ok((frame, notes))
+}
+
+fn collected_column(name: &str, at: Timestamp, rows: usize) -> Result<Column, TaskError> {
+    let text = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let mut builder = columns::Builder::new(ColumnType::Timestamp, rows);
+    for _ in 0..rows {
+        builder
+            .push(Some(&text))
+            .map_err(|kind| TaskError::permanent(format!("`{text}` is not {kind}")))?;
+    }
+    builder.finish(name)
+}
+
+/// The values that `columns` points to, column by column.
+fn pick(
+    records: &[Map<String, Value>],
+    columns: &BTreeMap<String, String>,
+    from: &str,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Vec<Value>>, TaskError> {
+    let records: Vec<Value> = records.iter().cloned().map(Value::Object).collect();
+    let mut picked = Vec::with_capacity(columns.len());
+    for (name, pointer) in columns {
+        let found: Vec<Option<&Value>> = records.iter().map(|record| record.pointer(pointer)).collect();
+        let lacking = found.iter().filter(|value| value.is_none()).count();
+        if lacking > 0 && lacking == records.len() {
+            let keys: BTreeSet<&str> = records
+                .iter()
+                .filter_map(Value::as_object)
+                .flat_map(Map::keys)
+                .map(String::as_str)
+                .collect();
+            let keys: Vec<&str> = keys.into_iter().collect();
+            return Err(TaskError::permanent(format!(
+                "no record of {from} has a value at `{pointer}`, where column `{name}` is read"
+            ))
+            .with_help(suggestion(
+                pointer.trim_start_matches('/'),
+                &keys,
+                "keys of the records",
+            )));
+        }
+        if lacking > 0 {
+            notes.push(format!(
+                "{} of {} records of {from} have no `{pointer}`: column `{name}` is null there",
+                count(lacking as u64),
+                count(records.len() as u64)
+            ));
+        }
+        picked.push(
+            found
+                .into_iter()
+                .map(|value| value.cloned().unwrap_or(Value::Null))
+                .collect(),
+        );
+    }
+    Ok(picked)
+}

@@ -1,0 +1,5 @@
+//! What serving reads beside models.
+
+mod lookup;
+
+pub use lookup::{PublishLookup, PublishLookupConfig};
