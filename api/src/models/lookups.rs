@@ -175,6 +175,8 @@ pub(super) async fn follow(
 ) {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut unreachable: BTreeSet<String> = BTreeSet::new();
+    // What is wrong with the newest versions, to be told again after the bucket was away.
+    let mut faults: BTreeMap<String, Problem> = BTreeMap::new();
     loop {
         pause().await;
         let wanted = wanted.borrow().clone();
@@ -186,12 +188,14 @@ pub(super) async fn follow(
                 Ok(Some((newest, sighting))) => {
                     *seen = newest;
                     unreachable.remove(&name);
+                    faults.remove(&name);
+                    faults.extend(sighting.problem.clone().map(|problem| (name, problem)));
                     sighting
                 }
                 Ok(None) if unreachable.remove(&name) => Sighting {
+                    problem: faults.get(&name).cloned(),
                     lookup: name,
                     loaded: None,
-                    problem: None,
                 },
                 Ok(None) => continue,
                 Err(_) if unreachable.contains(&name) => continue,
