@@ -24,7 +24,10 @@ fn uses_of(text: &str) -> Vec<String> {
 #[test]
 fn the_tasks_of_the_guide_pass_every_check() {
     let text = format!("name: guide\ntasks:\n{}", shown("sources.md"));
-    assert_eq!(uses_of(&text), ["extract.file", "extract.http", "extract.sql", "extract.records"]);
+    assert_eq!(
+        uses_of(&text),
+        ["extract.file", "extract.http", "extract.sql", "extract.records"]
+    );
 }
 
 #[test]
