@@ -167,8 +167,8 @@ mod tests {
     use crate::database::collections::Collections;
     use crate::models::registry::Models;
     use crate::published::engine::{Engine, EngineOptions};
-    use crate::record::store::Address;
     use crate::record::{Keeper, Recorder};
+    use ratchet_database::Address;
 
     async fn broken() -> &'static str {
         panic!("secret of the implementation")

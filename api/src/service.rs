@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use ratchet_artifacts::{Bucket, BucketError, PromotionError, PromotionLog, TrustedKeys};
+use ratchet_database::{Address, Kind};
 use ratchet_identity::{Administrator, Identity};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,7 +19,6 @@ use crate::database::collections::Collections;
 use crate::models::registry::Models;
 use crate::models::watch::Watcher;
 use crate::published::engine::{Engine, EngineOptions};
-use crate::record::store::Address;
 use crate::record::{Keeper, RecordOptions, Recorder};
 use crate::telemetry::Telemetry;
 use crate::{headers, router};
@@ -95,6 +95,7 @@ impl From<PromotionError> for StartError {
 
 impl From<ratchet_identity::Error> for StartError {
     fn from(error: ratchet_identity::Error) -> StartError {
+        use ratchet_database::{Address, Kind};
         use ratchet_identity::Error;
         match error {
             Error::Internal(_) | Error::Database(_) => StartError::Failed(error.to_string()),
@@ -179,11 +180,12 @@ impl Service {
         let engine = Engine::new(&options.engine)?;
         let origins = headers::origins(&options.access.origins)?;
         let telemetry = Arc::<Telemetry>::default();
-        let in_postgres = options.record.database.as_deref().map(Address::postgres).transpose();
-        let kept_at = match in_postgres.map_err(StartError::Input)?.flatten() {
-            Some(address) => address,
-            None => Address::file(&options.home.join("api.sqlite")),
-        };
+        let named = options.record.database.as_deref().map(Address::parse).transpose();
+        let named = named.map_err(|error| StartError::Input(error.to_string()))?;
+        // One that names a file is the engine's.
+        let kept_at = named
+            .filter(|address| address.kind() == Kind::Postgres)
+            .unwrap_or_else(|| Address::file(&options.home.join("api.sqlite")));
         let (keeper, recorder) = Keeper::start(&options.record, kept_at, &bucket, &telemetry);
         let application = Arc::new(Application {
             identity,

@@ -2,8 +2,8 @@
 //!
 //! A record's way through this crate:
 //!
-//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, the web, or rows that [`simulate`] makes), a service or a
-//!    database, and saves the raw bytes before anything else. They become a table: types are
+//! 1. [`extract`] reads a file (a path, `file://`, `s3://`, the web, or rows that [`simulate`] makes), a service, a
+//!    database or a record collection, and saves the raw bytes before anything else. They become a table: types are
 //!    inferred over all rows and text stays as it came.
 //! 2. [`quality`] holds a table against what people expect of it. A gate that fails ends the run and leaves a report
 //!    that names the expectation, the value seen and the rows.
@@ -58,6 +58,7 @@ pub fn registry() -> Registry {
         .add::<extract::File>()
         .add::<extract::Http>()
         .add::<extract::Sql>()
+        .add::<extract::Records>()
         .add::<quality::Gate>()
         .add::<profile::Profile>()
         .add::<transform::Sql>()

@@ -32,17 +32,17 @@ CASES = {
         [("lfb-response-time", "mae"), ("lfb-response-time", "r2"), ("lfb-over-target", "auc"), ("lfb-pumps", "ranked_probability_score")],
     ),
     "delivery": (
-        "food_delivery.yaml",
+        "delivery_duration.yaml",
         {"deliveries": "food_delivery.csv.gz"},
         {},
         [("delivery-duration", "mae"), ("delivery-duration", "r2")],
     ),
     "housing": ("california_housing.yaml", {"housing": "california_housing.csv.gz"}, {}, [("california-housing", "r2")]),
     "weather": (
-        "hourly_weather.yaml",
+        "hourly_forecast.yaml",
         {"observations": "hourly_weather_beijing_2010_2014.csv.gz"},
         {"train_until": "2014-01-01", "holdout_until": "2015-01-01"},
-        [("hourly-weather", "mae")],
+        [("hourly-forecast", "mae")],
     ),
 }
 

@@ -368,7 +368,7 @@ def delivery(data, directory):
     check(len(frame) >= 5000, "rows")
     check(frame["Time_taken(min)"].between(1, 180).mean() >= 0.999, "durations")
     check(frame["Delivery_person_Ratings"].between(1, 5).mean() >= 0.99, "ratings")
-    frequent = frame["Delivery_person_ID"].value_counts(normalize=True)
+    frame["city"] = frame["Delivery_person_ID"].str.extract("([A-Z]+)RES", expand=False)
     hot = one_hot(frame["Type_of_vehicle"]) | one_hot(frame["Type_of_order"])
 
     def plain(given):
@@ -380,7 +380,6 @@ def delivery(data, directory):
         made = {"way": way.where(way <= 60)}
         numbers = ["Delivery_person_Age", "Delivery_person_Ratings"]
         made |= {name: given[name] for name in [*numbers, *radians]}
-        made["frequency"] = given["Delivery_person_ID"].map(frequent)
         made |= {name: values[given.index] for name, values in hot.items()}
         return pandas.DataFrame(made)
 
@@ -388,7 +387,8 @@ def delivery(data, directory):
     value = frame["Time_taken(min)"].astype(float)
     square = lambda score: numpy.maximum(score, 0) ** 2
     kind = Regression(numpy.sqrt, square, trees=250, leaves=31, leaf_weight=20)
-    return {"delivery-duration": train(kind, frame, value, value, Features(plain), parts, folds, frame["Delivery_person_ID"])}
+    features = Features(plain, [["city"]])
+    return {"delivery-duration": train(kind, frame, value, value, features, parts, folds, frame["Delivery_person_ID"])}
 
 
 def housing(data, directory):
@@ -450,7 +450,7 @@ def weather(data, directory):
     value = frame["later"].astype(float)
     same = lambda score: score
     kind = Regression(same, same, trees=600, leaves=31, learning_rate=0.04)
-    return {"hourly-weather": train(kind, frame, value, value, Features(plain), cut, days % FOLDS, days)}
+    return {"hourly-forecast": train(kind, frame, value, value, Features(plain), cut, days % FOLDS, days)}
 
 
 def main():

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::follow::{Event, pause};
 use super::load::{Problem, Reason};
+use super::signatures;
 
 /// Earlier versions that are looked through for one that can be used.
 const VERSIONS_BACK: usize = 50;
@@ -142,7 +143,7 @@ async fn read(bucket: &Bucket, name: &str, number: u64) -> Result<Arc<LoadedLook
             format!("{name}@{number} has no manifest in the bucket"),
         )
     };
-    let manifest = lookups::get(bucket, name, number).await?.ok_or_else(missing)?;
+    let manifest = signatures::lookup(bucket, name, number).await?.ok_or_else(missing)?;
     read_content(bucket, manifest).await
 }
 
@@ -174,6 +175,8 @@ pub(super) async fn follow(
 ) {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut unreachable: BTreeSet<String> = BTreeSet::new();
+    // What is wrong with the newest versions, to be told again after the bucket was away.
+    let mut faults: BTreeMap<String, Problem> = BTreeMap::new();
     loop {
         pause().await;
         let wanted = wanted.borrow().clone();
@@ -185,12 +188,14 @@ pub(super) async fn follow(
                 Ok(Some((newest, sighting))) => {
                     *seen = newest;
                     unreachable.remove(&name);
+                    faults.remove(&name);
+                    faults.extend(sighting.problem.clone().map(|problem| (name, problem)));
                     sighting
                 }
                 Ok(None) if unreachable.remove(&name) => Sighting {
+                    problem: faults.get(&name).cloned(),
                     lookup: name,
                     loaded: None,
-                    problem: None,
                 },
                 Ok(None) => continue,
                 Err(_) if unreachable.contains(&name) => continue,
@@ -216,7 +221,7 @@ async fn look(bucket: &Bucket, name: &str, seen: u64) -> Result<Option<(u64, Sig
     let mut problem = None;
     let mut number = seen + 1;
     loop {
-        match lookups::get(bucket, name, number).await.map_err(Problem::from) {
+        match signatures::lookup(bucket, name, number).await {
             Ok(None) => break,
             Ok(Some(manifest)) => manifests.push(manifest),
             Err(failed) if failed.reason == Reason::Unreachable => return Err(failed),

@@ -3,7 +3,9 @@
 //! What counts is the entry that gave a version its alias and the version's manifest. The table of a later entry repeats what
 //! stood before it: whoever signed that one does not answer for it.
 
-use ratchet_artifacts::{Bucket, PromotionEntry, PromotionError, PromotionLog, SignatureError, models};
+use ratchet_artifacts::{
+    Bucket, LookupManifest, PromotionEntry, PromotionError, PromotionLog, SignatureError, lookups, models,
+};
 
 use super::load::{Problem, Reason};
 use super::registry::Version;
@@ -31,6 +33,18 @@ pub async fn entry(bucket: &Bucket, log: &PromotionLog, number: u64) -> Result<O
     let entry = log.signed_entry(number).await?;
     let accepted = entry.filter(|entry| trusted.accept(entry).is_ok());
     Ok(accepted.map(|entry| entry.document))
+}
+
+/// The manifest of a lookup, which decides answers as much as a model does.
+pub async fn lookup(bucket: &Bucket, name: &str, version: u64) -> Result<Option<LookupManifest>, Problem> {
+    let Some(trusted) = bucket.trusted() else {
+        return Ok(lookups::get(bucket, name, version).await?);
+    };
+    let manifest = lookups::get_signed(bucket, name, version).await?;
+    if let Some(manifest) = &manifest {
+        trusted.accept(manifest)?;
+    }
+    Ok(manifest.map(|manifest| manifest.document))
 }
 
 /// Checks the manifest of a version and the entry, not after `newest`, that gave it its alias.

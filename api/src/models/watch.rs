@@ -480,7 +480,9 @@ impl Decider {
             self.retirement.retire(previous);
         }
         // A newer version of a lookup may have come while this model was loading.
-        self.attach();
+        for (name, problem) in self.attach() {
+            self.lookups.note(&name, Some(problem));
+        }
     }
 
     fn routes(&self) -> BTreeMap<String, Arc<Served>> {

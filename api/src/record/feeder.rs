@@ -218,7 +218,9 @@ fn line_of(entry: &LoggedEntry) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::store::{Address, NewRow};
+    use ratchet_database::Address;
+
+    use super::super::store::NewRow;
     use super::*;
 
     fn row(number: usize) -> NewRow {

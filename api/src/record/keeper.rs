@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ratchet_artifacts::Bucket;
+use ratchet_database::Address;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, oneshot, watch};
 
@@ -14,7 +15,7 @@ use super::monitor::{Judge, Monitor};
 use super::options::RecordOptions;
 use super::recorder::{Recorder, Waiting};
 use super::scribe::Scribe;
-use super::store::{Address, NewRow, Store, StoreError};
+use super::store::{NewRow, Store, StoreError};
 use crate::telemetry::Telemetry;
 
 /// Before the database is tried again.

@@ -2,148 +2,36 @@
 //!
 //! Ignored unless asked for: `make test-postgres` names a directory with a server's programs in `RATCHET_TEST_POSTGRES`.
 
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ratchet_api::Options;
 use ratchet_api::record::RecordOptions;
-use ratchet_api::record::store::{Address, DeadRecord, Filter, GivenTruth, NewRecord, Store, Verdict};
+use ratchet_api::record::store::{DeadRecord, Filter, GivenTruth, NewRecord, Store, Verdict};
 use ratchet_artifacts::feeds;
+use ratchet_database::Address;
+use ratchet_database::test_server::PostgresServer;
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, Connection};
 
 use crate::bundles::TestBundle;
 use crate::server::{House, row};
-
-/// What root becomes: Postgres refuses to run as root. `nobody` on Linux.
-const UNPRIVILEGED: u32 = 65534;
-
-struct PostgresServer {
-    directory: tempfile::TempDir,
-    programs: PathBuf,
-    port: u16,
-    process: Child,
-}
-
-impl PostgresServer {
-    async fn start() -> PostgresServer {
-        sqlx::any::install_default_drivers();
-        let programs = PathBuf::from(std::env::var_os("RATCHET_TEST_POSTGRES").unwrap());
-        let directory = tempfile::tempdir().unwrap();
-        if is_root(directory.path()) {
-            chown(directory.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
-        }
-        let made = command(&programs.join("initdb"), directory.path())
-            .args([
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--username=ada",
-                "--auth=trust",
-            ])
-            .arg("--pgdata")
-            .arg(directory.path().join("data"))
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = launch(&programs, directory.path(), port);
-        let server = PostgresServer {
-            directory,
-            programs,
-            port,
-            process,
-        };
-        server.wait().await;
-        server
-    }
-
-    fn url(&self) -> String {
-        format!("postgres://ada:a%20secret@127.0.0.1:{}/postgres", self.port)
-    }
-
-    async fn wait(&self) {
-        let start = Instant::now();
-        while let Err(error) = AnyConnection::connect(&self.url()).await {
-            assert!(start.elapsed() < Duration::from_secs(60), "Postgres: {error}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Fast shutdown: connections are ended, and every process of the server with them.
-    fn stop(&mut self) {
-        let process = self.process.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &process]).status();
-        let _ = self.process.wait();
-    }
-
-    async fn start_again(&mut self) {
-        self.process = launch(&self.programs, self.directory.path(), self.port);
-        self.wait().await;
-    }
-}
-
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-fn launch(programs: &Path, directory: &Path, port: u16) -> Child {
-    command(&programs.join("postgres"), directory)
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-k",
-            "",
-            "-c",
-            "fsync=off",
-            "-c",
-            "log_min_messages=panic",
-        ])
-        // The level that we do not want, so that the tests see that we ask for our own.
-        .args(["-c", "default_transaction_isolation=serializable"])
-        .args(["-p", &port.to_string(), "-D"])
-        .arg(directory.join("data"))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-fn is_root(own: &Path) -> bool {
-    std::fs::metadata(own).unwrap().uid() == 0
-}
-
-fn command(program: &Path, directory: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(directory).env("TZ", "UTC").stdout(Stdio::null());
-    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
-        command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
-    }
-    command
-}
 
 #[tokio::test]
 #[ignore = "needs a Postgres server: make test-postgres"]
 async fn postgres_keeps_the_log_for_replicas_that_share_it() {
     let mut postgres = PostgresServer::start().await;
+    let url = postgres.database("replicas").await;
     let house = House::new().await;
     house.release("alpha", TestBundle::new("alpha", 0.5).bytes()).await;
     let options = Options {
         record: RecordOptions {
-            database: Some(postgres.url()),
+            database: Some(url.clone()),
             ..RecordOptions::default()
         },
         ..house.options()
     };
     let one = house.serve_with(options.clone()).await;
     let other = house.serve_with(options).await;
-    let address = Address::postgres(&postgres.url()).unwrap().unwrap();
+    let address = Address::parse(&url).unwrap();
     let store = Store::open(&address).await.unwrap();
     let logged = async |count: usize| {
         for _ in 0..400 {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::versions::{self, Versioned};
-use crate::{BlobRef, Bucket, BucketError, ColumnManifest, Lineage, LookupManifest};
+use crate::{BlobRef, Bucket, BucketError, ColumnManifest, Lineage, LookupManifest, Signed};
 
 /// A lookup before it has a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +94,19 @@ pub async fn register(bucket: &Bucket, lookup: NewLookup) -> Result<LookupManife
 /// If the name is wrong, the manifest is damaged, or the bucket fails.
 pub async fn get(bucket: &Bucket, name: &str, version: u64) -> Result<Option<LookupManifest>, BucketError> {
     versions::get(bucket, name, version).await
+}
+
+/// One version with who signed it; `None` if there is none.
+///
+/// # Errors
+///
+/// As [`get`].
+pub async fn get_signed(
+    bucket: &Bucket,
+    name: &str,
+    version: u64,
+) -> Result<Option<Signed<LookupManifest>>, BucketError> {
+    versions::get_signed(bucket, name, version).await
 }
 
 /// The version with the highest number; `None` if there is none.

@@ -152,7 +152,10 @@ impl PromotionLog {
     ) -> Result<Option<Signed<PromotionEntry>>, PromotionError> {
         for number in (1..=newest).rev() {
             let found = self.signed_entry(number).await?;
-            let found = found.filter(|entry| entry.document.model == model && entry.document.alias == alias);
+            let found = found.filter(|entry| {
+                let entry = &entry.document;
+                entry.model == model && entry.alias == alias && entry.action != Action::Route
+            });
             if found.is_some() {
                 return Ok(found);
             }

@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::logs::{LogLine, from_ndjson, log_path};
 use crate::protocol::AttemptRequest;
 use crate::record::{NewRun, RunRecord};
-use crate::reproduce::Replay;
+use crate::reproduce::Earlier;
 use crate::slots::Slots;
 use crate::store::{AttemptName, SayingKind, Store};
 
@@ -35,7 +35,7 @@ pub struct EngineOptions {
     /// Signs manifests and promotions; without one they are not signed.
     pub signing_key: Option<SigningKey>,
     /// Set, it runs what led to a version once more, in a home of its own: see [`Engine::reproduce`].
-    pub replay: Option<Replay>,
+    pub replay: Option<Earlier>,
     /// Relative paths in DAGs are read against this directory.
     pub working_directory: PathBuf,
     /// The program for tasks in processes, called as `<worker> task-worker`.

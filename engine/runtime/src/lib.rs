@@ -89,7 +89,7 @@ pub use record::{
     AttemptOutcome, AttemptRecord, EventRecord, Failure, InstanceOf, NewRun, PromotionOutcome, RunRecord, RunTrigger,
     TaskRecord,
 };
-pub use reproduce::{Replay, Reproduced};
+pub use reproduce::{Earlier, Reproduced};
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
 pub use secrets::{SecretError, Secrets};
 pub use store::{DagOverrides, Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};

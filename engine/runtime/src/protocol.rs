@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ratchet_core::plugin::{Blob, Outputs, RunContext, TaskError, TaskMessage};
+use ratchet_core::plugin::{Outputs, Replay, RunContext, TaskError, TaskMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,9 +31,9 @@ pub(crate) struct AttemptRequest {
     pub attempt: u32,
     pub seed: u64,
     pub threads: usize,
-    /// Read in the place of the source.
+    /// What is read in the place of what is there.
     #[serde(default)]
-    pub raw: Vec<Blob>,
+    pub replay: Replay,
     pub bucket_url: String,
     pub working_directory: PathBuf,
     pub temporary_directory: PathBuf,

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use ratchet_core::plugin::{Blob, Output};
+use ratchet_core::plugin::{Blob, Output, Plugin, Replay, SubDag};
 use ratchet_core::spec::{Dag, TaskSpec};
 use tokio::sync::{mpsc, watch};
 
@@ -19,16 +19,20 @@ use crate::error::EngineError;
 use crate::event::RunEvent;
 use crate::record::{NewRun, RunRecord, RunTrigger, TaskRecord};
 
-/// What extracts read in the place of their sources.
+/// What the tasks read in the place of what is there by now.
 #[derive(Clone, Debug, Default)]
-pub struct Replay {
+pub struct Earlier {
     raw: BTreeMap<String, Vec<Blob>>,
+    lookups: BTreeMap<String, u64>,
 }
 
-impl Replay {
-    /// The raw bytes that the task, or the instance, reads; none if it reads its source.
-    pub(crate) fn raw(&self, task: &str) -> Vec<Blob> {
-        self.raw.get(task).cloned().unwrap_or_default()
+impl Earlier {
+    /// What a task, or an instance, reads.
+    pub(crate) fn of(&self, task: &str) -> Replay {
+        Replay {
+            raw: self.raw.get(task).cloned().unwrap_or_default(),
+            lookups: self.lookups.clone(),
+        }
     }
 }
 
@@ -41,8 +45,8 @@ pub struct Reproduced {
     pub tasks: Vec<TaskRecord>,
     /// Tasks that read the raw bytes of the earlier run.
     pub replayed: Vec<String>,
-    /// Tasks that were not run: what they gave the earlier run was taken as it is recorded. They read something whose
-    /// raw bytes are not kept, or a person answered them.
+    /// Tasks that were not run: what they gave the earlier run was taken as it is recorded. They do not read raw bytes
+    /// again, or were answered by a person or another DAG.
     pub taken: Vec<String>,
 }
 
@@ -84,7 +88,10 @@ impl Engine {
             home,
             database_url: None,
             signing_key: None,
-            replay: Some(Replay { raw: plan.raw.clone() }),
+            replay: Some(Earlier {
+                raw: plan.raw.clone(),
+                lookups: tasks.iter().flat_map(joined).collect(),
+            }),
             ..self.inner.options.clone()
         };
         let engine = Engine::open(options).await?;
@@ -144,7 +151,6 @@ impl Engine {
 
     /// True for a task whose outputs come from a person, or from runs of another DAG.
     fn is_answered_elsewhere(&self, spec: &TaskSpec) -> bool {
-        use ratchet_core::plugin::{Plugin, SubDag};
         spec.approval.is_some() || spec.uses == SubDag::NAME
     }
 }
@@ -154,6 +160,18 @@ struct Plan {
     raw: BTreeMap<String, Vec<Blob>>,
     kept: BTreeMap<String, KeptTask>,
     taken: Vec<String>,
+}
+
+/// The lookups that the models of a task joined, with their versions, as training writes them down.
+fn joined(record: &TaskRecord) -> Vec<(String, u64)> {
+    let models = record.outputs.values().filter_map(|output| match output {
+        Output::Model(model) => model.parameters["lookups"].as_object(),
+        _ => None,
+    });
+    models
+        .flat_map(|lookups| lookups.values())
+        .filter_map(|lookup| Some((lookup["name"].as_str()?.to_owned(), lookup["version"].as_u64()?)))
+        .collect()
 }
 
 /// The raw bytes behind the tables that a task returned.

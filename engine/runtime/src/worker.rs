@@ -86,7 +86,7 @@ async fn attempt(
         attempt: request.attempt,
         seed: request.seed,
         threads: request.threads,
-        raw: request.raw,
+        replay: request.replay,
         bucket_url: request.bucket_url,
         working_directory: request.working_directory,
         temporary_directory: request.temporary_directory,

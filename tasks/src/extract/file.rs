@@ -133,7 +133,7 @@ impl Plugin for File {
             TaskError::permanent(format!("`from` of task `{}`: {message}", context.task)).with_help(help)
         })?;
         let bucket = table::open_bucket(&context.bucket_url).await?;
-        let fetched = match context.raw.first() {
+        let fetched = match context.replay.raw.first() {
             Some(raw) => {
                 let bytes = bucket.get_blob(&table::to_blob_ref(raw)).await;
                 source.fetched_before(&config.from, bytes.map_err(table::from_bucket)?)

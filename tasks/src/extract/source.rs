@@ -142,7 +142,8 @@ impl Source {
     pub fn fetched_before(&self, from: &str, bytes: Bytes) -> Fetched {
         let (address, simulated) = match self {
             Source::Simulated(simulation) => (simulation.address(), true),
-            Source::Path(_) | Source::S3 { .. } | Source::Web(_) => (from.to_owned(), false),
+            Source::Web(url) => (without_user(url), false),
+            Source::Path(_) | Source::S3 { .. } => (from.to_owned(), false),
         };
         Fetched {
             bytes,
@@ -181,18 +182,22 @@ impl Source {
     }
 }
 
+/// The address for manifests. The query stays: it says which file it is. Secrets in it are masked before anything is kept.
+fn without_user(url: &Url) -> String {
+    let mut address = url.clone();
+    // Both fail for addresses that can have none.
+    let _ = address.set_username("");
+    let _ = address.set_password(None);
+    address.to_string()
+}
+
 async fn fetch_from_web(
     url: &Url,
     dataset: &str,
     bucket: &Bucket,
     context: &TaskContext,
 ) -> Result<Fetched, TaskError> {
-    // The query stays: it says which file it is. Secrets in it are masked before anything is kept.
-    let mut address = url.clone();
-    // Both fail for addresses that can have none.
-    let _ = address.set_username("");
-    let _ = address.set_password(None);
-    let address = address.to_string();
+    let address = without_user(url);
     let fetched = |bytes, collected| Fetched {
         bytes,
         address: address.clone(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ratchet_artifacts::{Bucket, ModelManifest, datasets};
-use ratchet_core::plugin::{MessageSink, RunContext, Table, TaskContext, TaskError};
+use ratchet_core::plugin::{MessageSink, Replay, RunContext, Table, TaskContext, TaskError};
 use ratchet_model::Bundle;
 use ratchet_model::schema::format_timestamp;
 use serde::Serialize;
@@ -62,8 +62,8 @@ pub async fn backtest(
         task: manifest.lineage.task.clone(),
         attempt: 1,
         seed: bundle.content().seed,
-        raw: Vec::new(),
         threads,
+        replay: Replay::default(),
         bucket_url: String::new(),
         working_directory: PathBuf::new(),
         temporary_directory: PathBuf::new(),
@@ -71,7 +71,7 @@ pub async fn backtest(
         cancelled: Arc::default(),
     };
     let frame = table::read(bucket, &config.table).await?;
-    let given = lookups::given(bucket, &config).await?;
+    let given = lookups::given(bucket, &config, &context.replay).await?;
     lookups::say(&given, &context);
     blocking("the backtest", move || {
         let prepared = prepare(&config, &frame, &given)?;

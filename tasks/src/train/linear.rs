@@ -56,6 +56,7 @@ fn prepare(features: &Matrix) -> Prepared {
         columns.push(standard);
         kept.push(column);
     }
+    drop(basis);
     let standard = Array2::from_shape_fn((rows, kept.len()), |(row, column)| columns[column][row]);
     Prepared {
         means,
@@ -81,11 +82,11 @@ fn assemble(prepared: &Prepared, weights: &[f64], intercept: f64) -> Linear {
 
 /// Least squares.
 pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, String> {
-    let prepared = prepare(features);
+    let mut prepared = prepare(features);
     if prepared.kept.is_empty() {
         return Ok(assemble(&prepared, &[], mean(target.iter().copied())));
     }
-    let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
+    let dataset = Dataset::new(std::mem::take(&mut prepared.standard), Array1::from(target.to_vec()));
     let model = linfa_linear::LinearRegression::new()
         .fit(&dataset)
         .map_err(|error| error.to_string())?;
@@ -97,12 +98,12 @@ const GRADIENT: f64 = 1e-5;
 
 /// Logistic regression; the score is the log odds of true.
 pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Linear, String> {
-    let prepared = prepare(features);
+    let mut prepared = prepare(features);
     if prepared.kept.is_empty() {
         let share = mean(target.iter().map(|flag| f64::from(u8::from(*flag))));
         return Ok(assemble(&prepared, &[], log_odds(share)));
     }
-    let dataset = Dataset::new(prepared.standard.clone(), Array1::from(target.to_vec()));
+    let dataset = Dataset::new(std::mem::take(&mut prepared.standard), Array1::from(target.to_vec()));
     let settings = linfa_logistic::LogisticRegression::default()
         .alpha(alpha)
         .max_iterations(200)

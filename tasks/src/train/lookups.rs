@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ratchet_artifacts::{BlobRef, Bucket, lookups};
-use ratchet_core::plugin::{Lookup, TaskContext, TaskError};
+use ratchet_core::plugin::{Lookup, Replay, TaskContext, TaskError};
 use ratchet_model::features::{JoinConfig, KeyConfig, LookupTable, LookupTables, StepConfig};
 use ratchet_model::{Bundle, BundleError};
 use schemars::JsonSchema;
@@ -92,11 +92,16 @@ pub struct Found {
     pub table: Arc<LookupTable>,
 }
 
-/// The lookups of a training that are given, by the name that features call them.
+/// The lookups of a training that are given, by the name that features call them. Where a version is trained again the newest
+/// is what was the newest then.
 ///
 /// # Errors
 /// One that was never published, or cannot be read.
-pub async fn given(bucket: &Bucket, config: &TrainConfig) -> Result<BTreeMap<String, Found>, TaskError> {
+pub async fn given(
+    bucket: &Bucket,
+    config: &TrainConfig,
+    replay: &Replay,
+) -> Result<BTreeMap<String, Found>, TaskError> {
     let mut given = BTreeMap::new();
     for (called, lookup) in &config.lookups {
         let found = match &lookup.lookup {
@@ -107,7 +112,10 @@ pub async fn given(bucket: &Bucket, config: &TrainConfig) -> Result<BTreeMap<Str
                 table: content(bucket, &made.name, &table::to_blob_ref(&made.content)).await?,
             },
             None if lookup.name.is_empty() => continue,
-            None => published(bucket, &lookup.name, lookup.version).await?,
+            None => {
+                let then = replay.lookups.get(&lookup.name).copied();
+                published(bucket, &lookup.name, lookup.version.or(then)).await?
+            }
         };
         given.insert(called.clone(), found);
     }

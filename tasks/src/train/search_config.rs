@@ -113,12 +113,18 @@ impl SearchConfig {
             let message = "`factor` is not from 2 to 10".to_owned();
             return Some((message, "3 lets one setting of three go on to three times the rows"));
         }
-        let ranges = self.space().ranges();
-        if ranges.iter().all(|(_, range, _)| range.is_none()) {
+        let limits = self.space().limits();
+        if limits.iter().all(|limits| limits.range.is_none()) {
             let message = "the search draws nothing".to_owned();
             return Some((message, "give a range, such as `learning_rate: [0.02, 0.1]`"));
         }
-        for (name, range, (least, most)) in ranges {
+        for Limits {
+            name,
+            range,
+            least,
+            most,
+        } in limits
+        {
             if let Some([from, to]) = range
                 && !(from >= least && to <= most && from <= to)
             {
@@ -160,18 +166,32 @@ impl SearchConfig {
     }
 }
 
+/// What may stand in a range.
+struct Limits {
+    name: &'static str,
+    range: Option<[f64; 2]>,
+    least: f64,
+    most: f64,
+}
+
 impl BoostingSpace {
     /// Each range with its name and the ends that make sense.
-    fn ranges(&self) -> [(&'static str, Option<[f64; 2]>, (f64, f64)); 8] {
+    fn limits(&self) -> [Limits; 8] {
+        let limits = |name, range, least, most| Limits {
+            name,
+            range,
+            least,
+            most,
+        };
         [
-            ("trees", self.trees, (1.0, 10_000.0)),
-            ("learning_rate", self.learning_rate, (1e-4, 1.0)),
-            ("leaves", self.leaves, (2.0, 4_096.0)),
-            ("depth", self.depth, (1.0, 64.0)),
-            ("row_share", self.row_share, (0.05, 1.0)),
-            ("feature_share", self.feature_share, (0.05, 1.0)),
-            ("l2", self.l2, (1e-6, 1e6)),
-            ("leaf_weight", self.leaf_weight, (1e-6, 1e6)),
+            limits("trees", self.trees, 1.0, 10_000.0),
+            limits("learning_rate", self.learning_rate, 1e-4, 1.0),
+            limits("leaves", self.leaves, 2.0, 4_096.0),
+            limits("depth", self.depth, 1.0, 64.0),
+            limits("row_share", self.row_share, 0.05, 1.0),
+            limits("feature_share", self.feature_share, 0.05, 1.0),
+            limits("l2", self.l2, 1e-6, 1e6),
+            limits("leaf_weight", self.leaf_weight, 1e-6, 1e6),
         ]
     }
 }

@@ -66,7 +66,7 @@ impl Plugin for TrainModel {
     async fn run(config: TrainConfig, context: &TaskContext) -> Result<Outputs, TaskError> {
         let bucket = open_bucket(&context.bucket_url).await?;
         let frame = table::read(&bucket, &config.table).await?;
-        let given = lookups::given(&bucket, &config).await?;
+        let given = lookups::given(&bucket, &config, &context.replay).await?;
         lookups::say(&given, context);
         let simulated = config.table.simulated || given.values().any(|lookup| lookup.simulated);
         if simulated {

@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::Stage;
 
-const KNOWN: [&str; 4] = ["at", "place", "n", "value"];
-
 async fn table(stage: &Stage, name: &str, csv: &str, types: Value) -> Table {
     stage.file(name, csv);
-    let known: Vec<&str> = KNOWN.into_iter().filter(|column| csv.contains(column)).collect();
+    let header = csv.lines().next().unwrap();
+    let known: Vec<&str> = header.split(',').filter(|column| *column != "known_at").collect();
     stage
         .table(
             "extract.file",

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 use crate::support::Stage;
-use ratchet_database::test_server::PostgresServer;
 
 fn kinds(table: &Table) -> Vec<(&str, ColumnType, u64)> {
     let columns = table.columns.iter();

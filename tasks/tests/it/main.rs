@@ -3,6 +3,7 @@
 
 mod as_of;
 mod classes;
+mod collections;
 mod comparison;
 mod core;
 mod databases;

@@ -104,6 +104,7 @@ async fn what_changed_since_the_version_before_is_said() {
             name: "numbers".to_owned(),
             files: table.files.iter().map(table::to_blob_ref).collect(),
             raw: Vec::new(),
+            collected: None,
             rows: table.rows,
             columns: [("n", "integer"), ("t", "text"), ("id", "integer")]
                 .map(|(name, kind)| ColumnManifest {

@@ -1,7 +1,8 @@
 //! `transform.resample`.
 
-use polars::prelude::{AnyValue, DataFrame};
+use polars::prelude::{DataFrame, DataType};
 use ratchet_core::plugin::Table;
+use ratchet_model::schema::format_timestamp;
 use serde_json::{Value, json};
 
 use crate::support::Stage;
@@ -24,13 +25,34 @@ fn with(table: &Table, more: Value) -> Value {
     with
 }
 
+/// The values of a column as a person writes them.
 fn shown(frame: &DataFrame, name: &str) -> Vec<String> {
     let values = frame.column(name).unwrap();
-    let value = |row: usize| match values.get(row).unwrap() {
-        AnyValue::String(text) => text.to_owned(),
-        other => other.to_string(),
+    let texts: Vec<Option<String>> = match values.dtype() {
+        DataType::Float64 => values
+            .f64()
+            .unwrap()
+            .iter()
+            .map(|value| value.map(|value| format!("{value:?}")))
+            .collect(),
+        DataType::String => values
+            .str()
+            .unwrap()
+            .iter()
+            .map(|value| value.map(str::to_owned))
+            .collect(),
+        _ => {
+            let micros = values.cast(&DataType::Int64).unwrap();
+            let micros = micros.i64().unwrap().iter();
+            micros
+                .map(|value| value.map(|value| format_timestamp(value / 1_000_000)))
+                .collect()
+        }
     };
-    (0..frame.height()).map(value).collect()
+    texts
+        .into_iter()
+        .map(|text| text.unwrap_or_else(|| "null".to_owned()))
+        .collect()
 }
 
 #[tokio::test]

@@ -149,6 +149,7 @@ async fn registered(stage: &Stage, with: impl FnOnce(&Table) -> Value) -> ModelM
         name: "vehicles".to_owned(),
         files: table.files.iter().map(to_blob_ref).collect(),
         raw: Vec::new(),
+        collected: None,
         rows: table.rows,
         columns: serde_json::from_value::<Vec<ColumnManifest>>(json!(table.columns)).unwrap(),
         lineage: Lineage {

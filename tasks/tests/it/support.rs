@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use polars::prelude::DataFrame;
 use ratchet_artifacts::Bucket;
-use ratchet_core::plugin::{Output, Outputs, Report, RunContext, Table, TaskContext, TaskError, TaskMessage};
+use ratchet_core::plugin::{Output, Outputs, Replay, Report, RunContext, Table, TaskContext, TaskError, TaskMessage};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ impl Stage {
             attempt: 1,
             seed: 7,
             threads: 2,
-            raw: Vec::new(),
+            replay: Replay::default(),
             bucket_url: directory.path().join("bucket").display().to_string(),
             working_directory,
             temporary_directory,

@@ -103,6 +103,7 @@ fn register_parts(trips: &Trips) -> DatasetManifest {
             files,
             raw: Vec::new(),
             collected: None,
+            collected: None,
             rows: 3,
             columns: Vec::new(),
             lineage: Lineage {

@@ -85,7 +85,7 @@ fn answer(stream: &mut TcpStream, hours: &[Value], number: u32) {
 
 fn run(mut command: Command, url: &str, key: &str) -> (i32, Value) {
     command.env("RATCHET_SECRET_WEATHER_KEY", key);
-    let dag = workspace().join("dags/hourly_weather.yaml");
+    let dag = workspace().join("dags/hourly_forecast.yaml");
     run_dag(command, &dag, &[("service", url.to_owned())])
 }
 
@@ -104,9 +104,9 @@ fn the_weather_dag_learns_from_a_service_behind_a_key() {
     let table = &task(&document, "service")["outputs"]["table"];
     assert_eq!((&table["rows"], &table["source"]), (&json!(6_500), &json!(url)));
     assert_eq!(task(&document, "observations")["state"], "skipped");
-    assert!(model(&document, "hourly-weather")["metrics"]["mae"].as_f64().unwrap() < 3.0);
+    assert!(model(&document, "hourly-forecast")["metrics"]["mae"].as_f64().unwrap() < 3.0);
     // The raw answers are there with the time at which they were collected; the key is nowhere.
-    let manifest = std::fs::read(home.join("bucket/datasets/hourly-weather-service/1.json")).unwrap();
+    let manifest = std::fs::read(home.join("bucket/datasets/hourly-forecast-service/1.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["raw"].as_array().unwrap().len(), 8);
     assert!(manifest["collected"]["at"].is_string());

@@ -1,6 +1,5 @@
 //! The log's database: a file in the home, or a schema of its own in Postgres.
 
-mod address;
 mod open;
 mod read;
 mod records;
@@ -9,7 +8,6 @@ mod segments;
 mod trim;
 mod truths;
 
-pub use address::Address;
 pub use open::{Store, StoreError};
 pub use read::{Filter, LabeledRow, LoggedEntry};
 pub use records::{DeadRecord, Kept, KeptRecord, NewRecord};

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use ratchet_database::Kind;
 use sqlx::AssertSqlSafe;
 
-use super::address::Kind;
 use super::open::{Store, StoreError};
 
 /// Rows of one statement; what is left over goes one by one.

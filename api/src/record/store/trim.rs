@@ -1,6 +1,7 @@
 //! Keeps the log small: the oldest goes first.
 
-use super::address::Kind;
+use ratchet_database::Kind;
+
 use super::open::{Store, StoreError};
 
 /// What is deleted at once when the log is too large: one part in so many.
@@ -56,7 +57,9 @@ impl Store {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::super::{Address, Filter, NewRow};
+    use ratchet_database::Address;
+
+    use super::super::{Filter, NewRow};
     use super::*;
 
     fn row(number: i64) -> NewRow {

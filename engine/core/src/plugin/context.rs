@@ -1,5 +1,6 @@
 //! What a running task is given.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,15 @@ pub struct RunContext {
     pub interval_start: Timestamp,
     /// Equals `logical_date`.
     pub interval_end: Timestamp,
+}
+
+/// What an earlier run read, to be read in the place of what is there by now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Raw bytes that it saved, in the bucket; empty: the source is read.
+    pub raw: Vec<Blob>,
+    /// Versions of the lookups that it joined, by name. A lookup that is not named here is joined as it is by now.
+    pub lookups: BTreeMap<String, u64>,
 }
 
 /// Where and when a task would run, for its [fingerprint](super::Plugin::fingerprint).
@@ -92,8 +102,8 @@ pub struct TaskContext {
     pub seed: u64,
     /// How many threads the task may use. Results must not depend on it.
     pub threads: usize,
-    /// Raw bytes that an earlier run saved, in the bucket, to be read in the place of the source; empty: the source is read.
-    pub raw: Vec<Blob>,
+    /// What an earlier run read, if that shall be read again.
+    pub replay: Replay,
     /// The bucket's address (`file://`, `s3://`), for `ratchet_artifacts::Bucket::open`.
     pub bucket_url: String,
     /// Directory against which relative paths in the DAG are read.

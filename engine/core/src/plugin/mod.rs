@@ -7,7 +7,7 @@ mod registry;
 mod sub_dag;
 mod task;
 
-pub use context::{LogLevel, MessageSink, Place, RunContext, TaskContext, TaskMessage};
+pub use context::{LogLevel, MessageSink, Place, Replay, RunContext, TaskContext, TaskMessage};
 pub use error::TaskError;
 pub use port::{
     Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PortKind, PromotionRequest, Report,

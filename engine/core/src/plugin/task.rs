@@ -57,7 +57,7 @@ pub trait Plugin: Send + Sync + 'static {
     /// outputs, and it changes nothing in the world: with `cache: true` what they came to once is taken again.
     const CACHEABLE: bool = false;
 
-    /// True if it reads the raw bytes in [`TaskContext::raw`], where there are any, in the place of its source: what an
+    /// True if it reads the raw bytes in [`TaskContext::replay`], where there are any, in the place of its source: what an
     /// earlier run learnt from can then be read again, whatever the source holds by now.
     const REPLAYS: bool = false;
 

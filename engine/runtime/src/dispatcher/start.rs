@@ -50,10 +50,10 @@ impl Dispatcher {
             environment: rendered.environment,
             run: self.context(),
             seed: seed(&self.run.dag, &id),
-            raw: options
+            replay: options
                 .replay
                 .as_ref()
-                .map(|replay| replay.raw(&id))
+                .map(|earlier| earlier.of(&id))
                 .unwrap_or_default(),
             task: id,
             attempt,
