@@ -203,6 +203,7 @@ impl Writer {
                         tracing::info!("the log can be written again");
                     }
                     reachable = true;
+                    self.telemetry.record_reachable(true);
                 }
                 Err(error) if stopping => {
                     tracing::error!(%error, rows = rows.len(), "the last rows of the log are lost");
@@ -214,13 +215,13 @@ impl Writer {
                         tracing::error!(%error, "the log cannot be written; predictions go on, what finds no room is dropped");
                     }
                     reachable = false;
+                    self.telemetry.record_reachable(false);
                     tokio::select! {
                         () = tokio::time::sleep(PAUSE) => {}
                         _ = stopped.changed() => {}
                     }
                 }
             }
-            self.telemetry.record_reachable(reachable);
         }
     }
 

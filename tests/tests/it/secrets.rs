@@ -134,9 +134,8 @@ fn what_is_secret_stands_in_no_line_and_in_no_error() {
     server.stop();
     let log = text(&std::fs::read(home.join("log")).unwrap());
     assert!(
-        log.lines().count() > 1000,
-        "a log that says everything: {}",
-        log.lines().count()
+        log.contains(r#""level":"TRACE""#) && log.contains("sqlx::query"),
+        "it says everything: {log}"
     );
     said.push_str(&log);
     secrets.push("531771".to_owned());

@@ -51,8 +51,13 @@ fn a_collection_is_applied_listed_and_purged() {
 #[test]
 fn a_file_that_is_no_collection_is_refused_with_what_is_wrong() {
     let directory = directory_with("deliveries.yaml", DELIVERIES);
+    std::fs::write(directory.path().join("broken.yaml"), "name: [").unwrap();
+    let broken = ratchet(directory.path(), &["collections", "apply", "broken.yaml"]);
+    assert!(
+        broken.status == 2 && broken.stderr.contains("broken.yaml:1:7"),
+        "{broken:?}"
+    );
     for (file, text, said) in [
-        ("broken.yaml", "name: [".to_owned(), "broken.yaml"),
         ("empty.yaml", "name: rides\n".to_owned(), "missing field `key`"),
         (
             "more.yaml",

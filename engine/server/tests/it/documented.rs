@@ -138,6 +138,7 @@ async fn every_documented_status_can_be_provoked() {
     public(&mut met).await;
     let runs = triggers(&mut met, home.path()).await;
     pauses(&mut met).await;
+    configs(&mut met).await;
     backfills(&mut met).await;
     hooks(&mut met).await;
     reading_runs(&mut met, &runs).await;
@@ -285,6 +286,16 @@ async fn pauses(met: &mut Met<'_>) {
             .await;
         }
     }
+}
+
+async fn configs(met: &mut Met<'_>) {
+    let pattern = "/api/v1/dags/{name}/config";
+    for (status, name) in [(200, "timed"), (404, "none")] {
+        let path = pattern.replace("{name}", name);
+        met.meet(status, "GET", pattern, &path, by(Role::User)).await;
+        met.meet(status, "POST", pattern, &path, by(Role::Operator)).await;
+    }
+    met.bodies(pattern, "/api/v1/dags/timed/config", Role::Operator).await;
 }
 
 async fn backfills(met: &mut Met<'_>) {
