@@ -95,7 +95,6 @@ impl From<PromotionError> for StartError {
 
 impl From<ratchet_identity::Error> for StartError {
     fn from(error: ratchet_identity::Error) -> StartError {
-        use ratchet_database::{Address, Kind};
         use ratchet_identity::Error;
         match error {
             Error::Internal(_) | Error::Database(_) => StartError::Failed(error.to_string()),

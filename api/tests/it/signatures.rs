@@ -6,7 +6,7 @@ use ratchet_api::{Options, Service, StartError};
 use ratchet_artifacts::{Bucket, SigningKey};
 use serde_json::{Value, json};
 
-use crate::bundles::TestBundle;
+use crate::bundles::{TestBundle, stations};
 use crate::server::{House, Server, model, row};
 
 /// The pair that RFC 8410, section 10, shows, and another one.
@@ -162,6 +162,34 @@ async fn a_manifest_that_was_altered_is_refused() {
     assert!(why["message"].as_str().unwrap().contains("does not hold"), "{why}");
     assert_eq!(served, Value::Null);
     assert_eq!(server.get("/health").await.0, 503);
+}
+
+#[tokio::test]
+async fn a_lookup_that_nobody_signed_is_passed_over() {
+    let mut signed = Signed::new().await;
+    signed.sign_with(Some(OURS));
+    signed
+        .house
+        .publish("delays", stations("delay", &[("Soho", 2.0)]))
+        .await;
+    let reader = TestBundle {
+        lookup: Some("delays".to_owned()),
+        ..TestBundle::new("alpha", 1.0)
+    };
+    signed.house.release("alpha", reader.bytes()).await;
+    let server = signed.house.serve_with(signed.options()).await;
+    server.wait_for_version("alpha", 1).await;
+    signed.sign_with(None);
+    signed
+        .house
+        .publish("delays", stations("delay", &[("Soho", 7.0)]))
+        .await;
+    let health = server
+        .wait_for(|health| health["lookups"][0]["reason"]["code"] == "signature")
+        .await;
+    assert_eq!(health["lookups"][0]["version"], 1);
+    // One, five, and ten times the delay that somebody signed.
+    assert_eq!(server.post("/predict/alpha", &row(5.0)).await.1["seconds"], 26.0);
 }
 
 #[tokio::test]

@@ -103,7 +103,6 @@ fn register_parts(trips: &Trips) -> DatasetManifest {
             files,
             raw: Vec::new(),
             collected: None,
-            collected: None,
             rows: 3,
             columns: Vec::new(),
             lineage: Lineage {

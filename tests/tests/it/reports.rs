@@ -20,7 +20,7 @@ struct Edit {
     fewest: u32,
 }
 
-const FEW: &str = "[longitude, latitude, median_income]";
+const FEW: &str = "[longitude, median_income]";
 const ALL: &str = "[longitude, latitude, housing_median_age, total_rooms, population, households, median_income]";
 const LINEAR: &str = "linear: {}";
 const BOOSTING: &str = "boosting: { trees: 80 }";
