@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::rows::to_json;
 use crate::table::column;
 
+/// Rows that are requests at a time: as JSON they take far more memory than in columns.
+const REQUESTS: usize = 2048;
+
 /// The rows with their answers.
 pub struct Chunk {
     /// The columns that are kept, then what the model says.
@@ -54,7 +57,40 @@ pub fn answered(
     name: &str,
     place: &str,
 ) -> Result<Chunk, TaskError> {
-    let records = records(bundle, &frame, place)?;
+    let (mut answers, mut problems) = (Vec::with_capacity(frame.height()), Vec::new());
+    for first in (0..frame.height()).step_by(REQUESTS) {
+        let (some, faulty) = asked(bundle, &frame.slice(first as i64, REQUESTS), place)?;
+        answers.extend(some);
+        problems.extend(faulty.into_iter().map(|problem| RowProblem {
+            row: first + problem.row,
+            ..problem
+        }));
+    }
+    let mut columns = Vec::with_capacity(keep.len() + 8);
+    for name in keep {
+        columns.push(column(&frame, name, place)?.clone());
+    }
+    columns.extend(said(bundle, &answers, name));
+    let mut why: Vec<Option<String>> = vec![None; frame.height()];
+    for problem in &problems {
+        why[problem.row] = Some(problem.said());
+    }
+    columns.push(Series::new("problem".into(), why).into());
+    let joined = DataFrame::new(frame.height(), columns);
+    let frame = joined.map_err(|error| {
+        TaskError::permanent(format!("the predictions of {place} make no table: {error}"))
+            .with_help("leave columns that are called like an answer out of `keep`")
+    })?;
+    Ok(Chunk { frame, problems })
+}
+
+/// Answers some rows as if each were a request.
+fn asked<'a>(
+    bundle: &'a Bundle,
+    frame: &DataFrame,
+    place: &str,
+) -> Result<(Vec<Option<Answer<'a>>>, Vec<RowProblem>), TaskError> {
+    let records = records(bundle, frame, place)?;
     let mut problems = Vec::new();
     let mut good = Vec::with_capacity(records.len());
     let references: Vec<&Map<String, Value>> = records.iter().collect();
@@ -80,22 +116,7 @@ pub fn answered(
     for (row, answer) in good.into_iter().zip(bundle.answer(&rows)) {
         answers[row] = Some(answer);
     }
-    let mut columns = Vec::with_capacity(keep.len() + 8);
-    for name in keep {
-        columns.push(column(&frame, name, place)?.clone());
-    }
-    columns.extend(said(bundle, &answers, name));
-    let mut why: Vec<Option<String>> = vec![None; records.len()];
-    for problem in &problems {
-        why[problem.row] = Some(problem.said());
-    }
-    columns.push(Series::new("problem".into(), why).into());
-    let joined = DataFrame::new(frame.height(), columns);
-    let frame = joined.map_err(|error| {
-        TaskError::permanent(format!("the predictions of {place} make no table: {error}"))
-            .with_help("leave columns that are called like an answer out of `keep`")
-    })?;
-    Ok(Chunk { frame, problems })
+    Ok((answers, problems))
 }
 
 /// The rows as requests: the model's fields alone.

@@ -62,6 +62,11 @@ pub async fn export(
         remote.url(),
         exported.new
     ));
+    // DVC reads a relative path against its own configuration.
+    let address = match address.contains("://") {
+        true => address.to_owned(),
+        false => std::path::absolute(address).map_or_else(|_| address.to_owned(), |path| path.display().to_string()),
+    };
     output::line(&format!(
         "in a repository with the remote (`dvc remote add --default ratchet {address}`), `dvc pull {}` gets them",
         exported.dvc_file.file_name().unwrap_or_default().display()

@@ -2,6 +2,7 @@
 
 use ratchet_artifacts::{Bucket, DatasetManifest};
 use ratchet_core::plugin::TaskError;
+use ratchet_model::schema::format_timestamp;
 use ratchet_tasks::difference::{ColumnNumbers, Difference, difference};
 use ratchet_tasks::table;
 use serde_json::{Map, Value, json};
@@ -92,13 +93,22 @@ fn page([from, to]: &[String; 2], found: &Difference) -> String {
             cell(|side| side.kind.to_owned()),
             cell(|side| describe::count(side.nulls as u64)),
             cell(|side| describe::count(side.distinct as u64)),
-            cell(|side| side.mean.map(describe::number).unwrap_or_default()),
-            cell(|side| side.least.map(describe::number).unwrap_or_default()),
-            cell(|side| side.greatest.map(describe::number).unwrap_or_default()),
+            cell(|side| shown_number(side, side.mean)),
+            cell(|side| shown_number(side, side.least)),
+            cell(|side| shown_number(side, side.greatest)),
         ]);
     }
     parts.push(listing.to_string());
     parts.join("\n\n")
+}
+
+/// A number of a column; of times, which are seconds, the time.
+fn shown_number(column: &ColumnNumbers, value: Option<f64>) -> String {
+    match value {
+        Some(seconds) if column.kind == "time" || column.kind == "date" => format_timestamp(seconds as i64),
+        Some(value) => describe::number(value),
+        None => String::new(),
+    }
 }
 
 /// The key of a row: `IncidentNumber 042511`.

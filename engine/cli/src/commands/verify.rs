@@ -47,7 +47,7 @@ pub async fn verify(reference: &Reference, format: Format, settings: &Settings) 
     match format {
         Format::Json => output::document(&json!({ "model": name, "holds": holds, "checks": checks }))?,
         Format::Text => {
-            let mut listing = Listing::new(&[name.as_str(), "", "detail"]);
+            let mut listing = Listing::new(&["check", "", "detail"]);
             for check in &checks {
                 let word = if check.holds { "holds" } else { "FAILS" };
                 listing.row([check.check.as_str(), word, &check.detail]);
