@@ -204,7 +204,7 @@ fn properties(collection: &Collection) -> impl Iterator<Item = (&String, &Value)
 /// The type that a schema gives a field; none where it allows several.
 fn column_type(property: &Value) -> Option<ColumnType> {
     let kinds: Vec<&str> = match &property["type"] {
-        Value::String(kind) => vec![kind],
+        Value::String(kind) => vec![kind.as_str()],
         Value::Array(kinds) => kinds
             .iter()
             .filter_map(Value::as_str)
