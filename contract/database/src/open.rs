@@ -119,6 +119,11 @@ impl Database {
                     Ok(())
                 })
             })
+            // A full disk ends a transaction by itself; the connection goes on counting it and would begin no other.
+            .before_acquire(|connection, _| {
+                let free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(free) })
+            })
             .connect_with(options)
             .await?;
         let database = Database { pool, kind };
