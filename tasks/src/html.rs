@@ -43,7 +43,7 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9da7b3;--paper:#0d1117;--line:#3d444d;--good:#56d364;--bad:#ff8182;--note:#e3b341;--bar:#58a6ff}}\
 *{box-sizing:border-box}body{margin:0;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}\
 main{max-width:64rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}\
-section{border-top:1px solid var(--line)}table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\
+section{border-top:1px solid var(--line)}table{border-collapse:collapse;width:100%}table+table{margin-top:1rem}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.good{color:var(--good)}.bad{color:var(--bad)}.note{color:var(--note)}.soft{color:var(--soft)}\
 code{font-size:.9em}figure{margin:1rem 0}svg{max-width:100%;height:auto}svg.plot{width:100%;max-width:36rem}\
 rect,circle{fill:var(--bar)}.loses{fill:var(--bad)}text{fill:var(--ink);font:11px system-ui,sans-serif}\

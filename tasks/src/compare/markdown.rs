@@ -88,6 +88,8 @@ pub(super) fn method(comparison: &Comparison) -> String {
 pub(super) fn short(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 {
         format!("{value:.0}")
+    } else if value.abs() >= 1000.0 {
+        format!("{value:.1}")
     } else {
         format!("{value:.4}")
     }

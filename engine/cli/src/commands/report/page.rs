@@ -91,7 +91,7 @@ fn gate_part(gate: &Gate) -> String {
     if !missed.is_empty() {
         content.push_str(&format!("<ul>\n{missed}</ul>\n"));
     }
-    part(&format!("Gate {}", gate.task), &content)
+    part(&format!("Gate: {}", gate.task), &content)
 }
 
 fn model_part(model: &ModelDocument) -> String {
