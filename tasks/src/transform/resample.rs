@@ -131,7 +131,7 @@ impl Every {
             Every::Hours(hours) => hours.checked_mul(60),
             Every::Days(days) => return (days > 0).then(|| i64::from(days) * i64::from(DAY) * 60 * SECOND),
         };
-        let minutes = minutes.filter(|minutes| *minutes > 0 && DAY % minutes == 0)?;
+        let minutes = minutes.filter(|minutes| *minutes > 0 && DAY.is_multiple_of(*minutes))?;
         Some(i64::from(minutes) * 60 * SECOND)
     }
 }

@@ -208,7 +208,7 @@ async fn a_backtest_rolls_over_the_later_half_and_registers_nothing() {
     assert_eq!(models::versions(&bucket, &manifest.name).await.unwrap(), [1]);
     assert!(said.lock().unwrap().iter().any(|line| line == "fold 3 of 3"));
 
-    let error = backtest(&bucket, &manifest, 45, 2, say.clone()).await.unwrap_err();
+    let error = backtest(&bucket, &manifest, 50, 2, say.clone()).await.unwrap_err();
     assert!(error.to_string().contains("fewer folds"), "{error}");
     let mut other = manifest;
     other.parameters["table"] = json!("vehicles@9");

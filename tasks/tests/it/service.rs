@@ -122,12 +122,15 @@ async fn no_more_is_asked_in_a_second_than_the_service_allows() {
     assert_eq!(server.requests().len(), 5);
 }
 
+/// What a service answers, the configuration, and what is said: the problem and the remedy.
+type Case = (fn(&Request, usize) -> Answer, Value, &'static str, &'static str);
+
 #[tokio::test]
 async fn what_a_service_answers_wrongly_is_named_with_the_remedy() {
     let stage = Stage::new();
     let service = |answer: fn(&Request, usize) -> Answer| async move { Server::start(answer).await };
     let base = |server: &Server| json!({ "url": format!("{}/v1", server.url), "records": "/data" });
-    let cases: [(fn(&Request, usize) -> Answer, Value, &str, &str); 8] = [
+    let cases: [Case; 8] = [
         (
             |_, _| Answer::new(403, ""),
             json!({}),

@@ -75,11 +75,14 @@ fn configuration(table: &Table) -> Value {
     })
 }
 
+/// What is wrong, the rows, what changes in the configuration, and what is said.
+type Case = (&'static str, DataFrame, fn(&mut Value), &'static [&'static str]);
+
 #[tokio::test]
 async fn what_cannot_be_learnt_from_is_refused_with_the_remedy() {
     let stage = Stage::new();
     let none = |_| None::<f64>;
-    let cases: Vec<(&str, DataFrame, fn(&mut Value), &[&str])> = vec![
+    let cases: Vec<Case> = vec![
         (
             "a column that is not there",
             example().drop("size").unwrap(),
@@ -154,7 +157,7 @@ const NOTHING: &str = "features that tell nothing";
 async fn odd_columns_are_no_harm() {
     let stage = Stage::new();
     let infinite = |row: usize| {
-        Some(if row % 50 == 0 {
+        Some(if row.is_multiple_of(50) {
             f64::INFINITY
         } else {
             (row * 7 % 100) as f64

@@ -27,7 +27,7 @@ fn a_wrong_key_is_named_with_the_right_ones() {
     assert!(refused.refused(2).stderr.contains("hom"), "{refused:?}");
     assert!(
         refused.stderr.contains(
-            "its keys are home, store, database_url, jwt_secret and slots, and the tables [retention] and [pools]"
+            "its keys are home, store, database_url, jwt_secret, signing_key, trusted_keys and slots, and the tables"
         ),
         "{refused:?}"
     );
