@@ -17,8 +17,8 @@ tasks:
   after: { uses: core.noop, with: { value: \"${{ tasks.consent.ticket }}\" } }
 ";
 
-#[expect(clippy::zombie_processes, reason = "who asks waits for it")]
 /// Starts a run in the background and waits until somebody is asked: the process, the run's id, and what `runs show` says.
+#[expect(clippy::zombie_processes, reason = "who asks waits for it")]
 fn asking(directory: &Path, file: &str) -> (Child, String, Called) {
     let call = |arguments: &[&str]| ratchet(directory, arguments);
     let running = command(directory, &["run", file])
