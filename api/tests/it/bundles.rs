@@ -67,7 +67,7 @@ impl TestBundle {
         };
         let rows = Rows::new(vec![
             Column::Number(vec![0.0, 50.5, 100.0]),
-            Column::Text(vec![Some("Soho".to_owned()), Some("Euston".to_owned()), None]),
+            Column::Text(vec![Some("Soho".into()), Some("Euston".into()), None]),
             Column::Timestamp(vec![Some(0), Some(3600), Some(7200)]),
         ])
         .unwrap();
@@ -174,7 +174,7 @@ pub fn stations(column: &str, rows: &[(&str, f64)]) -> Vec<u8> {
         known: Some(Known::Call),
         values,
     };
-    let names = rows.iter().map(|(name, _)| Some((*name).to_owned())).collect();
+    let names = rows.iter().map(|(name, _)| Some((*name).into())).collect();
     let numbers = rows.iter().map(|(_, number)| *number).collect();
     let columns = vec![
         values("station", Column::Text(names)),

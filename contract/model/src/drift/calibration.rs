@@ -290,7 +290,7 @@ mod tests {
                         })
                         .collect(),
                 ),
-                _ => Column::Text((0..count).map(|_| Some(self.category())).collect()),
+                _ => Column::Text((0..count).map(|_| Some(self.category().into())).collect()),
             });
             Rows::new(columns.collect()).unwrap()
         }
@@ -372,7 +372,7 @@ mod tests {
         let mut columns = world.rows(300).columns().to_vec();
         columns[0] = Column::Number(vec![f64::NAN; 300]);
         columns[1] = Column::Number(vec![1e9; 300]);
-        columns[16] = Column::Text(vec![Some("new".to_owned()); 300]);
+        columns[16] = Column::Text(vec![Some("new".into()); 300]);
         let mut counts = reference.counts();
         reference.count(&mut counts, &Rows::new(columns).unwrap(), &[], 300);
         let measured = calibration.measure(&reference, &counts);

@@ -132,9 +132,10 @@ impl Expected {
                         counted.missing += 1;
                         continue;
                     };
-                    let bin = categories.iter().position(|category| category == value);
+                    let bin = categories.iter().position(|category| **category == **value);
                     counted.bins[bin.unwrap_or(categories.len())] += 1;
-                    counted.outside += u64::from(bin.is_none() && known.binary_search(value).is_err());
+                    counted.outside +=
+                        u64::from(bin.is_none() && known.binary_search_by(|known| known.as_str().cmp(value)).is_err());
                 }
             }
             (Bins::Timestamp { first, last }, Column::Timestamp(values)) => {
