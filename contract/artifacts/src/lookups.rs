@@ -129,3 +129,12 @@ pub async fn versions(bucket: &Bucket, name: &str) -> Result<Vec<u64>, BucketErr
         .into_iter()
         .collect())
 }
+
+/// Names of all lookups, sorted.
+///
+/// # Errors
+///
+/// If the bucket fails.
+pub async fn names(bucket: &Bucket) -> Result<Vec<String>, BucketError> {
+    versions::names::<LookupManifest>(bucket).await
+}

@@ -13,6 +13,7 @@ mod infer;
 mod json;
 mod pages;
 mod records;
+mod service;
 mod source;
 mod sql;
 mod web;
