@@ -1,5 +1,6 @@
 //! Records in: bytes from somewhere become a table.
 
+mod answers;
 mod columns;
 mod content;
 mod database;

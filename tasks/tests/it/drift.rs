@@ -142,9 +142,17 @@ async fn the_shipped_gate_tells_of_a_column_that_changed() {
             .map(|finding| finding["expectation"].as_str().unwrap().to_owned())
             .collect::<Vec<String>>()
     };
-    assert_eq!(passes(&simulated(7).await).await, Vec::<String>::new(), "nothing before it");
+    assert_eq!(
+        passes(&simulated(7).await).await,
+        Vec::<String>::new(),
+        "nothing before it"
+    );
     let same = simulated(8).await;
-    assert_eq!(passes(&same).await, Vec::<String>::new(), "other incidents of the same kind");
+    assert_eq!(
+        passes(&same).await,
+        Vec::<String>::new(),
+        "other incidents of the same kind"
+    );
     let sql = "SELECT * EXCLUDE (IncGeo_BoroughName), CONCAT(IncGeo_BoroughName, ' LBC') AS IncGeo_BoroughName FROM incidents";
     let with = json!({ "tables": { "incidents": same }, "sql": sql, "sort": ["IncidentNumber"] });
     assert_eq!(
