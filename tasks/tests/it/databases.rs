@@ -242,7 +242,10 @@ async fn postgres_gives_its_types_and_is_only_read() {
     assert!(!stage.log().contains("secret"));
 
     // The rows and the types of then, although the table is gone.
-    sqlx::raw_sql("DROP TABLE orders").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("DROP TABLE orders")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let again = with(
         "SELECT * FROM orders WHERE day IS NULL OR day >= $1::date;",
         json!(["2026-01-01"]),
