@@ -153,7 +153,7 @@ async fn the_shipped_gate_tells_of_a_column_that_changed() {
         Vec::<String>::new(),
         "other incidents of the same kind"
     );
-    let sql = "SELECT * EXCLUDE (IncGeo_BoroughName), CONCAT(IncGeo_BoroughName, ' LBC') AS IncGeo_BoroughName FROM incidents";
+    let sql = "SELECT * REPLACE (CONCAT(IncGeo_BoroughName, ' LBC') AS IncGeo_BoroughName) FROM incidents";
     let with = json!({ "tables": { "incidents": same }, "sql": sql, "sort": ["IncidentNumber"] });
     assert_eq!(
         passes(&stage.table("transform.sql", with).await).await,
