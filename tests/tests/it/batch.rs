@@ -8,7 +8,7 @@ use crate::support::{model, run_dag, task};
 use crate::trips::Trips;
 
 /// What the task may take. The engine ends one that takes more.
-const MEMORY: &str = "200MiB";
+const MEMORY: &str = "128MiB";
 
 const ROWS: usize = 3_000_000;
 

@@ -77,7 +77,7 @@ fn what_a_collection_held_is_taken_as_it_is_recorded() {
     let collection = trips.home.join("trips.json");
     let schema = json!({
         "name": "trips", "key": ["id"],
-        "schema": { "type": "object", "properties": { "id": text, "at": text, "km": number, "zone": text, "minutes": number } },
+        "schema": { "type": "object", "required": ["id"], "properties": { "id": text, "at": text, "km": number, "zone": text, "minutes": number } },
     });
     std::fs::write(&collection, schema.to_string()).unwrap();
     let applied = trips
