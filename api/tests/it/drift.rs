@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use ratchet_api::Options;
 use ratchet_api::record::{DriftOptions, RecordOptions};
 use ratchet_artifacts::monitoring::{self, MonitoringWindow, WindowKind};
+use ratchet_model::drift::{Profile, Season};
+use ratchet_model::features::LookupTables;
+use ratchet_model::{Bundle, Column, Rows};
 use serde_json::{Value, json};
 
 use crate::bundles::TestBundle;
@@ -25,8 +28,12 @@ async fn windows(house: &House, count: usize) -> Vec<MonitoringWindow> {
 }
 
 async fn serve(every: Duration) -> (House, Server) {
+    serve_bundle(TestBundle::new("alpha", 0.5).bytes(), every).await
+}
+
+async fn serve_bundle(bytes: Vec<u8>, every: Duration) -> (House, Server) {
     let house = House::new().await;
-    house.release("alpha", TestBundle::new("alpha", 0.5).bytes()).await;
+    house.release("alpha", bytes).await;
     let drift = DriftOptions {
         rows: 100,
         rate: 0.01,
@@ -91,4 +98,42 @@ async fn between_windows_is_a_pause() {
     assert_eq!(server.post("/predict/alpha", &json!(rows)).await.0, 200);
     server.stop().await;
     assert_eq!(windows(&house, 1).await.len(), 1);
+}
+
+/// A bundle whose `easting` is small at midnight and great at noon; with seasons, or without.
+fn noon_and_midnight(season: Option<Season>) -> Vec<u8> {
+    let (mut content, golden) = TestBundle::new("alpha", 0.5).content();
+    let hours = |row: i64| if row % 2 == 0 { 0 } else { 12 };
+    let training = Rows::new(vec![
+        Column::Number((0..2000).map(|row| (hours(row) * 8 + row % 11) as f64).collect()),
+        Column::Text(vec![Some("Soho".to_owned()); 2000]),
+        Column::Timestamp(
+            (0..2000)
+                .map(|row| Some(row % 300 * 86_400 + hours(row) * 3600))
+                .collect(),
+        ),
+    ])
+    .unwrap();
+    let none = (&Column::Timestamp(Vec::new()), [].as_slice());
+    content.profile = Profile::learn(&training, 1_000_000);
+    if let Some(season) = season {
+        content.profile = content.profile.with_seasons(season, 2, &training, none);
+    }
+    Bundle::write(content, &golden, &LookupTables::new()).unwrap()
+}
+
+#[tokio::test]
+async fn rows_of_one_season_are_compared_with_that_season() {
+    let noon: Vec<Value> = (0..100)
+        .map(|row| json!({"easting": 96 + row % 11, "station": "Soho", "called_at": "1970-02-01 12:00:00"}))
+        .collect();
+    for (season, alarms) in [(None, 1), (Some(Season::HourOfDay), 0)] {
+        let (house, server) = serve_bundle(noon_and_midnight(season), Duration::ZERO).await;
+        assert_eq!(server.post("/predict/alpha", &json!(noon)).await.0, 200);
+        let found = windows(&house, 1).await;
+        let fired: Vec<&str> = found[0].alarms().map(|alarm| alarm.measure.as_str()).collect();
+        assert_eq!(fired, ["ks"][..alarms], "{season:?}");
+        let unknown = found[0].statistics.iter().find(|told| told.measure == "unknown_season");
+        assert_eq!(unknown.map(|told| told.value), season.map(|_| 0.0));
+    }
 }
