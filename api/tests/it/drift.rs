@@ -6,12 +6,10 @@ use jiff::Timestamp;
 use ratchet_api::Options;
 use ratchet_api::record::{DriftOptions, RecordOptions};
 use ratchet_artifacts::monitoring::{self, MonitoringWindow, WindowKind};
-use ratchet_model::drift::{Profile, Season};
-use ratchet_model::features::LookupTables;
-use ratchet_model::{Bundle, Column, Rows};
+use ratchet_model::drift::Season;
 use serde_json::{Value, json};
 
-use crate::bundles::TestBundle;
+use crate::bundles::{TestBundle, noon_and_midnight};
 use crate::server::{House, Server, row};
 
 async fn windows(house: &House, count: usize) -> Vec<MonitoringWindow> {
@@ -98,28 +96,6 @@ async fn between_windows_is_a_pause() {
     assert_eq!(server.post("/predict/alpha", &json!(rows)).await.0, 200);
     server.stop().await;
     assert_eq!(windows(&house, 1).await.len(), 1);
-}
-
-/// A bundle whose `easting` is small at midnight and great at noon; with seasons, or without.
-fn noon_and_midnight(season: Option<Season>) -> Vec<u8> {
-    let (mut content, golden) = TestBundle::new("alpha", 0.5).content();
-    let hours = |row: i64| if row % 2 == 0 { 0 } else { 12 };
-    let training = Rows::new(vec![
-        Column::Number((0..2000).map(|row| (hours(row) * 8 + row % 11) as f64).collect()),
-        Column::Text(vec![Some("Soho".to_owned()); 2000]),
-        Column::Timestamp(
-            (0..2000)
-                .map(|row| Some(row % 300 * 86_400 + hours(row) * 3600))
-                .collect(),
-        ),
-    ])
-    .unwrap();
-    let none = (&Column::Timestamp(Vec::new()), [].as_slice());
-    content.profile = Profile::learn(&training, 1_000_000);
-    if let Some(season) = season {
-        content.profile = content.profile.with_seasons(season, 2, &training, none);
-    }
-    Bundle::write(content, &golden, &LookupTables::new()).unwrap()
 }
 
 #[tokio::test]
