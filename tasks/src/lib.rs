@@ -32,6 +32,7 @@ pub mod html;
 pub mod interop;
 pub mod known;
 pub mod nearest;
+mod parallel;
 pub mod predict;
 pub mod profile;
 pub mod promote;

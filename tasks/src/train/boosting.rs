@@ -47,6 +47,7 @@ pub fn fit(
         .set_max_depth(config.depth)
         .set_subsample(config.row_share)
         .set_colsample_bytree(config.feature_share)
+        .set_nbins(config.bins)
         .set_l2(config.l2)
         .set_min_leaf_weight(match loss {
             Loss::Squared => config.leaf_weight,

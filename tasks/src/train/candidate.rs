@@ -9,6 +9,7 @@ use super::boosting::{self, Loss, Resources};
 use super::fit::{Part, Setting, fit_features};
 use super::settings::{BoostingConfig, Candidate};
 use super::{linear, tree};
+use crate::parallel::in_parallel;
 
 /// What all candidates of a training are fitted for.
 #[derive(Clone, Copy)]
@@ -19,6 +20,17 @@ pub struct Aim<'a> {
     pub is_balanced: bool,
     /// Seed and threads.
     pub resources: Resources,
+}
+
+impl Aim<'_> {
+    /// The same on so many threads, one at least.
+    pub fn on(self, threads: usize) -> Self {
+        let resources = Resources {
+            threads: threads.max(1),
+            ..self.resources
+        };
+        Aim { resources, ..self }
+    }
 }
 
 /// Rows that say when more trees bring nothing.
@@ -50,16 +62,17 @@ pub fn fit(
     if let TargetKind::Regression { transform } = &aim.target.kind {
         return fit_regression(candidate, features, truth, *transform, aim.resources, judge);
     }
-    let mut fitted = Fitted {
-        outputs: Vec::new(),
-        curves: Vec::new(),
-    };
-    for question in aim.target.questions() {
-        let (output, curve) = fit_question(candidate, features, truth, question, aim, judge)?;
-        fitted.outputs.push(output);
-        fitted.curves.extend(curve);
-    }
-    Ok(fitted)
+    let questions = aim.target.questions();
+    let threads = aim.resources.threads;
+    let inside = aim.on(threads / questions.len().max(1));
+    let fitted = in_parallel(threads, &questions, |question| {
+        fit_question(candidate, features, truth, *question, inside, judge)
+    });
+    let (outputs, curves): (Vec<_>, Vec<_>) = fitted.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    Ok(Fitted {
+        outputs,
+        curves: curves.into_iter().flatten().collect(),
+    })
 }
 
 /// A candidate whose number of trees is decided: boosting with `patience` is fitted once without the newest rows, which say how

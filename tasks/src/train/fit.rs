@@ -2,11 +2,12 @@
 
 use ratchet_model::arithmetic::log_odds;
 use ratchet_model::conformal::Residuals;
-use ratchet_model::features::{FitInputs, Join, LookupTables, Pipeline, StepConfig};
+use ratchet_model::features::{FitInputs, Join, LookupTables, Matrix, Pipeline, StepConfig};
 use ratchet_model::predictor::{Link, Predictor};
 use ratchet_model::slices::SliceRisks;
 use ratchet_model::{
-    Bundle, BundleError, Calibration, Column, Content, Known, Prediction, Rows, Schema, Target, TargetKind, Window,
+    Bundle, BundleError, Calibration, Column, Content, Known, ModelOutput, Prediction, Rows, Schema, Target,
+    TargetKind, Window,
 };
 
 use super::boosting::Resources;
@@ -24,6 +25,7 @@ const FOLDS: u32 = 5;
 const GOLDEN_ROWS: usize = 64;
 
 /// What all fits of one training share.
+#[derive(Clone, Copy)]
 pub struct Setting<'a> {
     /// The task's configuration.
     pub config: &'a TrainConfig,
@@ -55,6 +57,12 @@ impl<'a> Setting<'a> {
             is_balanced: self.config.class_weights == Some(ClassWeights::Balanced),
             resources: self.resources,
         }
+    }
+
+    /// The same on so many threads.
+    pub fn on(mut self, threads: usize) -> Self {
+        self.resources.threads = threads;
+        self
     }
 }
 
@@ -130,7 +138,7 @@ pub struct Learnt {
 }
 
 /// Features of a part, fitted on it.
-pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, ratchet_model::features::Matrix), String> {
+pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, Matrix), String> {
     let folds = part.encoding_folds();
     let inputs = FitInputs {
         target: &part.value,
@@ -148,24 +156,46 @@ pub fn fit_features(setting: &Setting<'_>, part: &Part) -> Result<(Pipeline, rat
     .map_err(|error| error.to_string())
 }
 
-/// Fits a candidate on a part and writes it as a bundle with what was learnt elsewhere; a draft without that.
-pub fn fit_bundle(
+/// A candidate fitted on a part.
+pub struct Fitted {
+    pipeline: Pipeline,
+    outputs: Vec<ModelOutput>,
+}
+
+/// Fits a candidate on features of a part.
+pub fn fit_draft(
     setting: &Setting<'_>,
     candidate: &Candidate,
     part: &Part,
-    features: &(Pipeline, ratchet_model::features::Matrix),
-    learnt: Option<&Learnt>,
-) -> Result<Vec<u8>, String> {
-    let (pipeline, matrix) = features;
-    let mut outputs = candidate::fit(candidate, matrix, &part.truth, setting.aim(), None)?.outputs;
-    // Explanations weigh the two ways of a split by how many training rows went each; drafts explain nothing.
-    for output in &mut outputs {
-        if let (Some(_), Predictor::Forest(forest)) = (learnt, &mut output.predictor) {
-            forest.count_covers(matrix);
+    (pipeline, matrix): &(Pipeline, Matrix),
+) -> Result<Fitted, String> {
+    Ok(Fitted {
+        pipeline: pipeline.clone(),
+        outputs: candidate::fit(candidate, matrix, &part.truth, setting.aim(), None)?.outputs,
+    })
+}
+
+/// Fits the features and a candidate on a part. Explanations weigh the two ways of a split by how many training rows went each:
+/// these are counted, too; drafts explain nothing.
+pub fn fit_final(setting: &Setting<'_>, candidate: &Candidate, part: &Part) -> Result<Fitted, String> {
+    let features = fit_features(setting, part)?;
+    let mut fitted = fit_draft(setting, candidate, part, &features)?;
+    for output in &mut fitted.outputs {
+        if let Predictor::Forest(forest) = &mut output.predictor {
+            forest.count_covers(&features.1);
         }
     }
-    let draft = Learnt::default();
-    let learnt = learnt.unwrap_or(&draft);
+    Ok(fitted)
+}
+
+/// Writes what was fitted on a part as a bundle, with what was learnt elsewhere.
+pub fn write_bundle(
+    setting: &Setting<'_>,
+    candidate: &Candidate,
+    part: &Part,
+    Fitted { pipeline, mut outputs }: Fitted,
+    learnt: &Learnt,
+) -> Result<Vec<u8>, String> {
     for (output, calibration) in outputs.iter_mut().zip(&learnt.calibrations) {
         output.calibration = *calibration;
     }
@@ -186,7 +216,7 @@ pub fn fit_bundle(
         predict_at: setting.predict_at,
         target,
         schema: setting.schema.clone(),
-        pipeline: pipeline.clone(),
+        pipeline,
         candidate: candidate.name().to_owned(),
         outputs,
         residuals: learnt.residuals.clone(),

@@ -1,13 +1,13 @@
 //! What a model goes by, seen on rows that it did not learn from: nothing of this decides anything.
 
 use std::collections::BTreeMap;
-use std::thread;
 
 use ratchet_model::{Bundle, Column, FieldKind, Prediction, Rows, TargetKind, metrics};
 use serde::Serialize;
 
 use super::evaluate::{accuracy_metrics, selection_metric};
 use super::fit::Part;
+use crate::parallel::in_parallel;
 use crate::simulate::random::Random;
 
 /// Rows on which importance is measured at most.
@@ -124,17 +124,7 @@ fn importances(bundle: &Bundle, sample: &Part, metric: &'static str, threads: us
         }
     };
     let positions: Vec<usize> = (0..fields.len()).collect();
-    let found = thread::scope(|scope| {
-        let of_field = &of_field;
-        let parts: Vec<_> = positions
-            .chunks(positions.len().div_ceil(threads).max(1))
-            .map(|part| scope.spawn(move || part.iter().map(|position| of_field(*position)).collect::<Vec<_>>()))
-            .collect();
-        parts
-            .into_iter()
-            .flat_map(|part| part.join().unwrap_or_default())
-            .collect::<Vec<_>>()
-    });
+    let found = in_parallel(threads, &positions, |position| of_field(*position));
     found
         .into_iter()
         .filter(|importance| importance.rise.is_finite())

@@ -93,8 +93,8 @@ pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, Strin
     Ok(assemble(&prepared, &model.params().to_vec(), model.intercept()))
 }
 
-/// Mean gradient of the loss below which logistic regression has arrived.
-const GRADIENT: f64 = 1e-5;
+/// Mean gradient of the loss below which logistic regression has arrived, as in scikit-learn.
+const GRADIENT: f64 = 1e-4;
 
 /// Logistic regression; the score is the log odds of true.
 pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Linear, String> {

@@ -1,20 +1,18 @@
 //! Looks for settings of boosting on folds of the rows that fit. The validation rows and the holdout stay unseen: what is found
 //! competes with the other candidates on the validation rows like any of them.
 
-use std::thread;
-
 use ratchet_core::plugin::{TaskContext, TaskError};
 use ratchet_model::features::Matrix;
 use ratchet_model::predict;
 use serde_json::{Value, json};
 
-use super::boosting::Resources;
-use super::candidate::{self, Aim, Judge};
+use super::candidate::{self, Judge};
 use super::evaluate::{accuracy, selection_metric};
 use super::fit::{Part, Setting, fit_features};
 use super::search_config::SearchConfig;
 use super::settings::{BoostingConfig, Candidate};
 use super::training::refused;
+use crate::parallel::in_parallel;
 use crate::simulate::random::Random;
 
 /// Rows below which a round of halving says nothing.
@@ -91,21 +89,10 @@ pub fn search(
             if context.is_cancelled() {
                 return Err(TaskError::transient("training was cancelled"));
             }
-            let scores = thread::scope(|scope| {
-                let running: Vec<_> = wave
-                    .iter()
-                    .map(|trial| {
-                        let settings = &trials[*trial].settings;
-                        let folds = &folds;
-                        scope.spawn(move || score(setting, settings, folds, share))
-                    })
-                    .collect();
-                running.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
-            });
+            let score = |trial: &usize| score(setting, &trials[*trial].settings, &folds, share);
+            let scores = in_parallel(setting.resources.threads, wave, score);
             for (trial, scored) in wave.iter().zip(scores) {
-                let scored = scored
-                    .map_err(|_| failed("a fit broke off".to_owned()))?
-                    .map_err(failed)?;
+                let scored = scored.map_err(failed)?;
                 trials[*trial].score = scored;
                 trials[*trial].rounds = round + 1;
                 context.metric(format!("search.{metric}"), scored, (round * count + trial) as u64);
@@ -165,13 +152,7 @@ fn fold(setting: &Setting<'_>, fit: &Part, judge: &Part) -> Result<Fold, String>
 
 /// The metric that chooses, meaned over the folds. `share` takes the newest one in so many of a fold's rows.
 fn score(setting: &Setting<'_>, settings: &BoostingConfig, folds: &[Fold], share: usize) -> Result<f64, String> {
-    let aim = Aim {
-        resources: Resources {
-            threads: 1,
-            ..setting.resources
-        },
-        ..setting.aim()
-    };
+    let aim = setting.aim().on(1);
     let candidate = Candidate::Boosting(settings.clone());
     let mut sum = 0.0;
     for fold in folds {

@@ -75,6 +75,8 @@ pub struct BoostingConfig {
     pub row_share: f32,
     /// Share of the features that a tree sees.
     pub feature_share: f64,
+    /// Groups that the values of a feature are cut into at most: fewer are quicker, and see less.
+    pub bins: u16,
     /// L2 penalty of leaf values.
     pub l2: f32,
     /// Weight of the rows in a leaf at least.
@@ -95,6 +97,7 @@ impl Default for BoostingConfig {
             depth: 8,
             row_share: 0.8,
             feature_share: 0.7,
+            bins: 256,
             l2: 1.0,
             leaf_weight: 10.0,
             patience: 0,

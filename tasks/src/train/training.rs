@@ -1,6 +1,8 @@
 //! One training: rows are prepared once, then a split of them becomes a bundle with its metrics.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::panic::resume_unwind;
+use std::thread;
 
 use polars::prelude::DataFrame;
 use ratchet_core::plugin::{RowCounts, TaskContext, TaskError};
@@ -12,7 +14,7 @@ use super::boosting::Resources;
 use super::candidate::settle;
 use super::config::{SplitConfig, TrainConfig, UnusedConfig, UnusedKind};
 use super::evaluate::{accuracy_metrics, holdout_metrics, selection_metric};
-use super::fit::{Part, Setting, fit_bundle, fit_features, learn};
+use super::fit::{Learnt, Part, Setting, fit_draft, fit_features, fit_final, learn, write_bundle};
 use super::line::Line;
 use super::lookups::{self, Found};
 use super::rows::{ModelRows, model_known, read_rows, schema_of};
@@ -245,17 +247,42 @@ impl Prepared<'_> {
             },
         };
         let validation = self.part(&validation);
-        let chosen = self.choose(&setting, &self.part(&fit), &validation, context)?;
-        let name = chosen.candidate.name();
+        let fit = self.part(&fit);
+        let (candidates, searched) = self.candidates(&setting, &fit, context)?;
+        // One fit does not share its work well among threads. Two do: the candidate that is chosen as a rule is fitted on all
+        // training rows at once, beside its drafts. Of a million rows each part is large: there one is let go before the next.
+        let is_ahead = setting.resources.threads > 1 && train.len() <= AHEAD_ROWS;
+        let favorite = favorite(&candidates).filter(|_| is_ahead);
+        let beside = setting.on(setting.resources.threads / if favorite.is_some() { 2 } else { 1 });
+        let refit = |number: usize| -> Result<_, String> {
+            let all = self.part(&train);
+            let fitted = fit_final(&beside, &candidates[number], &all)?;
+            Ok((all, fitted))
+        };
+        let (chosen, ahead) = thread::scope(|scope| {
+            let ahead = favorite.map(|number| {
+                scope.spawn({
+                    let refit = &refit;
+                    move || refit(number)
+                })
+            });
+            let chosen = self.choose(&beside, &candidates, fit, &validation, context);
+            let ahead = ahead.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            (chosen, ahead)
+        });
+        let chosen = chosen?;
+        let ahead = ahead.filter(|_| favorite == Some(chosen.number));
+        let candidate = &candidates[chosen.number];
+        let name = candidate.name();
         context.progress(0.9, format!("fitting {name} on all training rows"));
-        // Of a million rows each part is large: one is let go before the next is made.
-        let all = self.part(&train);
-        let learnt = learn(&setting, &chosen.draft, &validation, &all.truth)
+        let truth: Vec<f64> = train.iter().map(|row| self.rows.truth[*row]).collect();
+        let learnt = learn(&setting, &chosen.draft, &validation, &truth)
             .map_err(|error| TaskError::permanent(error.to_string()))?;
         drop(validation);
-        let features = fit_features(&setting, &all).map_err(self.failed("fitting the features"))?;
-        let bytes =
-            fit_bundle(&setting, &chosen.candidate, &all, &features, Some(&learnt)).map_err(self.failed(name))?;
+        let (all, fitted) = ahead
+            .unwrap_or_else(|| refit(chosen.number))
+            .map_err(self.failed(name))?;
+        let bytes = write_bundle(&setting, candidate, &all, fitted, &learnt).map_err(self.failed(name))?;
         let bundle = self.read(&bytes)?;
         let unmatched = unmatched(&bundle, &all.rows);
         for (lookup, rows) in &unmatched {
@@ -264,7 +291,7 @@ impl Prepared<'_> {
                 all.rows.len()
             ));
         }
-        drop((all, features));
+        drop(all);
         let holdout = self.part(&holdout);
         let golden = bundle
             .check_golden_rows()
@@ -283,7 +310,7 @@ impl Prepared<'_> {
             "unmatched_rows": unmatched,
             "left_out": {"without_target": without_target, "without_time": self.rows.without_time},
         });
-        if let Some(searched) = chosen.searched {
+        if let Some(searched) = searched {
             report["search"] = searched;
         }
         Ok(Trained {
@@ -302,14 +329,13 @@ impl Prepared<'_> {
         bundle.map_err(|error| TaskError::permanent(error.to_string()))
     }
 
-    /// The best candidate on the validation rows, with the ones of the search among them.
-    fn choose(
+    /// The candidates that compete, each with its number of trees; what a search found is among them, with its report.
+    fn candidates(
         &self,
         setting: &Setting<'_>,
         fit: &Part,
-        validation: &Part,
         context: &TaskContext,
-    ) -> Result<Chosen, TaskError> {
+    ) -> Result<(Vec<Candidate>, Option<Value>), TaskError> {
         let mut candidates = self.config.candidates.clone();
         let mut searched = None;
         if let Some(config) = &self.config.search {
@@ -317,18 +343,37 @@ impl Prepared<'_> {
             candidates.push(Candidate::Boosting(found.settings));
             searched = Some(found.report);
         }
-        let features = fit_features(setting, fit).map_err(self.failed("fitting the features"))?;
+        for (number, candidate) in candidates.iter_mut().enumerate() {
+            *candidate = settle(setting, candidate, fit, context).map_err(self.candidate_failed(number, candidate))?;
+        }
+        Ok((candidates, searched))
+    }
+
+    fn candidate_failed(&self, number: usize, candidate: &Candidate) -> impl Fn(String) -> TaskError + use<> {
+        self.failed(&format!("candidate {number} ({})", candidate.name()))
+    }
+
+    /// The best candidate on the validation rows.
+    fn choose(
+        &self,
+        setting: &Setting<'_>,
+        candidates: &[Candidate],
+        fit: Part,
+        validation: &Part,
+        context: &TaskContext,
+    ) -> Result<Chosen, TaskError> {
+        let features = fit_features(setting, &fit).map_err(self.failed("fitting the features"))?;
         let mut trials = Vec::new();
-        let mut best: Option<(Candidate, f64, Bundle)> = None;
+        let mut best: Option<(usize, f64, Bundle)> = None;
         for (number, candidate) in candidates.iter().enumerate() {
             if context.is_cancelled() {
                 return Err(TaskError::transient("training was cancelled"));
             }
             let fraction = number as f64 / (candidates.len() as f64 + 1.0);
             context.progress(fraction, format!("fitting {}", candidate.name()));
-            let failed = self.failed(&format!("candidate {number} ({})", candidate.name()));
-            let candidate = settle(setting, candidate, fit, context).map_err(&failed)?;
-            let bytes = fit_bundle(setting, &candidate, fit, &features, None).map_err(failed)?;
+            let bytes = fit_draft(setting, candidate, &fit, &features)
+                .and_then(|fitted| write_bundle(setting, candidate, &fit, fitted, &Learnt::default()))
+                .map_err(self.candidate_failed(number, candidate))?;
             let bundle = self.read(&bytes)?;
             let mut metrics = accuracy_metrics(&bundle, &bundle.predict(&validation.rows), &validation.truth);
             // A metric that does not exist (one class only) is left out: JSON has no NaN.
@@ -342,27 +387,31 @@ impl Prepared<'_> {
             if let Some(selection) = selection
                 && best.as_ref().is_none_or(|(_, least, _)| selection < *least)
             {
-                best = Some((candidate, selection, bundle));
+                best = Some((number, selection, bundle));
             }
         }
-        let (candidate, _, draft) = best.ok_or_else(|| {
+        let (number, _, draft) = best.ok_or_else(|| {
             self.failed("choosing a candidate")("no candidate gave a number on the validation rows".to_owned())
         })?;
-        Ok(Chosen {
-            candidate,
-            draft,
-            trials,
-            searched,
-        })
+        Ok(Chosen { number, draft, trials })
     }
 }
 
+/// Training rows up to which the favorite is fitted ahead.
+const AHEAD_ROWS: usize = 200_000;
+
+/// The only candidate that boosts, which wins as a rule.
+fn favorite(candidates: &[Candidate]) -> Option<usize> {
+    let mut boosting = (0..candidates.len()).filter(|number| matches!(candidates[*number], Candidate::Boosting(_)));
+    boosting.next().filter(|_| boosting.next().is_none())
+}
+
 struct Chosen {
-    candidate: Candidate,
+    /// Which of the candidates.
+    number: usize,
     /// Fitted on the rows before the validation rows.
     draft: Bundle,
     trials: Vec<Value>,
-    searched: Option<Value>,
 }
 
 /// How many training rows found nothing, per lookup.

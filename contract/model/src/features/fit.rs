@@ -1,6 +1,6 @@
 //! From a declared step and training rows to a fitted one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::config::{DistanceConfig, StepConfig};
 use super::encode::{category, target_means};
@@ -20,11 +20,7 @@ pub(super) fn fit_step(
     // `check` has found every field.
     let position = |name: &str| schema.position(name).unwrap_or_default();
     let of_row = |(step, names): (RowStep, Vec<String>)| (Step::Row(step), names);
-    let categories = |fields: &[usize]| {
-        (0..rows.len())
-            .map(|row| category(rows, fields, row))
-            .collect::<Vec<Option<String>>>()
-    };
+    let categories = |fields: &[usize]| -> Vec<_> { (0..rows.len()).map(|row| category(rows, fields, row)).collect() };
     match config {
         StepConfig::Number { fields } => fields
             .iter()
@@ -61,13 +57,17 @@ pub(super) fn fit_step(
             .collect(),
         StepConfig::OneHot { field, most } => {
             let index = position(field);
-            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            let mut counts: HashMap<_, usize> = HashMap::new();
             for value in categories(&[index]).into_iter().flatten() {
                 *counts.entry(value).or_default() += 1;
             }
-            let mut ranked: Vec<(String, usize)> = counts.into_iter().collect();
+            let mut ranked: Vec<_> = counts.into_iter().collect();
             ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            let categories: Vec<String> = ranked.into_iter().take(*most).map(|(value, _)| value).collect();
+            let categories: Vec<String> = ranked
+                .into_iter()
+                .take(*most)
+                .map(|(value, _)| value.into_owned())
+                .collect();
             let names = categories.iter().map(|value| format!("{field}={value}")).collect();
             vec![(
                 Step::OneHot {
@@ -90,7 +90,7 @@ pub(super) fn fit_step(
                 let index = position(field);
                 let mut shares: BTreeMap<String, f64> = BTreeMap::new();
                 for value in categories(&[index]).into_iter().flatten() {
-                    *shares.entry(value).or_default() += 1.0;
+                    *shares.entry(value.into_owned()).or_default() += 1.0;
                 }
                 shares.values_mut().for_each(|count| *count /= rows.len() as f64);
                 (

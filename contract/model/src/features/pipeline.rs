@@ -304,12 +304,15 @@ impl Pipeline {
         for step in &self.steps {
             if let Step::TargetMean { fields, .. } = step {
                 let smoothing = smoothings.next().unwrap_or_default();
-                let categories: Vec<Option<String>> = (0..rows.len()).map(|row| category(rows, fields, row)).collect();
+                let categories: Vec<_> = (0..rows.len()).map(|row| category(rows, fields, row)).collect();
                 for fold in 0..fold_count {
                     let outside = |row: usize| inputs.folds[row] != fold;
                     let (prior, means) = target_means(&categories, inputs.target, smoothing, outside);
                     for row in (0..rows.len()).filter(|row| inputs.folds[*row] == fold) {
-                        let found = categories[row].as_ref().and_then(|key| means.get(key)).copied();
+                        let found = categories[row]
+                            .as_ref()
+                            .and_then(|key| means.get(key.as_ref()))
+                            .copied();
                         matrix.values[row * matrix.columns + column] = found.unwrap_or(prior);
                     }
                 }

@@ -156,18 +156,14 @@ impl Step {
                 };
             }
             Step::TargetMean { fields, prior, means } => {
-                let found = match fields.as_slice() {
-                    [field] if matches!(rows.columns()[*field], Column::Text(_)) => {
-                        text(rows, *field, row).and_then(|key| means.get(key))
-                    }
-                    _ => category(rows, fields, row).and_then(|key| means.get(&key)),
-                };
+                let found = category(rows, fields, row).and_then(|key| means.get(key.as_ref()));
                 features[0] = found.copied().unwrap_or(*prior);
             }
             Step::OneHot { field, categories } => {
                 let value = category(rows, &[*field], row);
-                for (feature, category) in features.iter_mut().zip(categories) {
-                    *feature = f64::from(u8::from(value.as_ref() == Some(category)));
+                features.fill(0.0);
+                if let Some(place) = value.and_then(|value| categories.iter().position(|category| *category == value)) {
+                    features[place] = 1.0;
                 }
             }
             Step::Ordinal { field, order } => {
@@ -176,7 +172,7 @@ impl Step {
                 features[0] = place.map_or(f64::NAN, |place| place as f64);
             }
             Step::Frequency { field, shares } => {
-                let found = category(rows, &[*field], row).and_then(|key| shares.get(&key).copied());
+                let found = category(rows, &[*field], row).and_then(|key| shares.get(key.as_ref()).copied());
                 features[0] = found.unwrap_or(0.0);
             }
             Step::Row(step) => step.write(rows, row, features),

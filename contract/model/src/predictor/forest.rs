@@ -5,6 +5,9 @@ use crate::features::Matrix;
 /// Rows that go through one tree after the other: few enough to stay in the nearest cache, as each tree does meanwhile.
 const BLOCK: usize = 64;
 
+/// Rows, or trees, that are gone through side by side: while one walk waits for its node, the others move.
+const LANES: usize = 8;
+
 /// Marks a leaf in [`TreeNode::feature`].
 pub const LEAF: u32 = u32::MAX;
 
@@ -143,25 +146,44 @@ impl Forest {
 
     /// The base score plus the value of each tree's leaf, in tree order.
     pub fn score(&self, features: &[f64]) -> f64 {
-        let leaves = self
-            .roots
-            .iter()
-            .map(|root| self.nodes[self.descend(*root as usize, features)].number);
-        leaves.fold(self.base, |sum, value| sum + value)
+        let mut score = self.base;
+        let mut trees = self.roots.chunks_exact(LANES);
+        for roots in &mut trees {
+            let leaves = self.descend_together(std::array::from_fn(|tree| roots[tree] as usize), [features; LANES]);
+            leaves.into_iter().for_each(|leaf| score += self.nodes[leaf].number);
+        }
+        for root in trees.remainder() {
+            score += self.nodes[self.descend(*root as usize, features)].number;
+        }
+        score
     }
 
     /// The scores of all rows, each to the bit that [`Forest::score`] gives.
     pub fn scores(&self, features: &Matrix) -> Vec<f64> {
+        if features.rows < LANES {
+            return (0..features.rows).map(|row| self.score(features.row(row))).collect();
+        }
         let mut scores = vec![self.base; features.rows];
-        for (block, scores) in scores.chunks_mut(BLOCK).enumerate() {
+        self.each_leaf(features, |row, leaf| scores[row] += self.nodes[leaf].number);
+        scores
+    }
+
+    /// Tells the leaf of every row in every tree; each row meets the trees in their order.
+    fn each_leaf(&self, features: &Matrix, mut tell: impl FnMut(usize, usize)) {
+        for first in (0..features.rows).step_by(BLOCK) {
+            let end = features.rows.min(first + BLOCK);
             for root in &self.roots {
-                for (row, score) in scores.iter_mut().enumerate() {
-                    let leaf = self.descend(*root as usize, features.row(block * BLOCK + row));
-                    *score += self.nodes[leaf].number;
+                for lane in (first..end).step_by(LANES) {
+                    if lane + LANES > end {
+                        (lane..end).for_each(|row| tell(row, self.descend(*root as usize, features.row(row))));
+                        continue;
+                    }
+                    let rows = std::array::from_fn(|step| features.row(lane + step));
+                    let leaves = self.descend_together([*root as usize; LANES], rows).into_iter();
+                    leaves.enumerate().for_each(|(step, leaf)| tell(lane + step, leaf));
                 }
             }
         }
-        scores
     }
 
     /// The position of the leaf that a row ends in, for a forest of one tree.
@@ -173,23 +195,42 @@ impl Forest {
 
     /// The leaf below a node that a row ends in.
     fn descend(&self, mut position: usize, features: &[f64]) -> usize {
-        loop {
-            let node = self.nodes[position];
-            if node.feature == LEAF {
-                return position;
-            }
-            let value = features[node.feature as usize];
-            let left = if value.is_nan() {
-                node.right & MISSING_LEFT != 0
-            } else {
-                value < node.number
-            };
-            position = if left {
-                position + 1
-            } else {
-                (node.right & !MISSING_LEFT) as usize
-            };
+        while let Some(next) = self.step(position, features) {
+            position = next;
         }
+        position
+    }
+
+    /// The leaves below several nodes, each for a row of its own.
+    fn descend_together(&self, mut positions: [usize; LANES], rows: [&[f64]; LANES]) -> [usize; LANES] {
+        let mut is_moving = true;
+        while is_moving {
+            is_moving = false;
+            for (position, row) in positions.iter_mut().zip(rows) {
+                if let Some(next) = self.step(*position, row) {
+                    *position = next;
+                    is_moving = true;
+                }
+            }
+        }
+        positions
+    }
+
+    /// The child that a row goes to; none below a leaf.
+    #[inline]
+    fn step(&self, position: usize, features: &[f64]) -> Option<usize> {
+        let node = self.nodes[position];
+        if node.feature == LEAF {
+            return None;
+        }
+        let value = features[node.feature as usize];
+        // Without a branch: which way a row goes cannot be foreseen.
+        let left = (value < node.number) | (value.is_nan() & (node.right & MISSING_LEFT != 0));
+        Some(if left {
+            position + 1
+        } else {
+            (node.right & !MISSING_LEFT) as usize
+        })
     }
 
     /// Replaces the values of leaves by position.
@@ -209,34 +250,14 @@ impl Forest {
     /// Counts the rows that come to each node. Explanations weigh the two ways of a split by these counts.
     pub fn count_covers(&mut self, features: &Matrix) {
         let mut covers = vec![0; self.nodes.len()];
-        for first in (0..features.rows).step_by(BLOCK) {
-            for root in &self.roots {
-                for row in first..features.rows.min(first + BLOCK) {
-                    self.cover(*root as usize, features.row(row), &mut covers);
-                }
+        self.each_leaf(features, |_, leaf| covers[leaf] += 1);
+        // Children stand behind their parents.
+        for (position, node) in self.nodes.iter().enumerate().rev() {
+            if node.feature != LEAF {
+                covers[position] = covers[position + 1] + covers[(node.right & !MISSING_LEFT) as usize];
             }
         }
         self.covers = Some(covers);
-    }
-
-    fn cover(&self, root: usize, row: &[f64], covers: &mut [u32]) {
-        let mut position = root;
-        while let Some(node) = self.nodes.get(position) {
-            covers[position] += 1;
-            if node.feature == LEAF {
-                break;
-            }
-            let value = row[node.feature as usize];
-            let left = match value.is_nan() {
-                true => node.right & MISSING_LEFT != 0,
-                false => value < node.number,
-            };
-            position = if left {
-                position + 1
-            } else {
-                (node.right & !MISSING_LEFT) as usize
-            };
-        }
     }
 
     /// Training rows that came to each node, if they were counted.
