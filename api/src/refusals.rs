@@ -33,6 +33,17 @@ pub enum ModelRefusals {
     NotLoaded(Refusal),
 }
 
+/// Of a route that takes a model into service or out of it.
+#[derive(IntoResponses)]
+pub enum RepositoryRefusals {
+    /// It could not be done; the error says why
+    #[response(status = 400)]
+    NotDone(Refusal),
+    /// No such model
+    #[response(status = 404)]
+    Unknown(Refusal),
+}
+
 /// Of a route that takes tensors.
 #[derive(IntoResponses)]
 pub enum TensorRefusals {

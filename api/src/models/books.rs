@@ -58,7 +58,7 @@ pub(super) fn champions(books: &BTreeMap<Place, Book>) -> impl Iterator<Item = &
 }
 
 /// The models by name, each with the aliases beside its champion.
-pub(super) fn models(books: &BTreeMap<Place, Book>) -> BTreeMap<String, Model> {
+pub(super) fn models(books: &BTreeMap<Place, Book>, head: Option<&PromotionEntry>) -> BTreeMap<String, Model> {
     let mut models: BTreeMap<String, Model> = BTreeMap::new();
     for ((name, _), book) in books.iter().filter(|(place, _)| place.1 == CHAMPION) {
         let model = Model {
@@ -67,6 +67,7 @@ pub(super) fn models(books: &BTreeMap<Place, Book>) -> BTreeMap<String, Model> {
             problem: book.problem.clone(),
             set_aside: book.set_aside,
             beside: Vec::new(),
+            sticky: head.and_then(|head| head.sticky.get(name)).cloned(),
         };
         models.insert(name.clone(), model);
     }

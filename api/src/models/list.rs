@@ -49,6 +49,8 @@ pub struct ListedModel {
     /// The champion's share of the requests in percent.
     #[schema(example = 100)]
     pub share: u32,
+    /// The field by which requests stick to an alias where they are spread; null if only the header `Ratchet-Route-Key` does it.
+    pub sticky: Option<String>,
     /// The other aliases that answer a share, or run as shadows.
     pub beside: Vec<ListedAlias>,
 }
@@ -106,6 +108,7 @@ impl ModelList {
                 promoted: model.promoted.clone(),
                 served: served.map(|served| served.version.clone()),
                 share: model.share(),
+                sticky: model.sticky.clone(),
                 beside: model.beside.iter().map(ListedAlias::of).collect(),
             }
         });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ratchet_artifacts::{Bucket, BucketError, PromotionEntry, PromotionLog, models};
+use ratchet_artifacts::{Bucket, BucketError, ModelManifest, PromotionEntry, PromotionLog};
 use ratchet_model::{Bundle, BundleError, Rows};
 use tokio::runtime::Handle;
 
@@ -228,8 +228,8 @@ fn load_guarded(
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
     let work = || {
-        handle.block_on(signatures::check(bucket, &job.model, &job.alias, version, entry))?;
-        load(handle, bucket, job, version, cancelled)
+        let manifest = signatures::manifest(bucket, &job.model, &job.alias, version, entry);
+        load(handle, bucket, job, version, handle.block_on(manifest)?, cancelled)
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Problem::new(
@@ -244,6 +244,7 @@ fn load(
     bucket: &Bucket,
     job: &Job,
     version: &Version,
+    manifest: Option<ModelManifest>,
     cancelled: &AtomicBool,
 ) -> Result<Served, Problem> {
     let model = job.model.as_str();
@@ -252,7 +253,7 @@ fn load(
         false => Ok(()),
     };
     let number = version.version;
-    let manifest = handle.block_on(models::get(bucket, model, number))?.ok_or_else(|| {
+    let manifest = manifest.ok_or_else(|| {
         Problem::new(
             Reason::Missing,
             format!(

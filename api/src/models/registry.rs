@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
-use axum::http::HeaderMap;
 use bytes::Bytes;
 use ratchet_model::Bundle;
 use serde::Serialize;
@@ -13,7 +12,6 @@ use utoipa::ToSchema;
 
 use super::load::Problem;
 use super::lookups::{LoadedLookup, LoadedLookups, LookupVersion};
-use super::share::ticket;
 
 /// The alias that answers, alone unless traffic is split.
 pub const CHAMPION: &str = "champion";
@@ -80,6 +78,8 @@ pub struct Model {
     pub set_aside: bool,
     /// The other aliases that answer a share of the requests, or run as shadows.
     pub beside: Vec<Beside>,
+    /// The field by which requests stick to an alias.
+    pub sticky: Option<String>,
 }
 
 /// An alias beside the champion.
@@ -97,15 +97,6 @@ pub struct Beside {
     pub problem: Option<Problem>,
 }
 
-/// Who answers a request.
-#[derive(Clone, Debug)]
-pub struct Chosen {
-    /// The version that answers.
-    pub served: Arc<Served>,
-    /// Those whose answers are logged beside it.
-    pub shadows: Vec<Arc<Served>>,
-}
-
 /// What an administrator asks of this replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -116,29 +107,6 @@ pub enum Command {
 }
 
 impl Model {
-    /// Who answers a request that has this ticket, a number below 100; nobody while the champion does not serve.
-    pub fn choose(&self, ticket: impl FnOnce() -> u32) -> Option<Chosen> {
-        let champion = self.served.clone()?;
-        if self.beside.is_empty() {
-            return Some(Chosen {
-                served: champion,
-                shadows: Vec::new(),
-            });
-        }
-        let mut left = ticket();
-        let taken = self.beside.iter().find(|beside| {
-            let share = beside.share.unwrap_or(0);
-            let taken = left < share;
-            left = left.saturating_sub(share);
-            taken
-        });
-        let shadows = self.beside.iter().filter(|beside| beside.share.is_none());
-        Some(Chosen {
-            served: taken.and_then(|beside| beside.served.clone()).unwrap_or(champion),
-            shadows: shadows.filter_map(|beside| beside.served.clone()).collect(),
-        })
-    }
-
     /// The champion's share of the requests in percent.
     pub fn share(&self) -> u32 {
         100 - self.beside.iter().filter_map(|beside| beside.share).sum::<u32>()
@@ -187,18 +155,6 @@ impl Snapshot {
             }
             None => Target::Unknown,
         }
-    }
-}
-
-impl Snapshot {
-    /// Who answers a request for the model whose champion this is.
-    pub fn choose(&self, champion: Arc<Served>, headers: &HeaderMap) -> Chosen {
-        let model = self.models.get(&champion.name);
-        let chosen = model.and_then(|model| model.choose(|| ticket(&champion.name, headers)));
-        chosen.unwrap_or(Chosen {
-            served: champion,
-            shadows: Vec::new(),
-        })
     }
 }
 

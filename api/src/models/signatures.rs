@@ -4,7 +4,8 @@
 //! stood before it: whoever signed that one does not answer for it.
 
 use ratchet_artifacts::{
-    Bucket, LookupManifest, PromotionEntry, PromotionError, PromotionLog, SignatureError, lookups, models,
+    Bucket, LookupManifest, ModelManifest, PromotionEntry, PromotionError, PromotionLog, SignatureError, lookups,
+    models,
 };
 
 use super::load::{Problem, Reason};
@@ -47,16 +48,17 @@ pub async fn lookup(bucket: &Bucket, name: &str, version: u64) -> Result<Option<
     Ok(manifest.map(|manifest| manifest.document))
 }
 
-/// Checks the manifest of a version and the entry, not after `newest`, that gave it its alias.
-pub async fn check(
+/// The manifest of a version, if it is there. Where signatures count, it and the entry, not after `newest`, that gave the version its alias
+/// are checked.
+pub async fn manifest(
     bucket: &Bucket,
     model: &str,
     alias: &str,
     version: &Version,
     newest: Option<u64>,
-) -> Result<(), Problem> {
+) -> Result<Option<ModelManifest>, Problem> {
     let Some(trusted) = bucket.trusted() else {
-        return Ok(());
+        return Ok(models::get(bucket, model, version.version).await?);
     };
     let log = PromotionLog::new(bucket.clone());
     let newest = match newest {
@@ -77,9 +79,9 @@ pub async fn check(
         Problem::new(Reason::Signature, message)
     })?;
     trusted.accept(&entry)?;
-    // A version that is missing is said by who loads it.
-    if let Some(manifest) = models::get_signed(bucket, model, version.version).await? {
-        trusted.accept(&manifest)?;
+    let manifest = models::get_signed(bucket, model, version.version).await?;
+    if let Some(manifest) = &manifest {
+        trusted.accept(manifest)?;
     }
-    Ok(())
+    Ok(manifest.map(|manifest| manifest.document))
 }

@@ -497,7 +497,7 @@ impl Decider {
         self.starting = self.starting && !firsts.all(|(_, book)| settled(book));
         let served = self.books.values().filter_map(|book| book.served.as_deref());
         self.lookups.follow(served);
-        let models = books::models(&self.books);
+        let models = books::models(&self.books, self.head.as_deref());
         for (name, model) in &models {
             self.application.telemetry.model_behind(name, !model.is_current());
         }

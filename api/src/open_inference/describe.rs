@@ -12,7 +12,7 @@ use super::encode::datatype;
 use super::infer::chosen;
 use super::refusal::Refusal;
 use crate::health::Health;
-use crate::models::registry::Chosen;
+use crate::models::share::Chosen;
 use crate::predict::answer::Answering;
 use crate::predict::columns;
 use crate::refusals::ModelRefusals;

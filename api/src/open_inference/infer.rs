@@ -12,8 +12,8 @@ use super::encode::{JSON_LENGTH, encode};
 use super::refusal::Refusal;
 use super::request::InferRequest;
 use crate::access::caller::Caller;
-use crate::models::registry::{Chosen, Served};
-use crate::models::share::ticket;
+use crate::models::registry::Served;
+use crate::models::share::Chosen;
 use crate::predict::answer::{Answered, Answering};
 use crate::predict::{body, columns, query};
 use crate::problem::Problem;
@@ -33,7 +33,7 @@ pub fn chosen(
 ) -> Result<Chosen, Refusal> {
     let snapshot = application.models.current();
     let found = snapshot.models.get(model);
-    let chosen = match found.map(|found| found.choose(|| ticket(model, headers))) {
+    let chosen = match found.map(|found| found.chosen(model, headers)) {
         Some(Some(chosen)) => chosen,
         Some(None) => return Err(Problem::model_not_loaded().into()),
         None if snapshot.starting => return Err(Problem::model_not_loaded().into()),
@@ -54,10 +54,7 @@ pub fn chosen(
         .into_iter()
         .find(|served| served.version.version.to_string() == version)
     {
-        Some(served) => Ok(Chosen {
-            served: served.clone(),
-            ..chosen
-        }),
+        Some(served) => Ok(chosen.named(served.clone())),
         None => Err(Refusal::not_found(format!(
             "this version does not serve; version {} does, and requests need not name it",
             chosen.served.version.version
@@ -120,8 +117,8 @@ async fn answer(
         Some(caller) => asked.by(caller),
         None => asked,
     };
-    let chosen = chosen(application, model, version, request.headers())?;
-    let outcome = answer_by(application, &chosen, &asked, request).await;
+    let mut chosen = chosen(application, model, version, request.headers())?;
+    let outcome = answer_by(application, &mut chosen, &asked, request).await;
     if let Err(refusal) = &outcome {
         application
             .recorder
@@ -132,11 +129,10 @@ async fn answer(
 
 async fn answer_by(
     application: &Application,
-    chosen: &Chosen,
+    chosen: &mut Chosen,
     asked: &Asked,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let served = &chosen.served;
     let (parts, content) = request.into_parts();
     if parts.headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Refusal::bad(
@@ -146,7 +142,11 @@ async fn answer_by(
     let json_length = json_length(&parts.headers)?;
     let explain = query::wants_explanation(parts.uri.query())?;
     let content = body::read(&parts.headers, content).await?;
-    let mut request = InferRequest::read(&content, json_length, served.bundle.schema())?;
+    let mut request = InferRequest::read(&content, json_length, chosen.served.bundle.schema())?;
+    if chosen.decide(request.records.first()) {
+        request = InferRequest::read(&content, json_length, chosen.served.bundle.schema())?;
+    }
+    let served = &chosen.served;
     drop(content);
     let answering = Answering::new(chosen.clone(), explain || request.explain)?;
     let columns = columns::columns(&answering)?;

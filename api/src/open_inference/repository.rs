@@ -17,6 +17,7 @@ use super::refusal::Refusal;
 use crate::access::caller::{self, Caller};
 use crate::models::registry::{Command, Model};
 use crate::problem::Problem;
+use crate::refusals::RepositoryRefusals;
 use crate::service::Application;
 
 /// How long loading or unloading may take.
@@ -79,8 +80,7 @@ pub async fn index(State(application): State<Arc<Application>>) -> Json<Vec<Inde
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, description = "It is served", body = Object),
-        (status = 400, description = "It does not load", body = Refusal),
-        (status = 404, description = "No such model", body = Refusal),
+        RepositoryRefusals,
     ),
 )]
 pub async fn load(
@@ -101,8 +101,7 @@ pub async fn load(
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, description = "It is not served any more", body = Object),
-        (status = 400, description = "It is still served", body = Refusal),
-        (status = 404, description = "No such model", body = Refusal),
+        RepositoryRefusals,
     ),
 )]
 pub async fn unload(

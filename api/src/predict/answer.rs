@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::body::Sent;
 use super::rows::RowFaults;
-use crate::models::registry::{Chosen, Served};
+use crate::models::registry::Served;
+use crate::models::share::Chosen;
 use crate::problem::{FieldError, LISTED, Problem};
 
 /// Name of the model that answered.
@@ -88,7 +89,7 @@ impl Answering {
     ///
     /// # Errors
     /// 422 if contributions are wanted and the bundle cannot tell them.
-    pub fn new(Chosen { served, shadows }: Chosen, explain: bool) -> Result<Answering, Problem> {
+    pub fn new(Chosen { served, shadows, .. }: Chosen, explain: bool) -> Result<Answering, Problem> {
         if explain && !served.bundle.is_explainable() {
             return Err(Problem::not_explainable());
         }

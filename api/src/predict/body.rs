@@ -28,6 +28,16 @@ pub enum Sent {
     Rows(Vec<Map<String, Value>>),
 }
 
+impl Sent {
+    /// The first row.
+    pub fn first(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Sent::Row(row) => Some(row),
+            Sent::Rows(rows) => rows.first(),
+        }
+    }
+}
+
 /// Reads a body as a whole, up to [`BODY_LIMIT`].
 ///
 /// # Errors

@@ -18,7 +18,8 @@ use super::body::{self, Sent};
 use super::format::Format;
 use super::{published_answer, query, stream};
 use crate::access::caller;
-use crate::models::registry::{Chosen, Target};
+use crate::models::registry::Target;
+use crate::models::share::Chosen;
 use crate::problem::Problem;
 use crate::record::{Asked, Recorded};
 use crate::router::REQUEST_TIMEOUT;
@@ -60,7 +61,7 @@ fn names_a_model(path: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
 }
 
-async fn predict(application: &Arc<Application>, chosen: Chosen, request: Request) -> Result<Response, Problem> {
+async fn predict(application: &Arc<Application>, mut chosen: Chosen, request: Request) -> Result<Response, Problem> {
     let asked = Asked::now(request.uri().path());
     let (parts, body) = request.into_parts();
     let caller = match caller::of_prediction(application, &parts.headers, &parts.extensions).await {
@@ -73,7 +74,7 @@ async fn predict(application: &Arc<Application>, chosen: Chosen, request: Reques
     let asked = asked.by(&caller);
     let mut sent = None;
     // Here and not around all routes alone, so that the log knows of it.
-    let answered = answer(application, &chosen, &asked, &parts, body, &mut sent);
+    let answered = answer(application, &mut chosen, &asked, &parts, body, &mut sent);
     let outcome = tokio::time::timeout(REQUEST_TIMEOUT, answered).await;
     let outcome = outcome.unwrap_or_else(|_| Err(Problem::timed_out(REQUEST_TIMEOUT.as_secs())));
     if let Err(problem) = &outcome {
@@ -85,7 +86,7 @@ async fn predict(application: &Arc<Application>, chosen: Chosen, request: Reques
 /// Answers a request whose caller is known. Leaves what was read of a refused one in `kept`.
 async fn answer(
     application: &Arc<Application>,
-    chosen: &Chosen,
+    chosen: &mut Chosen,
     asked: &Asked,
     parts: &Parts,
     body: Body,
@@ -93,14 +94,16 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let format = Format::of(&parts.headers).ok_or_else(Problem::unsupported_media_type)?;
     let explain = query::wants_explanation(parts.uri.query())?;
-    let served = &chosen.served;
-    let answering = Answering::new(chosen.clone(), explain)?;
     if format != Format::Json {
+        let answering = Answering::new(chosen.clone(), explain)?;
         return stream::answer(application.clone(), answering, asked.clone(), format, body).await;
     }
     let content = body::read(&parts.headers, body).await?;
     let sent = body::parse(&content)?;
     drop(content);
+    chosen.decide(sent.first());
+    let served = &chosen.served;
+    let answering = Answering::new(chosen.clone(), explain)?;
     let mut headers = answering.headers();
     let (sent, answered) = match &sent {
         Sent::Rows(rows) if rows.len() > INLINE_ROWS => {

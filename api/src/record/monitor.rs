@@ -174,8 +174,8 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Thresholds that were worked out, by version and number of rows.
-type Known = HashMap<(String, u64, u64), Arc<Calibration>>;
+/// Thresholds that were worked out, by version, number of rows and rows of each season.
+type Known = HashMap<(String, u64, u64, Vec<u64>), Arc<Calibration>>;
 
 impl Judge {
     /// Judges windows until no more can come.
@@ -200,7 +200,7 @@ impl Judge {
 
     async fn judge(&self, full: Full, known: &mut Known) {
         let rows = full.counts.rows();
-        let key = (full.model.clone(), full.version, rows);
+        let key = (full.model.clone(), full.version, rows, full.counts.seasons().to_vec());
         let calibration = match known.get(&key) {
             Some(calibration) => calibration.clone(),
             None => {
@@ -208,7 +208,7 @@ impl Judge {
                     known.clear();
                 }
                 // This thread may be kept busy.
-                let made = Arc::new(Calibration::new(&full.reference, rows, self.rate));
+                let made = Arc::new(Calibration::new(&full.reference, &full.counts, self.rate));
                 known.insert(key, made.clone());
                 made
             }

@@ -11,7 +11,8 @@ use super::asked::{Entry, Outcome, Recorded, Refused};
 use super::options::RecordOptions;
 use super::recorder::told;
 use super::store::NewRow;
-use crate::models::registry::{Chosen, Served};
+use crate::models::registry::Served;
+use crate::models::share::Chosen;
 use crate::predict::answer::{Answering, Predicted};
 use crate::telemetry::Telemetry;
 
@@ -72,11 +73,7 @@ impl Scribe {
     fn beside(&self, row: &NewRow, recorded: &Recorded) -> Vec<NewRow> {
         let mut rows = Vec::new();
         for shadow in &recorded.shadows {
-            let chosen = Chosen {
-                served: shadow.clone(),
-                shadows: Vec::new(),
-            };
-            let Ok(answering) = Answering::new(chosen, false) else {
+            let Ok(answering) = Answering::new(Chosen::alone(shadow.clone()), false) else {
                 continue;
             };
             for (inputs, given) in recorded.inputs.iter().zip(&recorded.predictions) {

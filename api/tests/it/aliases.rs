@@ -164,3 +164,78 @@ async fn a_shadow_is_logged_measured_and_never_heard() {
         "{accuracy}"
     );
 }
+
+/// Who answers a row of this easting, as a row, as the first of a list, and as tensors.
+async fn asked_three_ways(server: &Server, easting: f64) -> [String; 3] {
+    let alias = async |body: Value| {
+        let request = server
+            .client
+            .post(server.url("/predict/alpha_pump"))
+            .bearer_auth(&server.token);
+        let response = request.json(&body).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.headers()["ratchet-model-alias"].to_str().unwrap().to_owned()
+    };
+    let tensors = json!({"inputs": [
+        {"name": "easting", "datatype": "FP64", "shape": [1], "data": [easting]},
+        {"name": "station", "datatype": "BYTES", "shape": [1], "data": ["Soho"]},
+        {"name": "called_at", "datatype": "BYTES", "shape": [1], "data": ["1970-01-01 00:30:00"]},
+    ]});
+    let (status, answer) = server.post("/v2/models/alpha/infer", &tensors).await;
+    assert_eq!(status, 200, "{answer}");
+    let by_version = if answer["model_version"] == "1" {
+        "champion"
+    } else {
+        "challenger"
+    };
+    [
+        alias(row(easting)).await,
+        alias(json!([row(easting), row(easting + 1.0)])).await,
+        by_version.to_owned(),
+    ]
+}
+
+#[tokio::test]
+async fn requests_stick_by_a_field_on_every_replica_and_the_header_goes_first() {
+    let house = house().await;
+    house
+        .route_by("alpha", &[("challenger", 40), ("champion", 60)], &[], Some("easting"))
+        .await;
+    let server = house.serve().await;
+    serves(&server, &["challenger"]).await;
+    let (_, models) = server.get("/models").await;
+    assert_eq!(model(&models, "alpha")["sticky"], "easting");
+    let mut answered: BTreeMap<String, usize> = BTreeMap::new();
+    for number in 0..100_u32 {
+        let [alias, of_list, of_tensors] = asked_three_ways(&server, f64::from(number)).await;
+        assert_eq!((&of_list, &of_tensors), (&alias, &alias), "{number}");
+        let by_header = server
+            .client
+            .post(server.url("/predict/alpha_pump"))
+            .bearer_auth(&server.token);
+        let by_header = by_header
+            .header("Ratchet-Route-Key", number.to_string())
+            .json(&row(7.0));
+        let by_header = by_header.send().await.unwrap();
+        assert_eq!(
+            by_header.headers()["ratchet-model-alias"],
+            alias.as_str(),
+            "the same key, said by the header"
+        );
+        *answered.entry(alias).or_default() += 1;
+    }
+    // The keys are fixed, and so is what they lead to; 40 are expected.
+    assert!((20..60).contains(&answered["challenger"]), "{answered:?}");
+    house.route("alpha", &[("challenger", 40), ("champion", 60)], &[]).await;
+    while !model(&server.get("/models").await.1, "alpha")["sticky"].is_null() {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        seen.insert(asked_three_ways(&server, 3.0).await[0].clone());
+        if seen.len() == 2 {
+            return;
+        }
+    }
+    panic!("without the field chance decides, and it was {seen:?} two hundred times");
+}

@@ -1,7 +1,7 @@
 //! Small real bundles whose answers tell them apart.
 
 use ratchet_model::conformal::Interval;
-use ratchet_model::drift::Profile;
+use ratchet_model::drift::{Profile, Season};
 use ratchet_model::features::{
     FitInputs, Join, JoinColumn, JoinKey, KeyPart, LookupColumn, LookupTable, LookupTables, Matrix, Pipeline,
     StepConfig, Take,
@@ -165,6 +165,28 @@ impl TestBundle {
         let (content, golden) = self.content();
         Bundle::write(content, &golden, &LookupTables::new()).unwrap()
     }
+}
+
+/// A bundle whose `easting` is small at midnight and great at noon; with seasons, or without.
+pub fn noon_and_midnight(season: Option<Season>) -> Vec<u8> {
+    let (mut content, golden) = TestBundle::new("alpha", 0.5).content();
+    let hours = |row: i64| if row % 2 == 0 { 0 } else { 12 };
+    let training = Rows::new(vec![
+        Column::Number((0..2000).map(|row| (hours(row) * 8 + row % 11) as f64).collect()),
+        Column::Text(vec![Some("Soho".into()); 2000]),
+        Column::Timestamp(
+            (0..2000)
+                .map(|row| Some(row % 300 * 86_400 + hours(row) * 3600))
+                .collect(),
+        ),
+    ])
+    .unwrap();
+    let none = (&Column::Timestamp(Vec::new()), [].as_slice());
+    content.profile = Profile::learn(&training, 1_000_000);
+    if let Some(season) = season {
+        content.profile = content.profile.with_seasons(season, 2, &training, none);
+    }
+    Bundle::write(content, &golden, &LookupTables::new()).unwrap()
 }
 
 /// The file of a lookup of stations, with a number under `column`.

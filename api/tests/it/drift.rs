@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use ratchet_api::Options;
 use ratchet_api::record::{DriftOptions, RecordOptions};
 use ratchet_artifacts::monitoring::{self, MonitoringWindow, WindowKind};
+use ratchet_model::drift::Season;
 use serde_json::{Value, json};
 
-use crate::bundles::TestBundle;
+use crate::bundles::{TestBundle, noon_and_midnight};
 use crate::server::{House, Server, row};
 
 async fn windows(house: &House, count: usize) -> Vec<MonitoringWindow> {
@@ -25,8 +26,12 @@ async fn windows(house: &House, count: usize) -> Vec<MonitoringWindow> {
 }
 
 async fn serve(every: Duration) -> (House, Server) {
+    serve_bundle(TestBundle::new("alpha", 0.5).bytes(), every).await
+}
+
+async fn serve_bundle(bytes: Vec<u8>, every: Duration) -> (House, Server) {
     let house = House::new().await;
-    house.release("alpha", TestBundle::new("alpha", 0.5).bytes()).await;
+    house.release("alpha", bytes).await;
     let drift = DriftOptions {
         rows: 100,
         rate: 0.01,
@@ -91,4 +96,20 @@ async fn between_windows_is_a_pause() {
     assert_eq!(server.post("/predict/alpha", &json!(rows)).await.0, 200);
     server.stop().await;
     assert_eq!(windows(&house, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn rows_of_one_season_are_compared_with_that_season() {
+    let noon: Vec<Value> = (0..100)
+        .map(|row| json!({"easting": 96 + row % 11, "station": "Soho", "called_at": "1970-02-01 12:00:00"}))
+        .collect();
+    for (season, alarms) in [(None, 1), (Some(Season::HourOfDay), 0)] {
+        let (house, server) = serve_bundle(noon_and_midnight(season), Duration::ZERO).await;
+        assert_eq!(server.post("/predict/alpha", &json!(noon)).await.0, 200);
+        let found = windows(&house, 1).await;
+        let fired: Vec<&str> = found[0].alarms().map(|alarm| alarm.measure.as_str()).collect();
+        assert_eq!(fired, ["ks"][..alarms], "{season:?}");
+        let unknown = found[0].statistics.iter().find(|told| told.measure == "unknown_season");
+        assert_eq!(unknown.map(|told| told.value), season.map(|_| 0.0));
+    }
 }

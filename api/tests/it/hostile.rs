@@ -1,13 +1,16 @@
 //! Damaged bundles and bodies that nobody would send: refused or read, never a panic and never a loop. `fuzz/` tries the same for longer.
 
+use std::sync::LazyLock;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ratchet_api::open_inference::request::InferRequest;
 use ratchet_api::predict::body;
 use ratchet_model::Bundle;
+use ratchet_model::drift::{Calibration, Reference, Season};
 use serde_json::{Value, json};
 
-use crate::bundles::TestBundle;
+use crate::bundles::{TestBundle, noon_and_midnight};
 
 /// What happens to a file on its way.
 #[derive(Clone, Debug)]
@@ -108,16 +111,34 @@ fn bundles() -> [Bundle; 2] {
     [tree, TestBundle::new("alpha", 0.5)].map(|bundle| Bundle::read(&bundle.bytes()).unwrap())
 }
 
+/// A linear model, a tree, and one whose profile knows seasons.
+static WHOLE: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
+    let tree = TestBundle {
+        tree: Some(true),
+        ..TestBundle::new("alpha", 0.5)
+    };
+    let linear = TestBundle::new("alpha", 0.5);
+    [linear.bytes(), tree.bytes(), noon_and_midnight(Some(Season::DayOfWeek))]
+});
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_damaged_bundle_is_refused_or_answers(damages in vec(damage(), 1..4), tree in any::<bool>()) {
-        let whole = TestBundle { tree: tree.then_some(true), ..TestBundle::new("alpha", 0.5) };
-        if let Ok(bundle) = Bundle::read(&damaged(whole.bytes(), &damages)) {
+    fn a_damaged_bundle_is_refused_or_answers(damages in vec(damage(), 1..4), kind in 0..3_usize) {
+        let whole = &WHOLE[kind];
+        if let Ok(bundle) = Bundle::read(&damaged(whole.clone(), &damages)) {
             let _ = bundle.check_golden_rows();
             let _ = bundle.answer(bundle.golden_rows());
             let _ = (bundle.explain(bundle.golden_rows()), bundle.memory_bytes());
+            let profile = &bundle.content().profile;
+            // To work thresholds out takes long, and is the same where nothing of it was damaged.
+            if *profile != Bundle::read(whole).unwrap().content().profile {
+                let reference = Reference::new(profile, vec![String::new(); profile.fields.len()], String::new());
+                let mut counts = reference.counts();
+                reference.count(&mut counts, bundle.golden_rows(), &[], 0);
+                let _ = Calibration::new(&reference, &counts, 0.01).measure(&reference, &counts);
+            }
         }
     }
 }

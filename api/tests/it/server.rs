@@ -126,6 +126,11 @@ impl House {
 
     /// Spreads requests, such as `[("champion", 90), ("challenger", 10)]`.
     pub async fn route(&self, name: &str, shares: &[(&str, u32)], shadows: &[&str]) {
+        self.route_by(name, shares, shadows, None).await;
+    }
+
+    /// The same, with a field that requests stick to.
+    pub async fn route_by(&self, name: &str, shares: &[(&str, u32)], shadows: &[&str], sticky: Option<&str>) {
         let routing = NewRouting {
             model: name.to_owned(),
             shares: shares
@@ -133,6 +138,7 @@ impl House {
                 .map(|(alias, share)| ((*alias).to_owned(), *share))
                 .collect(),
             shadows: shadows.iter().map(|alias| (*alias).to_owned()).collect(),
+            sticky: sticky.map(str::to_owned),
             actor: "test".to_owned(),
             reason: "test".to_owned(),
             key: uuid::Uuid::now_v7().to_string(),

@@ -94,6 +94,9 @@ pub struct PromotionEntry {
     pub table: BTreeMap<String, BTreeMap<String, Holder>>,
     /// Model, digests that a rollback has barred from unattended promotion.
     pub barred: BTreeMap<String, BTreeSet<String>>,
+    /// Model, field: where requests are spread, those with the same value in it are answered by the same alias.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sticky: BTreeMap<String, String>,
 }
 
 impl PromotionEntry {
@@ -190,6 +193,7 @@ mod tests {
                 predecessor: None,
                 table: BTreeMap::from([("m".to_owned(), BTreeMap::from([("champion".to_owned(), holder)]))]),
                 barred,
+                sticky: BTreeMap::new(),
             });
         }
         entries

@@ -364,6 +364,7 @@ impl Replay {
         let head = self.entries.last();
         let mut table = head.map(|head| head.table.clone()).unwrap_or_default();
         let barred = head.map(|head| head.barred.clone()).unwrap_or_default();
+        let sticky = head.map(|head| head.sticky.clone()).unwrap_or_default();
         let version = holder.version;
         let digest = holder.digest.clone();
         let holder = match self.holder(model, alias) {
@@ -396,6 +397,7 @@ impl Replay {
             predecessor: self.newest.clone(),
             table,
             barred,
+            sticky,
         }
     }
 

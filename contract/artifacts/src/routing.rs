@@ -20,6 +20,8 @@ pub struct NewRouting {
     pub shares: BTreeMap<String, u32>,
     /// Aliases whose answers are logged and never given.
     pub shadows: BTreeSet<String>,
+    /// A field of the request: those with the same value in it are answered by the same alias.
+    pub sticky: Option<String>,
     /// Who asks for it.
     pub actor: String,
     /// Why.
@@ -70,12 +72,28 @@ impl PromotionLog {
     /// log is damaged or the bucket fails.
     pub async fn route(&self, routing: &NewRouting) -> Result<Appended, PromotionError> {
         check_name("model", &routing.model)?;
-        let same = |entry: &PromotionEntry| entry.action == Action::Route && entry.model == routing.model;
+        let same = |entry: &PromotionEntry| routing.made(entry);
         self.append(&routing.key, same, |replay| routing.decide(replay)).await
     }
 }
 
 impl NewRouting {
+    /// Whether an entry is this routing.
+    fn made(&self, entry: &PromotionEntry) -> bool {
+        let named = |entry: &PromotionEntry| {
+            let shares = entry.answering(&self.model).into_iter();
+            let shares: BTreeMap<String, u32> = shares
+                .map(|(alias, holder)| (alias.to_owned(), holder.weight))
+                .collect();
+            let shadows: BTreeSet<String> = entry.shadows(&self.model).map(|(alias, _)| alias.to_owned()).collect();
+            (shares, shadows)
+        };
+        entry.action == Action::Route
+            && entry.model == self.model
+            && entry.sticky.get(&self.model) == self.sticky.as_ref()
+            && named(entry) == (self.shares.clone(), self.shadows.clone())
+    }
+
     fn decide(&self, replay: &Replay) -> Result<PromotionEntry, PromotionError> {
         let wrong = |problem: String| PromotionError::Routing {
             model: self.model.clone(),
@@ -110,6 +128,10 @@ impl NewRouting {
             holder.weight = self.shares.get(alias).copied().unwrap_or(100);
             holder.shadow = self.shadows.contains(alias);
         }
+        match &self.sticky {
+            Some(field) => entry.sticky.insert(self.model.clone(), field.clone()),
+            None => entry.sticky.remove(&self.model),
+        };
         entry.actor.clone_from(&self.actor);
         entry.reason.clone_from(&self.reason);
         entry.key.clone_from(&self.key);

@@ -5,6 +5,11 @@
 
 mod calibration;
 mod counts;
+mod expected;
+mod season;
+mod seasons;
+#[cfg(test)]
+mod simulation;
 mod spread;
 mod statistics;
 
@@ -14,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use calibration::{Calibration, Drift};
 pub use counts::{Counts, Reference};
+pub use season::Season;
+pub use seasons::{FieldCounts, SeasonCounts, Seasons};
 pub use statistics::psi;
 
 use crate::schema::{Column, Rows, Schema};
@@ -68,6 +75,9 @@ pub struct Profile {
     /// What was answered to rows that the model did not see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<AnswerProfile>,
+    /// How all this differs by season, where that was declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seasons: Option<Seasons>,
 }
 
 /// How answers are spread: the numbers, or the probabilities of yes.
@@ -90,6 +100,7 @@ impl Profile {
             fields: rows.columns().iter().map(|column| profile(column, horizon)).collect(),
             rows: rows.len() as u64,
             answers: None,
+            seasons: None,
         }
     }
 
@@ -101,6 +112,14 @@ impl Profile {
             spread: profile(&Column::Number(answers.to_vec()), 0),
         });
         Self { answers, ..self }
+    }
+
+    /// The same with how the training rows, and the answers, are spread in each season. The time of a row stands in field `field`;
+    /// `answered` has the times of the rows that answers were given to, and the answers, none if there are none.
+    #[must_use]
+    pub fn with_seasons(self, season: Season, field: usize, rows: &Rows, answered: (&Column, &[f64])) -> Self {
+        let seasons = Some(Seasons::learn(&self, season, field, rows, answered));
+        Self { seasons, ..self }
     }
 
     /// The positions of the fields whose value training never saw the like of: a number outside of the range, a category
@@ -128,6 +147,7 @@ impl Profile {
                         | (FieldProfile::Timestamp { .. }, FieldKind::Timestamp)
                 )
             })
+            && self.seasons.as_ref().is_none_or(|seasons| seasons.fits(self, schema))
     }
 }
 
@@ -148,7 +168,11 @@ impl FieldProfile {
                     && shares.iter().all(is_share)
                     && is_share(missing)
             }
-            FieldProfile::Text { missing, .. } | FieldProfile::Timestamp { missing, .. } => is_share(missing),
+            FieldProfile::Text { counts, missing } => {
+                let total = counts.values().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+                total.is_some() && is_share(missing)
+            }
+            FieldProfile::Timestamp { missing, .. } => is_share(missing),
         }
     }
 

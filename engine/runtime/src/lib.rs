@@ -68,6 +68,7 @@ mod protocol;
 mod record;
 mod reproduce;
 mod retention;
+mod routing;
 mod secrets;
 mod seed;
 mod slots;
@@ -93,6 +94,7 @@ pub use record::{
 };
 pub use reproduce::{Earlier, Reproduced};
 pub use retention::{Collect, Collected, CollectedRun, LEAST_AGE};
+pub use routing::route;
 pub use secrets::{SecretError, Secrets};
 pub use store::{DagOverrides, Pause, RunFilter, SlotHolder, SlotWaiter, Store, TaskProgress};
 pub use trigger::{

@@ -225,6 +225,7 @@ impl From<PromotionError> for Problem {
             | PromotionError::Barred { .. }
             | PromotionError::NothingToRollBackTo { .. }
             | PromotionError::OtherDigest { .. }
+            | PromotionError::Routing { .. }
             | PromotionError::KeyTaken { .. } => Self::conflict(error.to_string()),
             other => Self::unavailable(other.to_string()),
         }

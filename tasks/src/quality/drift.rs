@@ -97,7 +97,7 @@ impl Drift {
         let reference = Reference::new(&Profile::learn(&expected, 0), self.columns.clone(), String::new());
         let mut counts = reference.counts();
         reference.count(&mut counts, &found, &[], 0);
-        let measured = Calibration::new(&reference, counts.rows(), self.rate).measure(&reference, &counts);
+        let measured = Calibration::new(&reference, &counts, self.rate).measure(&reference, &counts);
         let findings = self.columns.iter().map(|name| {
             let own: Vec<&Measured> = measured.iter().filter(|measure| measure.field == *name).collect();
             let words = own.iter().map(|measure| match measure.threshold {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ratchet_core::plugin::{ConfigProblem, Known, Table};
+use ratchet_model::drift::Season;
 use ratchet_model::features::{ImputeConfig, StepConfig};
 use ratchet_model::{Target, TargetKind, Transform};
 use schemars::JsonSchema;
@@ -64,6 +65,10 @@ pub struct TrainConfig {
     /// Column whose values are slices that may be underestimated (stations, say). It has to be a field.
     #[serde(default)]
     pub slices: Option<SliceConfig>,
+    /// Seasons in which requests are known to differ: the monitor of drift compares them with training rows of the same seasons.
+    /// Without it they are compared with all of them.
+    #[serde(default)]
+    pub drift: Option<DriftConfig>,
     /// How classes weigh against each other. Without it the more probable answer is given to yes-or-no questions, and weights are
     /// chosen for classes in order.
     #[serde(default)]
@@ -264,6 +269,16 @@ pub struct SliceConfig {
     pub field: String,
     /// A row counts as underestimated when it exceeds the prediction by more than this, in the target's unit.
     pub margin: f64,
+}
+
+/// What requests are compared with.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriftConfig {
+    /// How time is parted. Training needs fifty rows or more of a season; requests of others are left out of distances.
+    pub season: Season,
+    /// The field with the time. It has to be a field with times.
+    pub of: String,
 }
 
 /// What the types alone do not show.

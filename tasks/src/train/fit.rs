@@ -2,7 +2,6 @@
 
 use ratchet_model::arithmetic::log_odds;
 use ratchet_model::conformal::Residuals;
-use ratchet_model::drift::Profile;
 use ratchet_model::features::{FitInputs, Join, LookupTables, Matrix, Pipeline, StepConfig};
 use ratchet_model::predictor::{Link, Predictor};
 use ratchet_model::slices::SliceRisks;
@@ -15,14 +14,12 @@ use super::boosting::Resources;
 use super::calibrate::{class_weights, inverse_shares, platt};
 use super::candidate::{self, Aim};
 use super::config::{ClassWeights, TrainConfig};
+use super::seasons::{self, Answered};
 use super::settings::Candidate;
 use super::split::origins;
 
 /// Folds for encodings that are fitted out of fold.
 const FOLDS: u32 = 5;
-
-/// Requests up to this many seconds after the last training row are not out of distribution.
-const HORIZON: i64 = 366 * 86_400;
 
 /// Golden rows in a bundle.
 const GOLDEN_ROWS: usize = 64;
@@ -137,8 +134,7 @@ pub struct Learnt {
     calibrations: Vec<Option<Calibration>>,
     class_weights: Option<Vec<f64>>,
     slices: Option<SliceRisks>,
-    /// Numbers, or probabilities of yes, that were answered.
-    answers: Vec<f64>,
+    answered: Answered,
 }
 
 /// Features of a part, fitted on it.
@@ -226,7 +222,7 @@ pub fn write_bundle(
         residuals: learnt.residuals.clone(),
         coverage: setting.config.coverage,
         slices: learnt.slices.clone(),
-        profile: Profile::learn(&part.rows, HORIZON).with_answers(&learnt.answers),
+        profile: seasons::profile(setting, &part.rows, &learnt.answered),
         window: setting.window.clone(),
         seed: setting.resources.seed,
     };
@@ -245,7 +241,7 @@ pub fn learn(
 ) -> Result<Learnt, BundleError> {
     let mut learnt = Learnt::default();
     let predictions = bundle.predict(&validation.rows);
-    learnt.answers = predictions.iter().map(ratchet_model::Prediction::monitored).collect();
+    learnt.answered = Answered::new(setting, &validation.rows, &predictions);
     match &bundle.content().target.kind {
         TargetKind::Regression { transform } => {
             let residuals = predictions.iter().zip(&validation.truth);

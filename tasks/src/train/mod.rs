@@ -16,6 +16,7 @@ mod page;
 mod rows;
 mod search;
 mod search_config;
+mod seasons;
 mod settings;
 mod split;
 mod task;

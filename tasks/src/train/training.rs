@@ -19,6 +19,7 @@ use super::line::Line;
 use super::lookups::{self, Found};
 use super::rows::{ModelRows, model_known, read_rows, schema_of};
 use super::search::search;
+use super::seasons;
 use super::settings::Candidate;
 use super::split::Split;
 use crate::words::count;
@@ -79,6 +80,7 @@ pub fn prepare<'a>(
         );
         return Err(TaskError::permanent(message).with_help("name a column that stands in `features`"));
     }
+    seasons::check(config, &schema)?;
     let line = match &config.split {
         Some(SplitConfig::Hash(split)) => Line::Hash(&split.key),
         None => Line::Time(&config.time),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 use ratchet_artifacts::{Bucket, Expected, Lineage, NewPromotion, PromotionLog, models};
 use ratchet_core::plugin::{Model, Output, Table};
+use ratchet_model::Bundle;
+use ratchet_model::drift::Season;
 use ratchet_tasks::table::{self, About};
 use serde_json::{Value, json};
 
@@ -170,6 +172,43 @@ async fn unusable_tables_are_refused_in_one_message() {
     with["slices"]["field"] = json!("IncGeo_BoroughName");
     let said = refusal(&stage, with).await;
     assert!(said.contains("`IncGeo_BoroughName`"), "{said}");
+
+    for (field, problem) in [
+        ("DateOfCall", "no feature of `times` reads"),
+        ("PumpOrder", "holds a number"),
+    ] {
+        let mut with = configuration(&table);
+        with["drift"] = json!({"season": "hour_of_day", "of": field});
+        let said = refusal(&stage, with).await;
+        assert!(said.contains(&format!("`{field}`")) && said.contains(problem), "{said}");
+        assert!(
+            said.contains("name one of the fields with times: `TimestampOfCall`"),
+            "{said}"
+        );
+    }
+}
+
+/// Seasons change what serving compares requests with, and no answer.
+#[tokio::test]
+async fn declared_seasons_are_counted_in_the_bundle() {
+    let stage = Stage::new();
+    let table = vehicles(&stage).await;
+    let mut with = configuration(&table);
+    let plain = train(&stage, with.clone()).await;
+    with["drift"] = json!({"season": "day_of_week", "of": "TimestampOfCall"});
+    let model = train(&stage, with).await;
+    assert_eq!(model.metrics, plain.metrics);
+    let bundle = table::to_blob_ref(&model.bundle);
+    let bytes = stage.bucket().await.get_blob(&bundle).await.unwrap();
+    let bundle = Bundle::read(&bytes).unwrap();
+    let profile = &bundle.content().profile;
+    let seasons = profile.seasons.as_ref().unwrap();
+    assert_eq!(seasons.season, Season::DayOfWeek);
+    let rows: Vec<u64> = seasons.parts.iter().map(|part| part.rows).collect();
+    assert_eq!((rows.len(), rows.iter().sum::<u64>()), (8, profile.rows));
+    assert!(rows[..7].iter().all(|rows| *rows > 50) && rows[7] == 0, "{rows:?}");
+    let answers: u64 = seasons.parts.iter().flat_map(|part| &part.answers).sum();
+    assert_eq!(answers, profile.answers.as_ref().unwrap().rows);
 }
 
 #[tokio::test]

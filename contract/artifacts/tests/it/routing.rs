@@ -1,6 +1,6 @@
 //! How requests are spread over the aliases of a model.
 
-use ratchet_artifacts::{Expected, NewPromotion, NewRouting, PromotionEntry, PromotionLog};
+use ratchet_artifacts::{Expected, NewPromotion, NewRouting, PromotionEntry, PromotionError, PromotionLog};
 
 use crate::support::{memory, promotion, register_models};
 
@@ -23,6 +23,7 @@ async fn requests_are_spread_over_aliases_and_a_promotion_keeps_the_share() {
             .map(|(alias, share)| ((*alias).to_owned(), *share))
             .collect(),
         shadows: shadows.iter().map(|alias| (*alias).to_owned()).collect(),
+        sticky: None,
         actor: "ada".to_owned(),
         reason: "try it".to_owned(),
         key: format!("{shares:?} {shadows:?}"),
@@ -40,6 +41,19 @@ async fn requests_are_spread_over_aliases_and_a_promotion_keeps_the_share() {
     let given = routing(&[("champion", 90), ("challenger", 10)], &["canary"]);
     let entry = log.route(&given).await.unwrap().entry;
     assert!(!log.route(&given).await.unwrap().new, "the same key is the same entry");
+    for other in [
+        NewRouting {
+            key: given.key.clone(),
+            ..routing(&[("champion", 80), ("challenger", 20)], &["canary"])
+        },
+        NewRouting {
+            sticky: Some("courier".to_owned()),
+            ..given.clone()
+        },
+    ] {
+        let refused = log.route(&other).await.unwrap_err();
+        assert!(matches!(refused, PromotionError::KeyTaken { .. }), "{refused}");
+    }
     let spread = |entry: &PromotionEntry| {
         let answering = entry.answering("m").into_iter();
         answering
@@ -56,7 +70,21 @@ async fn requests_are_spread_over_aliases_and_a_promotion_keeps_the_share() {
     assert_eq!(spread(&promoted), expected(4));
     let back = log.rollback("m", "champion", "ada", "no", "back").await.unwrap().entry;
     assert_eq!(spread(&back), expected(1), "a rollback passes routings over");
+    assert!(back.sticky.is_empty());
+    let sticky = NewRouting {
+        sticky: Some("courier".to_owned()),
+        key: "sticky".to_owned(),
+        ..given
+    };
+    log.route(&sticky).await.unwrap();
+    let next = NewPromotion {
+        key: "next".to_owned(),
+        ..to("challenger", 3)
+    };
+    let promoted = log.promote(next).await.unwrap().entry;
+    assert_eq!(promoted.sticky["m"], "courier", "a promotion keeps the field");
     let whole = log.route(&routing(&[("champion", 100)], &[])).await.unwrap().entry;
     assert_eq!(whole.answering("m").len(), 1);
     assert_eq!(whole.shadows("m").count(), 0);
+    assert!(whole.sticky.is_empty(), "a routing without a field ends it");
 }

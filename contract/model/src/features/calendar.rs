@@ -25,7 +25,8 @@ pub enum CalendarPart {
     DayOfYear,
 }
 
-const DAY: i64 = 86_400;
+/// Seconds.
+pub(crate) const DAY: i64 = 86_400;
 
 impl CalendarPart {
     /// The name as written in a DAG.
@@ -61,8 +62,13 @@ impl CalendarPart {
 }
 
 fn day_of_year(day: i64) -> i64 {
-    let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(day));
-    date.map_or(0, |date| i64::from(date.day_of_year()) - 1)
+    date(day).map_or(0, |date| i64::from(date.day_of_year()) - 1)
+}
+
+/// The date so many days after 1970-01-01.
+pub(crate) fn date(day: i64) -> Option<jiff::civil::Date> {
+    let days = jiff::Span::new().try_days(day).ok()?;
+    jiff::civil::date(1970, 1, 1).checked_add(days).ok()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod row;
 mod step;
 
 pub use calendar::CalendarPart;
+pub(crate) use calendar::{DAY, date};
 pub use config::{DistanceConfig, PlaneFields, StepConfig};
 pub use geography::{LearnPlaces, Place, Places, learn_places};
 pub use history::{HistoryConfig, RollingConfig, Statistic, SummaryConfig, Take};

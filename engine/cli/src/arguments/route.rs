@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Listing;
+use super::{Listing, Remote};
 
 #[derive(Debug, Args)]
 pub struct Route {
@@ -14,9 +14,14 @@ pub struct Route {
     /// An alias whose answers are logged and never given
     #[arg(long = "shadow", value_name = "ALIAS", value_delimiter = ',')]
     pub shadows: Vec<String>,
+    /// A field of the request: those with the same value in it are answered by the same alias
+    #[arg(long, value_name = "FIELD")]
+    pub sticky: Option<String>,
     /// Why, in one sentence
     #[arg(long)]
     pub reason: String,
+    #[command(flatten)]
+    pub remote: Remote,
     #[command(flatten)]
     pub listing: Listing,
 }

@@ -281,6 +281,19 @@ fn what_is_wrong_is_said_as_at_home() {
     ] {
         served.there(arguments).refused(2);
     }
+    let route = [
+        "models",
+        "route",
+        "trips",
+        "champion=100",
+        "--sticky",
+        "kind",
+        "--reason",
+        "because",
+    ];
+    for called in [served.here(&route), served.there(&route)] {
+        assert!(called.refused(2).stderr.contains("it has no champion"), "{called:?}");
+    }
     let nobody = served.here(&["runs", "list", "--server", "127.0.0.1:8080"]);
     nobody.refused(2);
     let mut away = served.command(&["runs", "list", "--server", "http://127.0.0.1:1"]);

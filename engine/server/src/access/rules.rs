@@ -59,6 +59,7 @@ pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/models/{name}/aliases/{alias}", From(User)),
     ("POST", "/api/v1/models/{name}/promote", From(Operator)),
     ("POST", "/api/v1/models/{name}/rollback", From(Operator)),
+    ("POST", "/api/v1/models/{name}/route", From(Operator)),
     ("GET", "/api/v1/promotions", From(User)),
     ("GET", "/api/v1/users", From(Admin)),
     ("POST", "/api/v1/users", From(Admin)),

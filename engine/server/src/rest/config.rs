@@ -13,7 +13,7 @@ use super::body::{Arrived, Body};
 use super::dags;
 use crate::access::{Caller, audited};
 use crate::overrides::Overrides;
-use crate::problem::{Fault, Problem};
+use crate::problem::{BodyProblems, Fault, Problem};
 use crate::server::State;
 
 /// What shall hold beside the file. What is left out stays as it is set; null takes it away.
@@ -30,7 +30,7 @@ pub(super) struct ConfigRequest {
     #[schema(example = "6h")]
     cooldown: Option<String>,
     /// False for no triggers, or a list of triggers as in the file.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     triggers: Option<Value>,
     /// Defaults of parameters by name; null takes one away.
     #[schema(value_type = Option<Object>)]
@@ -65,8 +65,7 @@ pub(super) async fn show(
         (status = 200, description = "As `GET` tells it", body = Object),
         (status = 400, description = "The body is not JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "No such DAG", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too long", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not declared as JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
         (status = 422, description = "What shall hold does not fit; all faults are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -57,6 +57,7 @@ use crate::access::{Access, RULES};
         super::promotions::list,
         super::promotions::promote,
         super::promotions::rollback,
+        super::promotions::route,
         super::people::users,
         super::people::add_user,
         super::people::remove_user,

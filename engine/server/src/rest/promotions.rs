@@ -1,11 +1,14 @@
 //! The promotion log: read, and appended to by hand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Extension, Path, Query};
 use axum::http::{HeaderMap, header};
-use ratchet_artifacts::{Expected, NewPromotion, PromotionEntry, PromotionError, PromotionLog, models, sha256};
+use ratchet_artifacts::{
+    Expected, NewPromotion, NewRouting, PromotionEntry, PromotionError, PromotionLog, models, sha256,
+};
 use ratchet_runtime::PromoteError;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -173,6 +176,89 @@ pub(super) async fn rollback(
         Ok(log.rollback(&name, &alias, &actor, &reason, &key).await?.entry)
     });
     Ok(Json(entry.await?))
+}
+
+/// How requests shall be spread, and why. Aliases that are not named answer nothing.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described here, read field by field")]
+pub(super) struct RouteRequest {
+    /// Alias and its share in percent; together 100, the champion's at least 1.
+    #[schema(example = json!({ "champion": 90, "challenger": 10 }))]
+    shares: BTreeMap<String, u32>,
+    /// Aliases whose answers are logged and never given.
+    shadows: Option<Vec<String>>,
+    /// A field of the request: those with the same value in it are answered by the same alias.
+    #[schema(example = "DeployedFromStation")]
+    sticky: Option<String>,
+    /// Why, in one sentence. The log keeps it.
+    reason: String,
+}
+
+/// Spreads a model's requests over its aliases. Versions stay where they are.
+#[utoipa::path(
+    post, path = "/api/v1/models/{name}/route", tag = "models",
+    params(
+        ("name" = String, Path, description = "Name of the model"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of the client's choice: repeated, the same entry"),
+    ),
+    request_body(content = RouteRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The entry of the promotion log", body = Object),
+        (status = 400, description = "The body is not JSON, or a header or name is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The shares do not add up to 100, an alias has no version, requests have no such field, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        BodyProblems,
+        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn route(
+    extract::State(state): extract::State<Arc<State>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    bytes: Arrived,
+) -> Result<Json<PromotionEntry>, Problem> {
+    let mut body = Body::read(&headers, bytes)?;
+    let shares = shares(&mut body);
+    let shadows: BTreeSet<String> = body.texts("shadows").into_iter().collect();
+    let sticky = body.text("sticky");
+    let reason = body.required_text("reason");
+    body.finish()?;
+    let spread: Vec<String> = shares.iter().map(|(alias, share)| format!("{alias}={share}")).collect();
+    let subject = format!("{name} {}: {reason}", spread.join(" "));
+    let routing = NewRouting {
+        model: name,
+        shares,
+        shadows,
+        sticky,
+        actor: caller.name().to_owned(),
+        reason,
+        key: key(&caller, &headers)?,
+    };
+    let bucket = state.engine.bucket().clone();
+    let entry = audited(&state, &caller, "model.route", subject, async move {
+        Ok(ratchet_runtime::route(&bucket, &routing).await?.entry)
+    });
+    Ok(Json(entry.await?))
+}
+
+/// Percents by alias.
+fn shares(body: &mut Body) -> BTreeMap<String, u32> {
+    if !body.has("shares") {
+        body.fault("shares", "is missing");
+    }
+    let mut shares = BTreeMap::new();
+    for (alias, share) in body.object("shares") {
+        match share.as_u64() {
+            Some(percent @ 1..=100) => {
+                shares.insert(alias, percent as u32);
+            }
+            _ => {
+                let alias = alias.replace('~', "~0").replace('/', "~1");
+                body.fault(&format!("shares/{alias}"), "is no whole number from 1 to 100");
+            }
+        }
+    }
+    shares
 }
 
 /// One bundle in `If-Match`; without the header, whoever holds the alias.

@@ -73,6 +73,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/models/{name}/aliases/{alias}", get(models::alias))
         .route("/api/v1/models/{name}/promote", post(promotions::promote))
         .route("/api/v1/models/{name}/rollback", post(promotions::rollback))
+        .route("/api/v1/models/{name}/route", post(promotions::route))
         .route("/api/v1/promotions", get(promotions::list))
         .route("/api/v1/users", get(people::users).post(people::add_user))
         .route("/api/v1/users/{name}", delete(people::remove_user))

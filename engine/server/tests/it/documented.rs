@@ -445,6 +445,17 @@ async fn artifacts(met: &mut Met<'_>) {
     met.meet(200, "POST", rollback, path, reason()).await;
     met.meet(409, "POST", rollback, path, reason()).await;
     met.bodies(rollback, path, Role::Operator).await;
+    let route = "/api/v1/models/{name}/route";
+    let path = "/api/v1/models/eta/route";
+    let shares = |share: u32| {
+        json_by(
+            Role::Operator,
+            &json!({ "shares": { "champion": share }, "reason": "x" }),
+        )
+    };
+    met.meet(200, "POST", route, path, shares(100)).await;
+    met.meet(409, "POST", route, path, shares(90)).await;
+    met.bodies(route, path, Role::Operator).await;
     let alias = "/api/v1/models/{name}/aliases/{alias}";
     met.meet(200, "GET", alias, "/api/v1/models/eta/aliases/champion", by(Role::User))
         .await;

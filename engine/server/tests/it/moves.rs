@@ -182,3 +182,57 @@ async fn a_promotion_under_a_condition_is_refused_once_the_alias_changed_hands()
     assert_eq!(promote(1, Some("no tag"), None).await.0, 400);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn requests_are_spread_by_whoever_may_and_it_says_who_and_why() {
+    let home = tempfile::tempdir().unwrap();
+    let service = Service::start(home.path()).await;
+    fill(service.engine.bucket()).await;
+    let path = "/api/v1/models/eta/route";
+    let half = json!({ "shares": { "champion": 50, "challenger": 50 }, "reason": "half a week" });
+    assert_eq!(service.post(path, &half).await.0, 409, "nobody holds an alias");
+    for (version, alias) in [(1, "champion"), (2, "challenger")] {
+        let body = json!({ "version": version, "alias": alias, "reason": "try it" });
+        assert_eq!(service.post("/api/v1/models/eta/promote", &body).await.0, 200);
+    }
+    let (status, entry) = service.post(path, &half).await;
+    assert_eq!(status, 200, "{entry}");
+    assert_eq!(
+        (&entry["action"], &entry["actor"]),
+        (&json!("route"), &json!("operator"))
+    );
+    assert_eq!(entry["table"]["eta"]["challenger"]["weight"], 50);
+    let wrong = json!({ "shares": { "champion": 0, "challenger": "half" }, "shadows": [1], "sticky": 2 });
+    let (status, problem) = service.post(path, &wrong).await;
+    let faults = problem["errors"].as_array().unwrap();
+    let mut pointers: Vec<&str> = faults.iter().map(|fault| fault["pointer"].as_str().unwrap()).collect();
+    pointers.sort_unstable();
+    let expected = [
+        "/reason",
+        "/shadows/0",
+        "/shares/challenger",
+        "/shares/champion",
+        "/sticky",
+    ];
+    assert_eq!((status, pointers.as_slice()), (422, &expected[..]), "{problem}");
+    let sent = |body: Value| {
+        let service = &service;
+        async move {
+            let request = service.asking(Role::Operator, "POST", path).await;
+            let answer = request.header("Idempotency-Key", "k").json(&body).send().await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        }
+    };
+    let first = sent(half.clone()).await;
+    assert_eq!(sent(half).await, first, "the same key is the same entry");
+    let whole = json!({ "shares": { "champion": 100 }, "reason": "enough" });
+    assert_eq!(sent(whole).await.0, 409, "another act under the same key");
+    let audit = service.identity.audit_log(None, 100).await.unwrap();
+    let told = |outcome: &str| {
+        let of =
+            |entry: &&ratchet_identity::AuditEntry| entry.action == "model.route" && entry.outcome.starts_with(outcome);
+        audit.iter().filter(of).count()
+    };
+    assert_eq!((told("done"), told("refused: ")), (3, 2));
+    service.stop().await;
+}

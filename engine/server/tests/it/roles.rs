@@ -188,6 +188,12 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/models/none/rollback",
         Some(Role::Operator),
     ),
+    (
+        "POST",
+        "/api/v1/models/{name}/route",
+        "/api/v1/models/none/route",
+        Some(Role::Operator),
+    ),
     ("GET", "/api/v1/promotions", "/api/v1/promotions", Some(Role::User)),
     ("GET", "/api/v1/users", "/api/v1/users", Some(Role::Admin)),
     ("POST", "/api/v1/users", "/api/v1/users", Some(Role::Admin)),
