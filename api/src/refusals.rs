@@ -2,6 +2,7 @@
 
 use utoipa::IntoResponses;
 
+use crate::access::token::TokenError;
 use crate::open_inference::refusal::Refusal;
 use crate::problem::Problem;
 
@@ -21,6 +22,35 @@ pub enum BodyRefusals {
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
 }
+
+/// Of a route that takes a form of OAuth2.
+#[derive(IntoResponses)]
+pub enum FormRefusals {
+    /// The form is too long
+    #[response(status = 413)]
+    TooLong(TokenError),
+    /// The body is no form
+    #[response(status = 415)]
+    NoForm(TokenError),
+}
+
+/// Of a route that adds a user.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    description = "The name is taken",
+    content_type = "application/problem+json"
+)]
+pub struct NameTaken(Problem);
+
+/// Of a route that starts a run of the engine.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    description = "A run is under way, or the last one began too short a time ago",
+    content_type = "application/problem+json"
+)]
+pub struct RunRefusals(Problem);
 
 /// Of a route that answers for a model under `/v2`.
 #[derive(IntoResponses)]
