@@ -1,7 +1,8 @@
 //! Sends the log, the feedback and the record collections to the bucket's feeds, each row once.
 //!
-//! A segment closes when its oldest row is a minute old or eight mebibytes have come together. Which rows a segment holds and where it
-//! goes is written down first: who crashes in between makes the same object again. Of replicas on one database one sends at a time.
+//! A segment closes when its oldest row is a minute old or ten thousand rows have come together, of eight mebibytes at most. Which rows
+//! a segment holds and where it goes is written down first: who crashes in between makes the same object again. Of replicas on one
+//! database one sends at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::keeper::StoreAt;
 use super::logs::moment;
-use super::store::{Feed, LoggedEntry, Store, StoreError, ToldTruth};
+use super::store::{Feed, LoggedEntry, SEGMENT_ROWS, Store, StoreError, ToldTruth};
 use crate::telemetry::Telemetry;
 
 /// Between two looks.
@@ -102,7 +103,7 @@ impl Feeder {
             return self.write(store, feed, until, &path, lines).await;
         }
         let unfed = store.unfed(feed, claim.sent).await?;
-        let full = unfed.bytes >= feeds::SEGMENT_BYTES as i64;
+        let full = unfed.rows >= SEGMENT_ROWS;
         if unfed.rows == 0 || !(full || last || now - unfed.oldest >= AGE) {
             return Ok(false);
         }
@@ -301,12 +302,15 @@ mod tests {
         store.append(&[young(0)]).await.unwrap();
         feeder.look(false).await.unwrap();
         assert!(lines(&bucket, "predictions").await.is_empty());
-        let many: Vec<NewRow> = (1..8000).map(young).collect();
+        let many: Vec<NewRow> = (1..12_000).map(young).collect();
         store.append(&many).await.unwrap();
         feeder.look(false).await.unwrap();
         let sent = lines(&bucket, "predictions").await.len();
-        assert!((5000..8000).contains(&sent), "a full one goes, the rest waits: {sent}");
+        assert!(
+            (5000..12_000).contains(&sent),
+            "a full one goes, the rest waits: {sent}"
+        );
         feeder.look(true).await.unwrap();
-        assert_eq!(lines(&bucket, "predictions").await.len(), 8000);
+        assert_eq!(lines(&bucket, "predictions").await.len(), 12_000);
     }
 }

@@ -18,6 +18,8 @@ use super::scribe::Scribe;
 use super::store::{NewRow, Store, StoreError};
 use crate::telemetry::Telemetry;
 
+/// How long the first of some rows waits for more: whoever is woken for each of them does little else.
+const GATHER: Duration = Duration::from_millis(5);
 /// Before the database is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the log's size.
@@ -176,14 +178,18 @@ impl Writer {
         loop {
             let stopping = *stopped.borrow();
             if rows.is_empty() {
-                let entries = match stopping {
-                    true => waiting.take_waiting(),
+                let first = match stopping {
+                    true => waiting.first_waiting(),
                     false => tokio::select! {
-                        entries = waiting.take() => entries,
+                        first = waiting.first() => {
+                            tokio::time::sleep(GATHER).await;
+                            first
+                        }
                         _ = stopped.changed() => continue,
-                        () = tokio::time::sleep_until(trim_at) => Vec::new(),
+                        () = tokio::time::sleep_until(trim_at) => None,
                     },
                 };
+                let entries = waiting.with_more(first);
                 if entries.is_empty() && stopping {
                     return;
                 }

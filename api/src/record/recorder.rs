@@ -36,19 +36,18 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Some of what waits; waits for the first of it. None once nobody records any more.
-    pub(super) async fn take(&mut self) -> Vec<Entry> {
-        let first = self.entries.recv().await;
-        self.with_more(first)
+    /// Waits for something. None once nobody records any more.
+    pub(super) async fn first(&mut self) -> Option<Entry> {
+        self.entries.recv().await
     }
 
-    /// Some of what waits already.
-    pub(super) fn take_waiting(&mut self) -> Vec<Entry> {
-        let first = self.entries.try_recv().ok();
-        self.with_more(first)
+    /// Something that waits already.
+    pub(super) fn first_waiting(&mut self) -> Option<Entry> {
+        self.entries.try_recv().ok()
     }
 
-    fn with_more(&mut self, first: Option<Entry>) -> Vec<Entry> {
+    /// The first with some of what waits behind it.
+    pub(super) fn with_more(&mut self, first: Option<Entry>) -> Vec<Entry> {
         let mut taken: Vec<Entry> = first.into_iter().collect();
         let mut weight = taken.iter().map(Entry::weight).sum();
         while weight > 0 && weight < TAKEN_BYTES {

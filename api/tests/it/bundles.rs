@@ -67,7 +67,7 @@ impl TestBundle {
         };
         let rows = Rows::new(vec![
             Column::Number(vec![0.0, 50.5, 100.0]),
-            Column::Text(vec![Some("Soho".to_owned()), Some("Euston".to_owned()), None]),
+            Column::Text(vec![Some("Soho".into()), Some("Euston".into()), None]),
             Column::Timestamp(vec![Some(0), Some(3600), Some(7200)]),
         ])
         .unwrap();
@@ -173,7 +173,7 @@ pub fn noon_and_midnight(season: Option<Season>) -> Vec<u8> {
     let hours = |row: i64| if row % 2 == 0 { 0 } else { 12 };
     let training = Rows::new(vec![
         Column::Number((0..2000).map(|row| (hours(row) * 8 + row % 11) as f64).collect()),
-        Column::Text(vec![Some("Soho".to_owned()); 2000]),
+        Column::Text(vec![Some("Soho".into()); 2000]),
         Column::Timestamp(
             (0..2000)
                 .map(|row| Some(row % 300 * 86_400 + hours(row) * 3600))
@@ -196,7 +196,7 @@ pub fn stations(column: &str, rows: &[(&str, f64)]) -> Vec<u8> {
         known: Some(Known::Call),
         values,
     };
-    let names = rows.iter().map(|(name, _)| Some((*name).to_owned())).collect();
+    let names = rows.iter().map(|(name, _)| Some((*name).into())).collect();
     let numbers = rows.iter().map(|(_, number)| *number).collect();
     let columns = vec![
         values("station", Column::Text(names)),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::versions::{self, Versioned};
+use crate::versions::{self, Versioned, readers};
 use crate::{BlobRef, Bucket, BucketError, Collected, ColumnManifest, DatasetManifest, Lineage};
 
 /// A dataset before it has a number.
@@ -91,41 +91,4 @@ pub async fn register(bucket: &Bucket, dataset: NewDataset) -> Result<DatasetMan
     versions::register(bucket, draft).await
 }
 
-/// Reads one version; `None` if there is none.
-///
-/// # Errors
-///
-/// If the name is wrong, the manifest is damaged, or the bucket fails.
-pub async fn get(bucket: &Bucket, name: &str, version: u64) -> Result<Option<DatasetManifest>, BucketError> {
-    versions::get(bucket, name, version).await
-}
-
-/// The version with the highest number; `None` if there is none.
-///
-/// # Errors
-///
-/// As [`get`].
-pub async fn latest(bucket: &Bucket, name: &str) -> Result<Option<DatasetManifest>, BucketError> {
-    versions::latest(bucket, name).await
-}
-
-/// All version numbers, ascending.
-///
-/// # Errors
-///
-/// If the name is wrong or the bucket fails.
-pub async fn versions(bucket: &Bucket, name: &str) -> Result<Vec<u64>, BucketError> {
-    Ok(versions::numbers::<DatasetManifest>(bucket, name)
-        .await?
-        .into_iter()
-        .collect())
-}
-
-/// Names of all datasets, sorted.
-///
-/// # Errors
-///
-/// If the bucket fails.
-pub async fn names(bucket: &Bucket) -> Result<Vec<String>, BucketError> {
-    versions::names::<DatasetManifest>(bucket).await
-}
+readers!(DatasetManifest);

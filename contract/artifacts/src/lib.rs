@@ -89,11 +89,14 @@ mod routing;
 mod signing;
 mod sweep;
 mod versions;
+pub mod web;
 
 pub use blobs::{sha256, sha256_of_file};
 pub use bucket::{Bucket, Created};
 pub use error::BucketError;
-pub use manifest::{BlobRef, Collected, ColumnManifest, DatasetManifest, Lineage, LookupManifest, ModelManifest};
+pub use manifest::{
+    BlobRef, Collected, ColumnManifest, DatasetManifest, Lineage, LookupManifest, ModelManifest, PageTag,
+};
 pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;

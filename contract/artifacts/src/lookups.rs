@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::versions::{self, Versioned};
-use crate::{BlobRef, Bucket, BucketError, ColumnManifest, Lineage, LookupManifest, Signed};
+use crate::versions::{self, Versioned, readers};
+use crate::{BlobRef, Bucket, BucketError, ColumnManifest, Lineage, LookupManifest};
 
 /// A lookup before it has a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,45 +87,4 @@ pub async fn register(bucket: &Bucket, lookup: NewLookup) -> Result<LookupManife
     versions::register(bucket, draft).await
 }
 
-/// Reads one version; `None` if there is none.
-///
-/// # Errors
-///
-/// If the name is wrong, the manifest is damaged, or the bucket fails.
-pub async fn get(bucket: &Bucket, name: &str, version: u64) -> Result<Option<LookupManifest>, BucketError> {
-    versions::get(bucket, name, version).await
-}
-
-/// One version with who signed it; `None` if there is none.
-///
-/// # Errors
-///
-/// As [`get`].
-pub async fn get_signed(
-    bucket: &Bucket,
-    name: &str,
-    version: u64,
-) -> Result<Option<Signed<LookupManifest>>, BucketError> {
-    versions::get_signed(bucket, name, version).await
-}
-
-/// The version with the highest number; `None` if there is none.
-///
-/// # Errors
-///
-/// As [`get`].
-pub async fn latest(bucket: &Bucket, name: &str) -> Result<Option<LookupManifest>, BucketError> {
-    versions::latest(bucket, name).await
-}
-
-/// All version numbers, ascending.
-///
-/// # Errors
-///
-/// If the name is wrong or the bucket fails.
-pub async fn versions(bucket: &Bucket, name: &str) -> Result<Vec<u64>, BucketError> {
-    Ok(versions::numbers::<LookupManifest>(bucket, name)
-        .await?
-        .into_iter()
-        .collect())
-}
+readers!(LookupManifest);

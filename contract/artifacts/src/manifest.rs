@@ -49,6 +49,22 @@ pub struct Collected {
     /// When the server says that it was written, in its own spelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// Of a service that answers page by page: what it said of each, in the order of the raw bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<PageTag>,
+}
+
+/// What a service said of one page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageTag {
+    /// SHA-256 of its address, which may hold a key.
+    pub address: String,
+    /// The service's word for its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the service says that it was written, in its own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
 }
 
 /// A column of a dataset.

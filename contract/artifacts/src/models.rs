@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::versions::{self, Versioned};
-use crate::{BlobRef, Bucket, BucketError, Lineage, ModelManifest, Signed};
+use crate::versions::{self, Versioned, readers};
+use crate::{BlobRef, Bucket, BucketError, Lineage, ModelManifest};
 
 /// A model before it has a number.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,54 +95,4 @@ pub async fn register(bucket: &Bucket, model: NewModel) -> Result<ModelManifest,
     versions::register(bucket, draft).await
 }
 
-/// Reads one version; `None` if there is none.
-///
-/// # Errors
-///
-/// If the name is wrong, the manifest is damaged, or the bucket fails.
-pub async fn get(bucket: &Bucket, name: &str, version: u64) -> Result<Option<ModelManifest>, BucketError> {
-    versions::get(bucket, name, version).await
-}
-
-/// One version with who signed it; `None` if there is none.
-///
-/// # Errors
-///
-/// As [`get`].
-pub async fn get_signed(
-    bucket: &Bucket,
-    name: &str,
-    version: u64,
-) -> Result<Option<Signed<ModelManifest>>, BucketError> {
-    versions::get_signed(bucket, name, version).await
-}
-
-/// The version with the highest number; `None` if there is none.
-///
-/// # Errors
-///
-/// As [`get`].
-pub async fn latest(bucket: &Bucket, name: &str) -> Result<Option<ModelManifest>, BucketError> {
-    versions::latest(bucket, name).await
-}
-
-/// All version numbers, ascending.
-///
-/// # Errors
-///
-/// If the name is wrong or the bucket fails.
-pub async fn versions(bucket: &Bucket, name: &str) -> Result<Vec<u64>, BucketError> {
-    Ok(versions::numbers::<ModelManifest>(bucket, name)
-        .await?
-        .into_iter()
-        .collect())
-}
-
-/// Names of all models, sorted.
-///
-/// # Errors
-///
-/// If the bucket fails.
-pub async fn names(bucket: &Bucket) -> Result<Vec<String>, BucketError> {
-    versions::names::<ModelManifest>(bucket).await
-}
+readers!(ModelManifest);

@@ -37,6 +37,66 @@ pub(crate) trait Versioned: Clone + Serialize + DeserializeOwned + Send + Sync {
     fn repeats(&self, latest: &Self) -> bool;
 }
 
+/// What can be asked of every kind of version, as functions of its module.
+macro_rules! readers {
+    ($manifest:ty) => {
+        /// Reads one version; `None` if there is none.
+        ///
+        /// # Errors
+        ///
+        /// If the name is wrong, the manifest is damaged, or the bucket fails.
+        pub async fn get(
+            bucket: &$crate::Bucket,
+            name: &str,
+            version: u64,
+        ) -> Result<Option<$manifest>, $crate::BucketError> {
+            $crate::versions::get(bucket, name, version).await
+        }
+
+        /// One version with who signed it; `None` if there is none.
+        ///
+        /// # Errors
+        ///
+        /// As [`get`].
+        pub async fn get_signed(
+            bucket: &$crate::Bucket,
+            name: &str,
+            version: u64,
+        ) -> Result<Option<$crate::Signed<$manifest>>, $crate::BucketError> {
+            $crate::versions::get_signed(bucket, name, version).await
+        }
+
+        /// The version with the highest number; `None` if there is none.
+        ///
+        /// # Errors
+        ///
+        /// As [`get`].
+        pub async fn latest(bucket: &$crate::Bucket, name: &str) -> Result<Option<$manifest>, $crate::BucketError> {
+            $crate::versions::latest(bucket, name).await
+        }
+
+        /// All version numbers, ascending.
+        ///
+        /// # Errors
+        ///
+        /// If the name is wrong or the bucket fails.
+        pub async fn versions(bucket: &$crate::Bucket, name: &str) -> Result<Vec<u64>, $crate::BucketError> {
+            let numbers = $crate::versions::numbers::<$manifest>(bucket, name).await?;
+            Ok(numbers.into_iter().collect())
+        }
+
+        /// All names, sorted.
+        ///
+        /// # Errors
+        ///
+        /// If the bucket fails.
+        pub async fn names(bucket: &$crate::Bucket) -> Result<Vec<String>, $crate::BucketError> {
+            $crate::versions::names::<$manifest>(bucket).await
+        }
+    };
+}
+pub(crate) use readers;
+
 fn path<M: Versioned>(name: &str, version: u64) -> String {
     format!("{}/{name}/{version}.json", M::DIRECTORY)
 }

@@ -365,7 +365,11 @@ impl Bundle {
         let values = fields.map(|(field, column)| {
             let value = match column {
                 Column::Number(values) => values.first().map_or(Value::Null, |value| Value::from(*value)),
-                Column::Text(values) => values.first().cloned().flatten().map_or(Value::Null, Value::String),
+                Column::Text(values) => values
+                    .first()
+                    .cloned()
+                    .flatten()
+                    .map_or(Value::Null, |text| text.as_ref().into()),
                 Column::Timestamp(values) => {
                     let first = values.first().copied().flatten();
                     first.map_or(Value::Null, |seconds| Value::String(format_timestamp(seconds)))

@@ -197,7 +197,7 @@ impl FieldProfile {
             }
             (FieldProfile::Text { counts, missing }, Column::Text(values)) => match &values[row] {
                 None => *missing == 0.0,
-                Some(value) => !counts.contains_key(value),
+                Some(value) => !counts.contains_key(value.as_ref()),
             },
             (FieldProfile::Timestamp { first, last, missing }, Column::Timestamp(values)) => match values[row] {
                 None => *missing == 0.0,
@@ -248,7 +248,7 @@ fn profile(column: &Column, horizon: i64) -> FieldProfile {
         Column::Text(values) => {
             let mut counts = BTreeMap::new();
             for value in values.iter().flatten() {
-                *counts.entry(value.clone()).or_default() += 1;
+                *counts.entry(value.to_string()).or_default() += 1;
             }
             FieldProfile::Text { counts, missing }
         }
@@ -272,7 +272,7 @@ mod tests {
     fn rows(number: f64, text: Option<&str>, time: Option<i64>) -> Rows {
         let columns = vec![
             Column::Number(vec![1.0, number]),
-            Column::Text(vec![Some("a".to_owned()), text.map(str::to_owned)]),
+            Column::Text(vec![Some("a".into()), text.map(Into::into)]),
             Column::Timestamp(vec![Some(100), time]),
         ];
         Rows::new(columns).unwrap()

@@ -3,6 +3,8 @@
 //! Training reads its columns through the same functions ([`normalize_text`], [`parse_timestamp`]) as serving reads a
 //! request, so that a blank at the end of a name or another way to write a date cannot tell the two apart.
 
+use std::sync::Arc;
+
 use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -93,8 +95,8 @@ pub struct Schema {
 pub enum Column {
     /// NaN is missing.
     Number(Vec<f64>),
-    /// Normalized text.
-    Text(Vec<Option<String>>),
+    /// Normalized text. What many rows say is in memory once.
+    Text(Vec<Option<Arc<str>>>),
     /// Seconds since 1970-01-01 00:00:00 of the civil calendar.
     Timestamp(Vec<Option<i64>>),
 }
@@ -199,9 +201,9 @@ pub struct FieldProblem {
 }
 
 /// Text without the blanks around it; blank text is missing.
-pub fn normalize_text(text: &str) -> Option<String> {
+pub fn normalize_text(text: &str) -> Option<&str> {
     let trimmed = text.trim();
-    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+    (!trimmed.is_empty()).then_some(trimmed)
 }
 
 /// The ways to write a civil time that are understood, for messages.
@@ -398,7 +400,7 @@ fn read_value(field: &Field, value: Option<&Value>, column: &mut Column) -> Resu
             Some(number) if number.is_finite() => values.push(number),
             _ => return Err(("not_finite", "the number is too large".to_owned())),
         },
-        (Column::Text(values), Some(Value::String(text))) => values.push(normalize_text(text)),
+        (Column::Text(values), Some(Value::String(text))) => values.push(normalize_text(text).map(Arc::from)),
         (Column::Timestamp(values), Some(Value::String(text))) => match parse_timestamp(text) {
             Some(seconds) => values.push(Some(seconds)),
             None => {
@@ -503,7 +505,7 @@ mod tests {
     fn a_row_is_read_whatever_the_blanks() {
         let record = json!({"easting": 1, "ward": " KING'S PARK  ", "called": "2017-01-01 00:04:27"});
         let rows = schema().parse(&[record.as_object().unwrap()]).unwrap();
-        assert_eq!(rows.columns()[1], Column::Text(vec![Some("KING'S PARK".to_owned())]));
+        assert_eq!(rows.columns()[1], Column::Text(vec![Some("KING'S PARK".into())]));
     }
 
     #[test]

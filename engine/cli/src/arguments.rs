@@ -2,9 +2,14 @@
 
 mod access;
 mod collections;
+mod datasets;
 mod gc;
+mod lookups;
+mod models;
+mod reference;
 mod report;
 mod route;
+mod runs;
 mod scheduling;
 mod test;
 
@@ -17,9 +22,14 @@ use ratchet_identity::Role;
 
 pub use access::{Audit, Keys, Login, Remote};
 pub use collections::Collections;
+pub use datasets::Datasets;
 pub use gc::{Gc, age};
+pub use lookups::Lookups;
+pub use models::Models;
+pub use reference::Reference;
 pub use report::{CompareModels, Report, ReportFormat};
 pub use route::Route;
+pub use runs::{Approve, Mark, Retry, Runs};
 pub use scheduling::{Backfill, PauseOf, ShowDag};
 pub use test::Test;
 
@@ -83,6 +93,9 @@ pub enum Command {
     /// Dataset versions
     #[command(subcommand)]
     Datasets(Datasets),
+    /// Tables that the prediction service reads beside a request
+    #[command(subcommand)]
+    Lookups(Lookups),
     /// Model versions and what is in production
     #[command(subcommand)]
     Models(Models),
@@ -179,57 +192,6 @@ pub struct Run {
     pub listing: Listing,
 }
 
-/// What `runs retry` takes.
-#[derive(Debug, Args)]
-pub struct Retry {
-    /// Id of a run that has ended, or the beginning of it
-    pub run: String,
-    /// Run this task again and what comes after it, also where it succeeded
-    #[arg(long, value_name = "TASK", value_delimiter = ',')]
-    pub from: Vec<String>,
-    /// Run only the tasks of --from, not what comes after them
-    #[arg(long, requires = "from")]
-    pub only_task: bool,
-    /// Another value of a parameter; what reads it is run again, and what comes after that
-    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_parameter)]
-    pub params: Vec<(String, String)>,
-    #[command(flatten)]
-    pub remote: Remote,
-    #[command(flatten)]
-    pub listing: Listing,
-}
-
-/// What `runs approve` takes.
-#[derive(Debug, Args)]
-pub struct Approve {
-    /// Id of the run, or the beginning of it
-    pub run: String,
-    /// The task that asks
-    pub task: String,
-    /// Value of a field of its form
-    #[arg(long = "field", short = 'p', value_name = "NAME=VALUE", value_parser = parse_parameter)]
-    pub fields: Vec<(String, String)>,
-    /// Say no
-    #[arg(long)]
-    pub reject: bool,
-    /// Why
-    #[arg(long)]
-    pub reason: Option<String>,
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
-/// What a task can be marked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mark {
-    /// Its outputs are those that it left, if any
-    Succeeded,
-    /// A retry runs it again
-    Failed,
-    /// A retry leaves it out
-    Skipped,
-}
-
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Directory of DAG files
@@ -318,234 +280,6 @@ pub enum GraphFormat {
     Json,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum Runs {
-    /// The newest runs
-    List {
-        /// Only those of one DAG
-        #[arg(long)]
-        dag: Option<String>,
-        /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        limit: u32,
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// One run and its tasks
-    Show {
-        /// Its id, or the beginning of it
-        run: String,
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// End a run, whoever drives it
-    Cancel {
-        /// Its id, or the beginning of it
-        run: String,
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Take over runs whose engine was killed; finished tasks stay finished
-    Resume {
-        /// Its id, or the beginning of it
-        #[arg(required_unless_present = "all")]
-        run: Option<String>,
-        /// All that nobody drives
-        #[arg(long, conflicts_with = "run")]
-        all: bool,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Repeat an ended run as a new one that keeps what succeeded
-    Retry(Retry),
-    /// The same, but leave the new run to `ratchet serve` or `runs resume`
-    Clear {
-        /// Id of a run that has ended, or the beginning of it
-        run: String,
-        /// The tasks to run again, with what comes after them
-        #[arg(required = true)]
-        tasks: Vec<String>,
-        /// Not what comes after them
-        #[arg(long)]
-        only_task: bool,
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Correct by hand what a task of an ended run came to
-    Mark {
-        /// Id of a run that has ended, or the beginning of it
-        run: String,
-        /// The task
-        task: String,
-        /// What it came to
-        state: Mark,
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Tell the MLflow server that MLFLOW_TRACKING_URI names what an ended run trained
-    Track {
-        /// Its id, or the beginning of it
-        run: String,
-    },
-    /// Say yes, or no, to a task that asks
-    Approve(Approve),
-    /// What the tasks of a run said
-    Logs {
-        /// Its id, or the beginning of it
-        run: String,
-        /// Only this task
-        task: Option<String>,
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Datasets {
-    /// The newest version of each
-    List {
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// One version: columns, rows, where it comes from
-    Show {
-        /// NAME, or NAME@VERSION
-        dataset: Reference,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Write the files of a version (Parquet) into a directory
-    Pull {
-        /// NAME, or NAME@VERSION
-        dataset: Reference,
-        /// Where they go
-        directory: PathBuf,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// What changed from one version to another: columns, rows, numbers
-    Diff {
-        /// NAME@VERSION of the earlier one
-        from: Reference,
-        /// NAME@VERSION of the later one
-        to: Reference,
-        /// Columns that name a row, separated by commas; without them whole rows are compared
-        #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-        key: Vec<String>,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Hand a version to another tool
-    Export {
-        /// NAME, or NAME@VERSION
-        dataset: Reference,
-        /// Write a `.dvc` file here, and what it points to into a remote that `dvc pull` reads
-        #[arg(long, value_name = "DIR")]
-        dvc: PathBuf,
-        /// The remote: a directory, file:// or s3:// [default: DIR/remote]
-        #[arg(long, value_name = "URL")]
-        remote: Option<String>,
-        #[command(flatten)]
-        listing: Listing,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Models {
-    /// The newest version of each and the one in production
-    List {
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// One version: metrics, rows, candidates, where it comes from
-    Show {
-        /// NAME, or NAME@VERSION
-        model: Reference,
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Train a version's configuration again as of several moments of the past and judge each on the rows that came next. Nothing is registered
-    Backtest {
-        /// NAME, or NAME@VERSION
-        model: Reference,
-        /// How many moments; tables without a time are cut into so many parts, each judged once
-        #[arg(long, default_value_t = 6, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=50))]
-        folds: usize,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Compare a version with the one in production, or with another. Ends with 1 if it is worse
-    Compare(CompareModels),
-    /// Put a version into production by hand; the log keeps who and why
-    Promote {
-        /// NAME@VERSION
-        model: Reference,
-        /// The alias that shall point to it
-        #[arg(long, default_value = "champion")]
-        alias: String,
-        /// Why, in one sentence
-        #[arg(long)]
-        reason: String,
-        /// It may ask for other fields than the version before, or answer less
-        #[arg(long)]
-        breaking: bool,
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Check a version: digest, structure and golden rows of its bundle, who signed its manifest and its promotions
-    Verify {
-        /// NAME, or NAME@VERSION
-        model: Reference,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Train a version again from the raw bytes that its run kept, and compare the digests; nothing is registered
-    ///
-    /// Exit status: 0 the same bundle, 1 another one.
-    Reproduce {
-        /// NAME, or NAME@VERSION
-        model: Reference,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Spread requests over aliases, or let one answer unheard beside them; the log keeps who and why
-    Route(Route),
-    /// From a prediction back to its model, run, tables and raw extract
-    Trace {
-        /// `prediction_id` of an answer
-        prediction: String,
-        #[command(flatten)]
-        listing: Listing,
-    },
-    /// Put the version before the current one back; the current one is barred from unattended promotion
-    Rollback {
-        /// The model
-        name: String,
-        /// The alias that shall go back
-        #[arg(long, default_value = "champion")]
-        alias: String,
-        /// Why, in one sentence
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        remote: Remote,
-        #[command(flatten)]
-        listing: Listing,
-    },
-}
-
 #[derive(Debug, Args)]
 pub struct Pools {
     #[command(flatten)]
@@ -602,38 +336,6 @@ pub struct Schema {
     pub install: Option<PathBuf>,
 }
 
-/// `NAME` or `NAME@VERSION`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
-    pub name: String,
-    pub version: Option<u64>,
-}
-
-impl std::str::FromStr for Reference {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, version) = match text.split_once('@') {
-            None => (text, None),
-            Some((name, version)) => match version.parse::<u64>() {
-                Ok(version) if version > 0 => (name, Some(version)),
-                _ => {
-                    return Err(format!(
-                        "`{version}` is not a version; versions are whole numbers from 1"
-                    ));
-                }
-            },
-        };
-        if name.is_empty() {
-            return Err("write NAME or NAME@VERSION".to_owned());
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            version,
-        })
-    }
-}
-
 fn parse_parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -662,27 +364,6 @@ mod tests {
     fn the_types_are_consistent() {
         use clap::CommandFactory;
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_reference_has_a_name_and_maybe_a_version() {
-        assert_eq!(
-            "a@7".parse(),
-            Ok(Reference {
-                name: "a".to_owned(),
-                version: Some(7)
-            })
-        );
-        assert_eq!(
-            "a".parse(),
-            Ok(Reference {
-                name: "a".to_owned(),
-                version: None
-            })
-        );
-        for wrong in ["a@", "a@0", "a@x", "@1", ""] {
-            assert!(wrong.parse::<Reference>().is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use ratchet_artifacts::{
     BlobRef, Bucket, BucketError, ColumnManifest, Expected, Lineage, NewPromotion, PromotionError,
 };
 use ratchet_core::plugin::{
-    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PromotionRequest, RowCounts, Table,
+    Blob, Collected, Known, Lookup, Model, Output, Outputs, PageTag, Port, PromotionRequest, RowCounts, Table,
     TableColumn,
 };
 use serde_json::Value;
@@ -376,38 +376,39 @@ fn to_blob(reference: BlobRef) -> Blob {
 }
 
 fn to_collected(collected: Collected) -> ratchet_artifacts::Collected {
+    let pages = collected.pages.into_iter().map(|page| ratchet_artifacts::PageTag {
+        address: page.address,
+        etag: page.etag,
+        last_modified: page.last_modified,
+    });
     ratchet_artifacts::Collected {
         at: collected.at,
         etag: collected.etag,
         last_modified: collected.last_modified,
+        pages: pages.collect(),
     }
 }
 
 fn from_collected(collected: ratchet_artifacts::Collected) -> Collected {
+    let pages = collected.pages.into_iter().map(|page| PageTag {
+        address: page.address,
+        etag: page.etag,
+        last_modified: page.last_modified,
+    });
     Collected {
         at: collected.at,
         etag: collected.etag,
         last_modified: collected.last_modified,
+        pages: pages.collect(),
     }
 }
 
 fn column_manifest(column: &TableColumn) -> ColumnManifest {
     ColumnManifest {
         name: column.name.clone(),
-        kind: column_type(column.kind).to_owned(),
+        kind: column.kind.name().to_owned(),
         known: column.known.map(|known| known_name(known).to_owned()),
         nulls: column.nulls,
-    }
-}
-
-fn column_type(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Integer => "integer",
-        ColumnType::Number => "number",
-        ColumnType::Text => "text",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Date => "date",
-        ColumnType::Timestamp => "timestamp",
     }
 }
 

@@ -57,6 +57,7 @@ mod executor;
 mod http;
 mod journal;
 mod logs;
+mod lookups;
 mod masking;
 mod notifier;
 mod operations;
@@ -84,6 +85,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, StoreError};
 pub use event::RunEvent;
 pub use logs::{LogLine, LogStream};
+pub use lookups::{LookupReader, PublishedLookup, published_lookups};
 pub use pools::PoolRecord;
 pub use promotion::{PromoteError, promote};
 pub use record::{

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ratchet_artifacts::web;
 use ratchet_core::spec::{Notify, NotifyOn, NotifyTo};
 use ratchet_core::state::{RunStatus, TaskState};
 use ratchet_core::template::{Scope, render};
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Inner;
 use crate::error::StoreError;
-use crate::http::{self, described, may_pass};
+use crate::http::{described, may_pass};
 use crate::masking::Masker;
 use crate::record::{RunRecord, TaskRecord};
 use crate::store::Notice;
@@ -209,7 +210,7 @@ fn applies(notify: &Notify, run: &RunRecord, tasks: &[TaskRecord]) -> bool {
 }
 
 fn client(address: &Url) -> reqwest::Result<Client> {
-    let builder = http::builder(address).timeout(TIMEOUT);
+    let builder = web::client(address).timeout(TIMEOUT);
     builder.redirect(reqwest::redirect::Policy::none()).build()
 }
 

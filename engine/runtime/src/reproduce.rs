@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use ratchet_core::plugin::{Blob, Output, Plugin, Replay, SubDag};
+use ratchet_core::plugin::{Blob, Collected, Output, Plugin, Replay, SubDag, Table};
 use ratchet_core::spec::{Dag, TaskSpec};
 use tokio::sync::{mpsc, watch};
 
@@ -17,20 +17,34 @@ use crate::beginning::{Beginning, KeptTask, task_of, until};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::EngineError;
 use crate::event::RunEvent;
+use crate::lookups;
 use crate::record::{NewRun, RunRecord, RunTrigger, TaskRecord};
 
 /// What the tasks read in the place of what is there by now.
 #[derive(Clone, Debug, Default)]
 pub struct Earlier {
-    raw: BTreeMap<String, Vec<Blob>>,
+    origins: BTreeMap<String, Origin>,
     lookups: BTreeMap<String, u64>,
+}
+
+/// Where the tables of a task come from.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    /// Raw bytes that it saved.
+    raw: Vec<Blob>,
+    /// When they were collected.
+    collected: Option<Collected>,
+    /// What tells this reading from others: the raw bytes, or the rows of a source that keeps its raw form itself.
+    marks: Vec<Blob>,
 }
 
 impl Earlier {
     /// What a task, or an instance, reads.
     pub(crate) fn of(&self, task: &str) -> Replay {
+        let origin = self.origins.get(task).cloned().unwrap_or_default();
         Replay {
-            raw: self.raw.get(task).cloned().unwrap_or_default(),
+            raw: origin.raw,
+            collected: origin.collected,
             lookups: self.lookups.clone(),
         }
     }
@@ -89,7 +103,7 @@ impl Engine {
             database_url: None,
             signing_key: None,
             replay: Some(Earlier {
-                raw: plan.raw.clone(),
+                origins: plan.origins.clone(),
                 lookups: tasks.iter().flat_map(joined).collect(),
             }),
             ..self.inner.options.clone()
@@ -108,7 +122,7 @@ impl Engine {
         Ok(Reproduced {
             tasks: engine.store().tasks(&id).await?,
             run,
-            replayed: plan.raw.into_keys().collect(),
+            replayed: plan.origins.into_keys().collect(),
             taken: plan.taken,
         })
     }
@@ -123,17 +137,19 @@ impl Engine {
                 plan.kept.insert(spec.id.clone(), left_out);
                 continue;
             }
-            let own: Vec<(&TaskRecord, Vec<Blob>)> = tasks
+            let own: Vec<(&TaskRecord, Origin)> = tasks
                 .iter()
                 .filter(|record| task_of(&record.id) == spec.id)
-                .map(|record| (record, raw_of(record)))
+                .map(|record| (record, origin_of(record)))
                 .collect();
-            // A task that hands a table on hands its raw bytes on; whoever read them stands before it.
-            let read = own.iter().flat_map(|(_, raw)| raw).any(|blob| !seen.contains(blob));
-            seen.extend(own.iter().flat_map(|(_, raw)| raw).cloned());
+            // A task that hands a table on hands its origin on; whoever read it stands before it.
+            let marks = || own.iter().flat_map(|(_, origin)| &origin.marks);
+            let read = marks().any(|blob| !seen.contains(blob));
+            seen.extend(marks().cloned());
             if read && self.replays(spec) {
-                let replayed = own.into_iter().filter(|(_, raw)| !raw.is_empty());
-                plan.raw.extend(replayed.map(|(record, raw)| (record.id.clone(), raw)));
+                let replayed = own.into_iter().filter(|(_, origin)| !origin.raw.is_empty());
+                plan.origins
+                    .extend(replayed.map(|(record, origin)| (record.id.clone(), origin)));
             } else if read || self.is_answered_elsewhere(spec) {
                 let outputs = tasks.iter().find(|record| record.id == spec.id);
                 let outputs = outputs.map(|record| record.outputs.clone()).unwrap_or_default();
@@ -157,28 +173,33 @@ impl Engine {
 
 #[derive(Default)]
 struct Plan {
-    raw: BTreeMap<String, Vec<Blob>>,
+    origins: BTreeMap<String, Origin>,
     kept: BTreeMap<String, KeptTask>,
     taken: Vec<String>,
 }
 
-/// The lookups that the models of a task joined, with their versions, as training writes them down.
+/// The lookups that the models of a task joined, with their versions.
 fn joined(record: &TaskRecord) -> Vec<(String, u64)> {
     let models = record.outputs.values().filter_map(|output| match output {
-        Output::Model(model) => model.parameters["lookups"].as_object(),
+        Output::Model(model) => Some(lookups::joined(&model.parameters)),
         _ => None,
     });
-    models
-        .flat_map(|lookups| lookups.values())
-        .filter_map(|lookup| Some((lookup["name"].as_str()?.to_owned(), lookup["version"].as_u64()?)))
-        .collect()
+    models.flatten().collect()
 }
 
-/// The raw bytes behind the tables that a task returned.
-fn raw_of(record: &TaskRecord) -> Vec<Blob> {
+/// Where the tables that a task returned come from, if it read them outside or hands on what another task read.
+fn origin_of(record: &TaskRecord) -> Origin {
+    let mut origin = Origin::default();
+    let is_extract = |table: &&Table| table.collected.is_some() || !table.raw.is_empty();
     let tables = record.outputs.values().filter_map(|output| match output {
-        Output::Table(table) => Some(&table.raw),
+        Output::Table(table) => Some(table),
         _ => None,
     });
-    tables.flatten().cloned().collect()
+    for table in tables.filter(is_extract) {
+        let marks = if table.raw.is_empty() { &table.files } else { &table.raw };
+        origin.marks.extend(marks.iter().cloned());
+        origin.raw.extend(table.raw.iter().cloned());
+        origin.collected = origin.collected.or_else(|| table.collected.clone());
+    }
+    origin
 }

@@ -92,8 +92,8 @@ pub enum Test {
     DieboldMariano {
         /// Rows ahead that the answer lies.
         horizon: usize,
-        /// Lags of the long-run variance.
-        lags: usize,
+        /// Cosines that tell the long-run variance, each a degree of freedom.
+        cosines: usize,
     },
 }
 

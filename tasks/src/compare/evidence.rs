@@ -1,5 +1,7 @@
 //! The rows that judge, as both sides see them.
 
+use std::sync::Arc;
+
 use polars::prelude::{DataFrame, DataType};
 use ratchet_core::plugin::TaskError;
 use ratchet_model::{Bundle, Rows};
@@ -28,7 +30,7 @@ pub(super) struct Evidence {
     /// The value at the time of the question, for forecasts.
     pub persistence: Option<Vec<f64>>,
     /// Fields that make slices, with the value of each row.
-    pub slices: Vec<(String, Vec<Option<String>>)>,
+    pub slices: Vec<(String, Vec<Option<Arc<str>>>)>,
     /// The truth of the rows that the challenger learnt from.
     pub training: Vec<f64>,
     /// Where the rows begin on their line.
@@ -122,13 +124,13 @@ fn slice_fields(config: &CompareConfig, challenger: &Bundle) -> Vec<String> {
     }
 }
 
-fn texts_of(frame: &DataFrame, field: &str, place: &str) -> Result<Vec<Option<String>>, TaskError> {
+fn texts_of(frame: &DataFrame, field: &str, place: &str) -> Result<Vec<Option<Arc<str>>>, TaskError> {
     let values = column(frame, field, place)?;
     if matches!(values.dtype(), DataType::String | DataType::Null) {
         return texts(values, place);
     }
     let numbers = numbers(values, place)?.into_iter();
     Ok(numbers
-        .map(|number| Some(number.to_string()).filter(|_| !number.is_nan()))
+        .map(|number| Some(number.to_string().into()).filter(|_| !number.is_nan()))
         .collect())
 }

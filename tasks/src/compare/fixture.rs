@@ -5,7 +5,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 pub(super) struct Fixture {
     pub mcnemar: Vec<McnemarCase>,
-    pub newey_west: Vec<NeweyWestCase>,
+    pub cosines: Vec<CosinesCase>,
     pub cluster: Vec<ClusterCase>,
     pub correction: Vec<CorrectionCase>,
 }
@@ -19,11 +19,13 @@ pub(super) struct McnemarCase {
 }
 
 #[derive(Deserialize)]
-pub(super) struct NeweyWestCase {
+pub(super) struct CosinesCase {
     pub series: Vec<f64>,
-    pub lag: usize,
+    pub horizon: usize,
+    pub cosines: usize,
     pub mean: f64,
     pub standard_error: f64,
+    pub lower: f64,
 }
 
 #[derive(Deserialize)]

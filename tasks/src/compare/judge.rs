@@ -114,8 +114,8 @@ pub(super) fn judge(
         Some(forecast) => {
             let horizon = forecast.horizon as usize;
             let found = forecast_effect(&gains, &evidence.places, horizon);
-            let lags = found.map_or(0, |(_, lags)| lags);
-            let test = Test::DieboldMariano { horizon, lags };
+            let cosines = found.map_or(0, |(_, cosines)| cosines);
+            let test = Test::DieboldMariano { horizon, cosines };
             (found.map(|(effect, _)| effect), test, "instants".to_owned())
         }
         None => {

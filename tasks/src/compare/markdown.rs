@@ -78,8 +78,8 @@ pub(super) fn method(comparison: &Comparison) -> String {
     let blocks = &comparison.blocks;
     match comparison.test {
         Test::BlockBootstrap => format!("Whole {blocks} are resampled, because rows within one are not independent."),
-        Test::DieboldMariano { horizon, lags } => format!(
-            "Diebold and Mariano's test, {horizon} rows ahead: the gain of each instant, with the long-run variance of Newey and West over {lags} lags."
+        Test::DieboldMariano { horizon, cosines } => format!(
+            "Diebold and Mariano's test, {horizon} rows ahead: the gain of each instant, whose long-run variance its {cosines} slowest movements tell, with as many degrees of freedom."
         ),
     }
 }

@@ -1,6 +1,7 @@
 //! Who would be worse off: the gain within each value of a field.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ratchet_core::plugin::TaskError;
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,7 @@ pub struct Judged<'a> {
 /// A field with so many values that a table of them says nothing.
 pub fn slice_effects(
     judged: &Judged<'_>,
-    fields: &[(String, Vec<Option<String>>)],
+    fields: &[(String, Vec<Option<Arc<str>>>)],
     fewest: usize,
     correction: Correction,
 ) -> Result<Vec<SliceEffect>, TaskError> {
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn the_slice_that_suffers_is_found_among_many() {
         let rows = 4_000;
-        let values: Vec<Option<String>> = (0..rows).map(|row| Some(format!("s{:02}", row % 20))).collect();
+        let values: Vec<Option<Arc<str>>> = (0..rows).map(|row| Some(format!("s{:02}", row % 20).into())).collect();
         // Everyone gains a little, the seventh slice loses much.
         let gains: Vec<f64> = (0..rows)
             .map(|row| if row % 20 == 7 { -0.5 } else { 0.1 } + f64::from(row * 7919 % 13 - 6) * 0.1)

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use ratchet_core::plugin::{ColumnType, TaskError};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -283,19 +284,58 @@ fn column_type(kind: &str) -> ColumnType {
     }
 }
 
+/// The first line of what is kept.
+#[derive(Serialize, Deserialize)]
+struct Heading {
+    columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    types: BTreeMap<String, ColumnType>,
+}
+
 impl Answer {
-    /// The rows as they came, one JSON object a line: what is kept before anything is made of them.
+    /// The rows as they came, which are kept before anything is made of them: a line that names the columns and the types that the
+    /// database says, then a JSON object for each row.
     pub fn to_lines(&self) -> Vec<u8> {
-        let mut lines = Vec::new();
+        let heading = Heading {
+            columns: self.names.clone(),
+            types: self.types.clone(),
+        };
+        let mut lines = json!(heading).to_string().into_bytes();
         for row in 0..self.rows {
             let pairs = self.names.iter().zip(&self.columns);
             let object: serde_json::Map<String, Value> = pairs
                 .map(|(name, column)| (name.clone(), column[row].clone()))
                 .collect();
-            lines.extend_from_slice(Value::Object(object).to_string().as_bytes());
             lines.push(b'\n');
+            lines.extend_from_slice(Value::Object(object).to_string().as_bytes());
         }
         lines
+    }
+
+    /// What [`to_lines`](Self::to_lines) wrote.
+    ///
+    /// # Errors
+    /// Lines that it did not write, by their number.
+    pub fn from_lines(lines: &[u8]) -> Result<Answer, String> {
+        let mut lines = lines.split(|byte| *byte == b'\n').zip(1..);
+        let said = |number: u64| move |error: serde_json::Error| format!("line {number}: {error}");
+        let (first, number) = lines.next().unwrap_or_default();
+        let heading: Heading = serde_json::from_slice(first).map_err(said(number))?;
+        let mut columns = vec![Vec::new(); heading.columns.len()];
+        let mut rows = 0;
+        for (line, number) in lines {
+            let mut row: serde_json::Map<String, Value> = serde_json::from_slice(line).map_err(said(number))?;
+            for (name, column) in heading.columns.iter().zip(&mut columns) {
+                column.push(row.remove(name).unwrap_or_default());
+            }
+            rows += 1;
+        }
+        Ok(Answer {
+            names: heading.columns,
+            types: heading.types,
+            columns,
+            rows,
+        })
     }
 
     /// How many rows and columns, for people.

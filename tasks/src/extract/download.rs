@@ -8,7 +8,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::web::{Patience, Trouble, Web, failed, shown};
+use super::web::{Patience, Trouble, Web, failed, shown, text};
 
 /// A file as it came, with when and under which name.
 pub struct Downloaded {
@@ -64,7 +64,7 @@ pub async fn fingerprint(address: &Url) -> Result<String, TaskError> {
         Trouble::Final(error) => error,
         Trouble::Passing { why, .. } => TaskError::transient(why),
     })?;
-    let told = text(answer.headers(), ETAG.as_str()).or_else(|| text(answer.headers(), LAST_MODIFIED.as_str()));
+    let told = text(answer.headers(), ETAG).or_else(|| text(answer.headers(), LAST_MODIFIED));
     told.ok_or_else(|| {
         TaskError::permanent(format!(
             "{} says neither an ETag nor when its content was changed",
@@ -82,11 +82,7 @@ impl Transfer {
     fn new() -> Transfer {
         Transfer {
             content: Vec::new(),
-            collected: Collected {
-                at: Timestamp::now(),
-                etag: None,
-                last_modified: None,
-            },
+            collected: Collected::at(Timestamp::now()),
         }
     }
 
@@ -135,8 +131,8 @@ impl Transfer {
             _ => {
                 let headers = answer.headers();
                 *self = Transfer::new();
-                self.collected.etag = text(headers, ETAG.as_str());
-                self.collected.last_modified = text(headers, LAST_MODIFIED.as_str());
+                self.collected.etag = text(headers, ETAG);
+                self.collected.last_modified = text(headers, LAST_MODIFIED);
             }
         }
         self.take(answer, address).await?;
@@ -156,10 +152,6 @@ impl Transfer {
 
 /// The first byte of `Content-Range: bytes 100-199/200`.
 fn starts_at(headers: &HeaderMap) -> Option<usize> {
-    let range = text(headers, CONTENT_RANGE.as_str())?;
+    let range = text(headers, CONTENT_RANGE)?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
 }

@@ -1,32 +1,27 @@
 //! `extract.http`.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use polars::prelude::{Column, DataFrame};
 use ratchet_artifacts::Bucket;
-use ratchet_core::plugin::{Blob, Collected, ColumnType, ConfigProblem, Outputs, Plugin, Port, TaskContext, TaskError};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use ratchet_core::plugin::{
+    Blob, Collected, ColumnType, ConfigProblem, Outputs, Plugin, Port, Replay, TaskContext, TaskError,
+};
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep_until};
 
-use super::columns::{self, Layout};
+use super::answers::{frame, list, parse};
 use super::hand_on::{hand_on, port};
-use super::json::{object, to_frame, word};
-use super::pages::{Pages, Walk};
-use super::web::{Patience, Trouble, Web, failed, shown};
+use super::pages::{NextLink, Pages, Walk};
+use super::service::{Earlier, Service};
+use super::web::shown;
 use crate::blocking::blocking;
 use crate::known::KnownColumns;
-use crate::nearest::suggestion;
 use crate::table::{self, About};
-use crate::transform::sorted;
 use crate::words::count;
 
 /// Reads a service that answers in JSON into a table.
@@ -88,6 +83,7 @@ impl Plugin for Http {
     type Config = HttpConfig;
     const NAME: &'static str = "extract.http";
     const SUMMARY: &'static str = "Reads the records of a service that answers in JSON, page by page, into a table.";
+    const REPLAYS: bool = true;
 
     fn outputs() -> Vec<Port> {
         port("One row for each record, with the digests of the raw answers.")
@@ -158,46 +154,13 @@ impl Plugin for Http {
         }
         let source = shown(&first);
         let bucket = table::open_bucket(&context.bucket_url).await?;
-        let collected = Collected {
-            at: Timestamp::now(),
-            etag: None,
-            last_modified: None,
+        let (records, raw, collected) = if context.replay.raw.is_empty() {
+            ask(&config, first, &bucket, context).await?
+        } else {
+            read_again(&config, &source, &bucket, &context.replay).await?
         };
-        let mut service = Service {
-            web: Web::new(&first, true)?,
-            headers: config
-                .headers
-                .iter()
-                .filter_map(|(name, value)| header(name, value))
-                .collect(),
-            pause: config
-                .requests_per_second
-                .map(|rate| Duration::from_secs_f64(1.0 / rate)),
-            next: Instant::now(),
-        };
-
-        let mut walk = Walk::new(first, config.pages.clone());
-        let mut page = Some(walk.begin());
-        let mut records = Vec::new();
-        let mut raw: Vec<Blob> = Vec::new();
-        while let Some(at) = page {
-            if raw.len() as u64 >= config.most_pages {
-                return Err(
-                    TaskError::permanent(format!("{source} has more than {} pages", config.most_pages))
-                        .with_help("raise `most_pages`, or ask for fewer records with `query`"),
-                );
-            }
-            let (headers, content) = service.page(&at, context).await?;
-            let place = format!("page {} of {source}", raw.len() + 1);
-            raw.push(save(&bucket, &content).await?);
-            let answer = parse(&content, &headers, &place)?;
-            let found = list(&answer, &config.records, &place)?;
-            let number = found.len() as u64;
-            records.extend(found);
-            page = walk.next(&answer, &headers, number)?;
-        }
         context.info(format!(
-            "saved {} raw answers of {source} with {} records",
+            "{} raw answers of {source} are kept and hold {} records",
             raw.len(),
             count(records.len() as u64)
         ));
@@ -220,41 +183,73 @@ impl Plugin for Http {
     }
 }
 
-/// One server, asked no faster than it wants.
-struct Service {
-    web: Web,
-    headers: HeaderMap,
-    pause: Option<Duration>,
-    next: Instant,
-}
+/// Records, the raw answers that hold them, and when and under which names those came.
+type Answered = (Vec<Map<String, Value>>, Vec<Blob>, Collected);
 
-impl Service {
-    async fn page(&mut self, address: &Url, context: &TaskContext) -> Result<(HeaderMap, Bytes), TaskError> {
-        let mut patience = Patience::default();
-        loop {
-            if let Some(pause) = self.pause {
-                sleep_until(self.next).await;
-                self.next = Instant::now() + pause;
-            }
-            match self.ask(address).await {
-                Ok(answer) => return Ok(answer),
-                Err(trouble) => patience.wait(trouble, context).await?,
-            }
+/// Asks the service, page by page.
+async fn ask(config: &HttpConfig, first: Url, bucket: &Bucket, context: &TaskContext) -> Result<Answered, TaskError> {
+    let source = shown(&first);
+    let mut collected = Collected::at(Timestamp::now());
+    let headers = config.headers.iter().filter_map(|(name, value)| header(name, value));
+    // An answer that only says that nothing has changed need not repeat the link to the next page.
+    let earlier = match &config.pages {
+        Some(Pages::NextLink(NextLink { next: None })) => Earlier::default(),
+        _ => Earlier::of(bucket, &config.dataset, context).await,
+    };
+    let mut service = Service::new(&first, headers.collect(), config.requests_per_second, earlier)?;
+    let mut walk = Walk::new(first, config.pages.clone());
+    let mut page = Some(walk.begin());
+    let (mut records, mut raw, mut unchanged) = (Vec::new(), Vec::new(), 0_u64);
+    while let Some(at) = page {
+        if raw.len() as u64 >= config.most_pages {
+            return Err(
+                TaskError::permanent(format!("{source} has more than {} pages", config.most_pages))
+                    .with_help("raise `most_pages`, or ask for fewer records with `query`"),
+            );
         }
+        let answer = service.page(&at, bucket, context).await?;
+        unchanged += u64::from(answer.is_unchanged);
+        collected.pages.push(answer.tag);
+        let place = format!("page {} of {source}", raw.len() + 1);
+        let blob = bucket
+            .put_blob(answer.content.clone())
+            .await
+            .map_err(table::from_bucket)?;
+        raw.push(table::to_blob(&blob));
+        let content = parse(&answer.content, &answer.headers, &place)?;
+        let found = list(&content, &config.records, &place)?;
+        let number = found.len() as u64;
+        records.extend(found);
+        page = walk.next(&content, &answer.headers, number)?;
     }
-
-    async fn ask(&self, address: &Url) -> Result<(HeaderMap, Bytes), Trouble> {
-        let request = self.web.request(Method::GET, address).headers(self.headers.clone());
-        let answer = self.web.send(request, address).await?;
-        let headers = answer.headers().clone();
-        let content = answer.bytes().await.map_err(|error| failed(error, address))?;
-        Ok((headers, content))
+    if unchanged > 0 {
+        context.info(format!("{unchanged} of {} pages have not changed", raw.len()));
     }
+    Ok((records, raw, collected))
 }
 
-async fn save(bucket: &Bucket, content: &Bytes) -> Result<Blob, TaskError> {
-    let blob = bucket.put_blob(content.clone()).await.map_err(table::from_bucket)?;
-    Ok(table::to_blob(&blob))
+/// Reads what the service answered an earlier run.
+async fn read_again(
+    config: &HttpConfig,
+    source: &str,
+    bucket: &Bucket,
+    replay: &Replay,
+) -> Result<Answered, TaskError> {
+    let mut records = Vec::new();
+    for (number, blob) in replay.raw.iter().enumerate() {
+        let content = bucket
+            .get_blob(&table::to_blob_ref(blob))
+            .await
+            .map_err(table::from_bucket)?;
+        let place = format!("page {} of {source}", number + 1);
+        let answer = parse(&content, &HeaderMap::new(), &place)?;
+        records.extend(list(&answer, &config.records, &place)?);
+    }
+    let collected = replay
+        .collected
+        .clone()
+        .unwrap_or_else(|| Collected::at(Timestamp::now()));
+    Ok((records, replay.raw.clone(), collected))
 }
 
 fn address(url: &str) -> Result<Url, String> {
@@ -278,138 +273,4 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some((name.parse().ok()?, value))
-}
-
-fn parse(content: &[u8], headers: &HeaderMap, place: &str) -> Result<Value, TaskError> {
-    serde_json::from_slice(content).map_err(|error| {
-        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind
-            .map(|kind| format!(" (the server calls it {kind})"))
-            .unwrap_or_default();
-        TaskError::permanent(format!("{place} is no JSON{kind}: {error}")).with_help(
-            "look at the raw answer in the bucket; a page for people often means a wrong address or a missing key",
-        )
-    })
-}
-
-/// The records of an answer.
-fn list(answer: &Value, pointer: &str, place: &str) -> Result<Vec<Map<String, Value>>, TaskError> {
-    let help = || match answer {
-        Value::Object(fields) => {
-            let keys: Vec<&str> = fields.keys().map(String::as_str).collect();
-            suggestion(pointer.trim_start_matches('/'), &keys, "keys of the answer")
-        }
-        other => format!("the answer is {}", word(other)),
-    };
-    match answer.pointer(pointer) {
-        Some(Value::Array(items)) => {
-            let items = items.iter().enumerate();
-            items
-                .map(|(index, item)| object(item.clone(), &format!("record {index} of {place}")))
-                .collect()
-        }
-        Some(other) => Err(TaskError::permanent(format!(
-            "{place} holds {} where `records` (`{pointer}`) expects a list",
-            word(other)
-        ))
-        .with_help(help())),
-        None => Err(TaskError::permanent(format!(
-            "{place} has nothing at `{pointer}`, where `records` expects a list"
-        ))
-        .with_help(help())),
-    }
-}
-
-/// Records to rows.
-fn frame(
-    records: Vec<Map<String, Value>>,
-    config: &HttpConfig,
-    at: Timestamp,
-    from: &str,
-) -> Result<(DataFrame, Vec<String>), TaskError> {
-    let mut notes = Vec::new();
-    let layout = Layout {
-        types: config.types.clone(),
-        ..Layout::default()
-    };
-    let mut frame = if config.columns.is_empty() {
-        to_frame(records, &layout, from)?
-    } else {
-        let names: Vec<String> = config.columns.keys().cloned().collect();
-        let picked = pick(&records, &config.columns, from, &mut notes)?;
-        columns::frame(&names, picked, records.len(), &layout, from)?
-    };
-    if let Some(name) = &config.collected_as {
-        if frame.column(name).is_ok() {
-            return Err(TaskError::permanent(format!("{from} has a column `{name}` already"))
-                .with_help("give another name with `collected_as`"));
-        }
-        let column = collected_column(name, at, frame.height())?;
-        frame
-            .with_column(column)
-            .map_err(|error| TaskError::permanent(format!("column `{name}` cannot be added: {error}")))?;
-    }
-    let frame = if config.sort.is_empty() {
-        frame
-    } else {
-        sorted(frame, &config.sort, from)?
-    };
-    Ok((frame, notes))
-}
-
-fn collected_column(name: &str, at: Timestamp, rows: usize) -> Result<Column, TaskError> {
-    let text = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string();
-    let mut builder = columns::Builder::new(ColumnType::Timestamp, rows);
-    for _ in 0..rows {
-        builder
-            .push(Some(&text))
-            .map_err(|kind| TaskError::permanent(format!("`{text}` is not {kind}")))?;
-    }
-    builder.finish(name)
-}
-
-/// The values that `columns` points to, column by column.
-fn pick(
-    records: &[Map<String, Value>],
-    columns: &BTreeMap<String, String>,
-    from: &str,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Vec<Value>>, TaskError> {
-    let records: Vec<Value> = records.iter().cloned().map(Value::Object).collect();
-    let mut picked = Vec::with_capacity(columns.len());
-    for (name, pointer) in columns {
-        let found: Vec<Option<&Value>> = records.iter().map(|record| record.pointer(pointer)).collect();
-        let lacking = found.iter().filter(|value| value.is_none()).count();
-        if lacking > 0 && lacking == records.len() {
-            let keys: BTreeSet<&str> = records
-                .iter()
-                .filter_map(Value::as_object)
-                .flat_map(Map::keys)
-                .map(String::as_str)
-                .collect();
-            let keys: Vec<&str> = keys.into_iter().collect();
-            return Err(TaskError::permanent(format!(
-                "no record of {from} has a value at `{pointer}`, where column `{name}` is read"
-            ))
-            .with_help(suggestion(
-                pointer.trim_start_matches('/'),
-                &keys,
-                "keys of the records",
-            )));
-        }
-        if lacking > 0 {
-            notes.push(format!(
-                "{} of {} records of {from} have no `{pointer}`: column `{name}` is null there",
-                count(lacking as u64),
-                count(records.len() as u64)
-            ));
-        }
-        picked.push(
-            found
-                .into_iter()
-                .map(|value| value.cloned().unwrap_or(Value::Null))
-                .collect(),
-        );
-    }
-    Ok(picked)
 }

@@ -1,5 +1,6 @@
 //! Records in: bytes from somewhere become a table.
 
+mod answers;
 mod columns;
 mod content;
 mod database;
@@ -13,6 +14,7 @@ mod infer;
 mod json;
 mod pages;
 mod records;
+mod service;
 mod source;
 mod sql;
 mod web;

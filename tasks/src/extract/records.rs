@@ -79,11 +79,7 @@ impl Plugin for Records {
             Some(collection) => collection,
             None => return Err(missing(&bucket, name).await?),
         };
-        let collected = Collected {
-            at: Timestamp::now(),
-            etag: None,
-            last_modified: None,
-        };
+        let collected = Collected::at(Timestamp::now());
         let paths = feeds::list(&bucket, name, None).await.map_err(table::from_bucket)?;
         let mut segments = Vec::with_capacity(paths.len());
         for path in paths {

@@ -111,11 +111,7 @@ impl Source {
             bytes,
             address: address.to_owned(),
             simulated: false,
-            collected: Collected {
-                at: Timestamp::now(),
-                etag: None,
-                last_modified: None,
-            },
+            collected: Collected::at(Timestamp::now()),
         };
         match self {
             Source::Path(path) => {
@@ -149,11 +145,7 @@ impl Source {
             bytes,
             address,
             simulated,
-            collected: Collected {
-                at: Timestamp::now(),
-                etag: None,
-                last_modified: None,
-            },
+            collected: Collected::at(Timestamp::now()),
         }
     }
 
@@ -231,9 +223,9 @@ fn same_file<'a>(latest: &'a DatasetManifest, address: &str) -> Option<(Collecte
     let named = collected.etag.is_some() || collected.last_modified.is_some();
     (named && latest.lineage.source == address).then(|| {
         let collected = Collected {
-            at: collected.at,
             etag: collected.etag.clone(),
             last_modified: collected.last_modified.clone(),
+            ..Collected::at(collected.at)
         };
         (collected, raw)
     })

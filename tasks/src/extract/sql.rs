@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use ratchet_core::plugin::{Collected, ColumnType, ConfigProblem, Outputs, Plugin, Port, TaskContext, TaskError};
 use schemars::JsonSchema;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::columns::{self, Layout};
-use super::database::Address;
+use super::database::{Address, Answer};
 use super::hand_on::{hand_on, port};
 use crate::blocking::blocking;
 use crate::known::KnownColumns;
@@ -58,6 +59,7 @@ impl Plugin for Sql {
     const NAME: &'static str = "extract.sql";
     const SUMMARY: &'static str =
         "Reads the rows of a query to SQLite or Postgres into a table, and changes nothing there.";
+    const REPLAYS: bool = true;
 
     fn outputs() -> Vec<Port> {
         port("The query's rows, sorted, with the digest of the rows as they came.")
@@ -109,23 +111,25 @@ impl Plugin for Sql {
             TaskError::permanent(format!("`database` of task `{}`: {message}", context.task)).with_help(help)
         })?;
         let bucket = table::open_bucket(&context.bucket_url).await?;
-        let collected = Collected {
-            at: Timestamp::now(),
-            etag: None,
-            last_modified: None,
-        };
-        let answer = address.ask(&config.sql, &config.parameters).await?;
-
         let source = address.shown();
-        let size = answer.size();
-        let (answer, content) = blocking("packing rows", move || {
-            let packed = zstd::encode_all(answer.to_lines().as_slice(), LEVEL)
-                .map_err(|error| TaskError::permanent(format!("the rows cannot be compressed: {error}")))?;
-            Ok((answer, packed))
-        })
-        .await?;
-        let raw = bucket.put_blob(content.into()).await.map_err(table::from_bucket)?;
-        context.info(format!("saved {size} of {source} as {}", raw.sha256));
+        let (answer, raw, collected) = match context.replay.raw.first() {
+            Some(raw) => {
+                let content = bucket
+                    .get_blob(&table::to_blob_ref(raw))
+                    .await
+                    .map_err(table::from_bucket)?;
+                let collected = context.replay.collected.clone();
+                (unpack(content, &source).await?, raw.clone(), collected)
+            }
+            None => {
+                let collected = Collected::at(Timestamp::now());
+                let answer = address.ask(&config.sql, &config.parameters).await?;
+                let (answer, content) = pack(answer).await?;
+                let raw = bucket.put_blob(content.into()).await.map_err(table::from_bucket)?;
+                (answer, table::to_blob(&raw), Some(collected))
+            }
+        };
+        context.info(format!("{} of {source} are kept as {}", answer.size(), raw.sha256));
 
         let mut types = answer.types.clone();
         types.extend(config.types.clone());
@@ -142,10 +146,31 @@ impl Plugin for Sql {
         let about = About {
             dataset: config.dataset,
             source,
-            raw: vec![table::to_blob(&raw)],
-            collected: Some(collected),
+            raw: vec![raw],
+            collected,
             ..About::default()
         };
         hand_on(&bucket, frame, &config.known, about, context).await
     }
+}
+
+async fn pack(answer: Answer) -> Result<(Answer, Vec<u8>), TaskError> {
+    blocking("packing rows", move || {
+        let packed = zstd::encode_all(answer.to_lines().as_slice(), LEVEL)
+            .map_err(|error| TaskError::permanent(format!("the rows cannot be compressed: {error}")))?;
+        Ok((answer, packed))
+    })
+    .await
+}
+
+async fn unpack(content: Bytes, source: &str) -> Result<Answer, TaskError> {
+    let unreadable = format!("the rows of {source} that were kept cannot be read");
+    blocking("unpacking rows", move || {
+        let lines = zstd::decode_all(content.as_ref()).map_err(|error| error.to_string());
+        let answer = lines.and_then(|lines| Answer::from_lines(&lines));
+        answer.map_err(|error| {
+            TaskError::permanent(format!("{unreadable}: {error}")).with_help("run the DAG again to read the database")
+        })
+    })
+    .await
 }

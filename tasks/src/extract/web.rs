@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use ratchet_artifacts::web;
 use ratchet_core::plugin::{TaskContext, TaskError};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
@@ -58,21 +59,15 @@ impl Web {
     /// # Errors
     /// What the system's TLS refuses.
     pub fn new(address: &Url, stays: bool) -> Result<Web, TaskError> {
-        // The first provider that a process installs stays; ours is the same everywhere.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let host = address.host_str().unwrap_or_default();
-        let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-        let builder = Client::builder()
+        let builder = web::client(address)
             .user_agent(concat!("ratchet/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(SILENCE)
             .read_timeout(SILENCE)
             .referer(false)
             .redirect(Policy::custom(move |attempt| redirect(attempt, stays)));
-        // No proxy stands between this machine and itself.
-        let builder = if is_local { builder.no_proxy() } else { builder };
-        let client = builder
-            .build()
-            .map_err(|error| TaskError::permanent(format!("no client for {}: {}", shown(address), described(error))))?;
+        let client = builder.build().map_err(|error| {
+            TaskError::permanent(format!("no client for {}: {}", shown(address), web::reason(error)))
+        })?;
         Ok(Web { client })
     }
 
@@ -132,17 +127,17 @@ pub fn failed(error: reqwest::Error, address: &Url) -> Trouble {
     let shown = shown(address);
     if error.is_redirect() {
         return Trouble::Final(
-            TaskError::permanent(format!("{shown} {}", described(error))).with_help("name the final address"),
+            TaskError::permanent(format!("{shown} {}", web::reason(error))).with_help("name the final address"),
         );
     }
     if error.is_builder() {
         return Trouble::Final(TaskError::permanent(format!(
             "{shown} cannot be asked: {}",
-            described(error)
+            web::reason(error)
         )));
     }
     Trouble::Passing {
-        why: format!("{shown} cannot be read: {}", described(error)),
+        why: format!("{shown} cannot be read: {}", web::reason(error)),
         wait: None,
     }
 }
@@ -189,6 +184,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default())
 }
 
+/// A header as text.
+pub fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
 /// An address without what may be secret in it: user, password, query.
 pub fn shown(address: &Url) -> String {
     let mut shown = address.clone();
@@ -198,15 +198,6 @@ pub fn shown(address: &Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.to_string()
-}
-
-fn described(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut reason: &dyn std::error::Error = &error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    reason.to_string()
 }
 
 #[cfg(test)]

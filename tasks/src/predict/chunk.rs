@@ -1,6 +1,6 @@
 //! Some rows of a table, answered.
 
-use polars::prelude::{AnyValue, Column as FrameColumn, DataFrame, NamedFrom, Series};
+use polars::prelude::{AnyValue, Column as FrameColumn, DataFrame, NamedFrom, PolarsError, Series};
 use ratchet_core::plugin::TaskError;
 use ratchet_model::{Answer, Bundle, Field, FieldKind, FieldProblem, Prediction, TargetKind};
 use serde_json::{Map, Value, json};
@@ -46,7 +46,8 @@ impl RowProblem {
     }
 }
 
-/// Answers all rows of a frame. What a request is refused for, a row gets no answer for.
+/// Answers all rows of a frame, a few at a time: only what the model says of a row is kept. What a request is refused for, a row
+/// gets no answer for.
 ///
 /// # Errors
 /// A column that is not there, or two of one name.
@@ -57,30 +58,37 @@ pub fn answered(
     name: &str,
     place: &str,
 ) -> Result<Chunk, TaskError> {
-    let (mut answers, mut problems) = (Vec::with_capacity(frame.height()), Vec::new());
-    for first in (0..frame.height()).step_by(REQUESTS) {
-        let (some, faulty) = asked(bundle, &frame.slice(first as i64, REQUESTS), place)?;
-        answers.extend(some);
+    let unjoined = |error: PolarsError| {
+        TaskError::permanent(format!("the predictions of {place} make no table: {error}"))
+            .with_help("leave columns that are called like an answer out of `keep`")
+    };
+    let mut problems = Vec::new();
+    let mut whole: Option<DataFrame> = None;
+    for first in (0..frame.height().max(1)).step_by(REQUESTS) {
+        let rows = frame.slice(first as i64, REQUESTS);
+        let (answers, faulty) = asked(bundle, &rows, place)?;
+        let mut why: Vec<Option<String>> = vec![None; rows.height()];
+        for problem in &faulty {
+            why[problem.row] = Some(problem.said());
+        }
+        let mut columns = said(bundle, &answers, name);
+        columns.push(Series::new("problem".into(), why).into());
+        let part = DataFrame::new(rows.height(), columns).map_err(unjoined)?;
+        match &mut whole {
+            None => whole = Some(part),
+            Some(whole) => {
+                whole.vstack_mut_owned(part).map_err(unjoined)?;
+            }
+        }
         problems.extend(faulty.into_iter().map(|problem| RowProblem {
             row: first + problem.row,
             ..problem
         }));
     }
-    let mut columns = Vec::with_capacity(keep.len() + 8);
-    for name in keep {
-        columns.push(column(&frame, name, place)?.clone());
-    }
-    columns.extend(said(bundle, &answers, name));
-    let mut why: Vec<Option<String>> = vec![None; frame.height()];
-    for problem in &problems {
-        why[problem.row] = Some(problem.said());
-    }
-    columns.push(Series::new("problem".into(), why).into());
-    let joined = DataFrame::new(frame.height(), columns);
-    let frame = joined.map_err(|error| {
-        TaskError::permanent(format!("the predictions of {place} make no table: {error}"))
-            .with_help("leave columns that are called like an answer out of `keep`")
-    })?;
+    let kept = keep.iter().map(|name| column(&frame, name, place).cloned());
+    let mut columns = kept.collect::<Result<Vec<FrameColumn>, TaskError>>()?;
+    columns.extend(whole.map(DataFrame::into_columns).unwrap_or_default());
+    let frame = DataFrame::new(frame.height(), columns).map_err(unjoined)?;
     Ok(Chunk { frame, problems })
 }
 

@@ -1,5 +1,6 @@
 //! The plugin `predict.batch`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +102,8 @@ impl Plugin for PredictBatch {
             ..table::About::inherited([&config.table])
         };
         let keep = kept(&config, &bundle)?;
+        let fields = bundle.schema().fields.iter().map(|field| &field.name);
+        let columns: BTreeSet<String> = fields.chain(&keep).cloned().collect();
         let mut whole: Option<Table> = None;
         let (mut faulty, mut listed, mut done) = (0, Vec::new(), 0_u64);
         let file = context.temporary_directory.join("rows.parquet");
@@ -113,10 +116,11 @@ impl Plugin for PredictBatch {
                 if context.is_cancelled() {
                     return Err(TaskError::transient("the run was cancelled"));
                 }
-                let (path, place, keep, name) = (file.clone(), place_of(&config.table), keep.clone(), name.clone());
+                let (path, place, name) = (file.clone(), place_of(&config.table), name.clone());
+                let (keep, columns) = (keep.clone(), columns.iter().cloned().collect());
                 let bundle = Arc::clone(&bundle);
                 let work = move || {
-                    let frame = read(&path, offset, &place)?;
+                    let frame = read(&path, columns, offset, &place)?;
                     let rows = frame.height();
                     Ok((answered(&bundle, frame, &keep, &name, &place)?, rows))
                 };
@@ -243,13 +247,15 @@ fn kept(config: &PredictConfig, bundle: &Bundle) -> Result<Vec<String>, TaskErro
     })
 }
 
-fn read(path: &Path, offset: usize, place: &str) -> Result<DataFrame, TaskError> {
+fn read(path: &Path, columns: Vec<String>, offset: usize, place: &str) -> Result<DataFrame, TaskError> {
     let unreadable = |error: String| {
         TaskError::permanent(format!("a file of {place} cannot be read as Parquet: {error}"))
             .with_help("run the task that made the table again")
     };
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    let reader = ParquetReader::new(file).with_slice(Some((offset, ROWS)));
+    let reader = ParquetReader::new(file)
+        .with_columns(Some(columns))
+        .with_slice(Some((offset, ROWS)));
     reader.finish().map_err(|error| unreadable(error.to_string()))
 }
 

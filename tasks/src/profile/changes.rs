@@ -1,6 +1,7 @@
 //! What is different from an earlier version of a table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use polars::prelude::{Column, DataFrame, DataType};
 use ratchet_core::plugin::TaskError;
@@ -206,13 +207,13 @@ fn as_numbers(column: &Column, place: &str) -> Result<Vec<f64>, TaskError> {
     }
 }
 
-fn as_texts(column: &Column, place: &str) -> Result<Vec<Option<String>>, TaskError> {
+fn as_texts(column: &Column, place: &str) -> Result<Vec<Option<Arc<str>>>, TaskError> {
     if column.dtype() != &DataType::Boolean {
         return texts(column, place);
     }
     let truths = numbers(column, place)?.into_iter();
     Ok(truths
-        .map(|truth| Some((truth != 0.0).to_string()).filter(|_| !truth.is_nan()))
+        .map(|truth| Some((truth != 0.0).to_string().into()).filter(|_| !truth.is_nan()))
         .collect())
 }
 
@@ -238,8 +239,8 @@ fn of_numbers(then: &[f64], now: &[f64]) -> Groups {
 }
 
 /// The frequent categories of the earlier version, all others, and missing values; and the values that it did not have.
-fn of_texts<'a>(then: &'a [Option<String>], now: &'a [Option<String>]) -> (Groups, Vec<&'a str>) {
-    let count = |values: &'a [Option<String>]| {
+fn of_texts<'a>(then: &'a [Option<Arc<str>>], now: &'a [Option<Arc<str>>]) -> (Groups, Vec<&'a str>) {
+    let count = |values: &'a [Option<Arc<str>>]| {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         values
             .iter()

@@ -71,8 +71,8 @@ impl Schema {
             match found {
                 None => differences.push(format!("`{name}` is missing")),
                 Some(found) if found != Some(*expected) => {
-                    let found = found.map_or("of another type", word);
-                    differences.push(format!("`{name}` is {found}, not {}", word(*expected)));
+                    let found = found.map_or("of another type", ColumnType::name);
+                    differences.push(format!("`{name}` is {found}, not {}", expected.name()));
                 }
                 Some(_) => {}
             }
@@ -100,17 +100,6 @@ impl Schema {
             first_rows: Vec::new(),
             rows: Vec::new(),
         }
-    }
-}
-
-fn word(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Integer => "integer",
-        ColumnType::Number => "number",
-        ColumnType::Text => "text",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Date => "date",
-        ColumnType::Timestamp => "timestamp",
     }
 }
 

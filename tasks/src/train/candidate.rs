@@ -240,7 +240,7 @@ fn fit_question(
     let weights: Vec<f64> = flags.iter().map(weight).collect();
     match candidate {
         Candidate::Linear(config) => {
-            let fitted = linear::fit_binary(features, &flags, config.alpha)?;
+            let fitted = linear::fit_binary(features, &flags, &weights, config.alpha);
             Ok((output(Predictor::Linear(fitted), Link::Logistic), None))
         }
         Candidate::Tree(config) => {
@@ -258,5 +258,54 @@ fn fit_question(
             let (forest, curve) = boosting::fit(features, &target, &weights, Loss::Log, config, aim.resources, judge)?;
             Ok((output(Predictor::Forest(forest), Link::Logistic), curve))
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use ratchet_model::arithmetic::logistic;
+    use ratchet_model::metrics;
+
+    use super::super::settings::LinearConfig;
+    use super::*;
+
+    /// One row in twenty is true, most of them where the feature is high.
+    #[test]
+    fn a_balanced_linear_candidate_takes_half_of_all_rows_for_true() {
+        let rows = 2_000;
+        let truth: Vec<f64> = (0..rows).map(|row| f64::from(u8::from(row % 20 == 0))).collect();
+        let noise = |row: usize| ((row * 7919) % 1000) as f64 / 500.0 - 1.0;
+        let features = Matrix {
+            values: (0..rows).map(|row| truth[row] + noise(row)).collect(),
+            rows,
+            columns: 1,
+        };
+        let target = Target {
+            column: "late".to_owned(),
+            kind: TargetKind::Binary {
+                above: 0.5,
+                weights: [1.0; 2],
+            },
+            answer: "late".to_owned(),
+        };
+        let share = |is_balanced| {
+            let aim = Aim {
+                target: &target,
+                is_balanced,
+                resources: Resources { seed: 1, threads: 1 },
+            };
+            let candidate = Candidate::Linear(LinearConfig::default());
+            let fitted = fit(&candidate, &features, &truth, aim, None).unwrap();
+            let Predictor::Linear(linear) = &fitted.outputs[0].predictor else {
+                panic!("a forest")
+            };
+            let probability = |row: usize| logistic(linear.score(features.row(row)));
+            let of = |side: f64| metrics::mean((0..rows).filter(|row| truth[*row] == side).map(probability));
+            (of(0.0) + of(1.0)) / 2.0
+        };
+        // A fitted intercept makes the weighted mean of the probabilities the weighted share of true rows.
+        assert!((share(true) - 0.5).abs() < 1e-6, "{}", share(true));
+        assert!(share(false) < 0.25, "{}", share(false));
     }
 }

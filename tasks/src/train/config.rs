@@ -254,7 +254,7 @@ impl TargetConfig {
 pub enum ClassWeights {
     /// The most probable class is the answer.
     Equal,
-    /// Each class weighs the inverse of its share of the training rows: in fitting trees and boosting, and in the answer.
+    /// Each class weighs the inverse of its share of the training rows: while candidates are fitted, and in the answer.
     Balanced,
     /// In the answer, by a power of the inverse share: the one with the greatest macro-F1 on the validation rows whose accuracy is
     /// within 1.5 points of the best.

@@ -1,6 +1,7 @@
 //! What a model goes by, seen on rows that it did not learn from: nothing of this decides anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ratchet_model::{Bundle, Column, FieldKind, Prediction, Rows, TargetKind, metrics};
 use serde::Serialize;
@@ -154,7 +155,7 @@ fn dependence(bundle: &Bundle, name: &str, all: &Rows, few: &Rows) -> Option<Dep
             quantiles(numbers).into_iter().map(point).collect()
         }
         (Column::Text(texts), FieldKind::Text) => {
-            let point = |text: String| (text.clone(), Column::Text(vec![Some(text); few.len()]));
+            let point = |text: Arc<str>| (text.to_string(), Column::Text(vec![Some(text); few.len()]));
             most_frequent(texts).into_iter().map(point).collect()
         }
         _ => return None,
@@ -185,18 +186,14 @@ fn quantiles(numbers: &[f64]) -> Vec<f64> {
     values
 }
 
-fn most_frequent(texts: &[Option<String>]) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+fn most_frequent(texts: &[Option<Arc<str>>]) -> Vec<Arc<str>> {
+    let mut counts: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
     for text in texts.iter().flatten() {
         *counts.entry(text).or_default() += 1;
     }
-    let mut ranked: Vec<(&str, usize)> = counts.into_iter().collect();
+    let mut ranked: Vec<(&Arc<str>, usize)> = counts.into_iter().collect();
     ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    ranked
-        .into_iter()
-        .take(POINTS)
-        .map(|(text, _)| text.to_owned())
-        .collect()
+    ranked.into_iter().take(POINTS).map(|(text, _)| text.clone()).collect()
 }
 
 fn slices(bundle: &Bundle, part: &Part, predictions: &[Prediction]) -> Vec<SliceMetrics> {

@@ -1,12 +1,13 @@
-//! The linear baseline: least squares and logistic regression by linfa.
+//! The linear baseline: least squares by linfa, and logistic regression.
 
 use linfa::Dataset;
 use linfa::traits::Fit;
 use ndarray::{Array1, Array2};
-use ratchet_model::arithmetic::log_odds;
 use ratchet_model::features::Matrix;
 use ratchet_model::metrics::mean;
 use ratchet_model::predictor::Linear;
+
+use super::logistic::Logistic;
 
 /// Feature-wise means, scales, and the features worth a weight: neither constant nor a combination of earlier ones, such
 /// as the last level of a one-hot encoding, which would leave the equations without a single solution.
@@ -93,27 +94,17 @@ pub fn fit_regression(features: &Matrix, target: &[f64]) -> Result<Linear, Strin
     Ok(assemble(&prepared, &model.params().to_vec(), model.intercept()))
 }
 
-/// Mean gradient of the loss below which logistic regression has arrived, as in scikit-learn.
-const GRADIENT: f64 = 1e-4;
-
-/// Logistic regression; the score is the log odds of true.
-pub fn fit_binary(features: &Matrix, target: &[bool], alpha: f64) -> Result<Linear, String> {
-    let mut prepared = prepare(features);
-    if prepared.kept.is_empty() {
-        let share = mean(target.iter().map(|flag| f64::from(u8::from(*flag))));
-        return Ok(assemble(&prepared, &[], log_odds(share)));
-    }
-    let dataset = Dataset::new(std::mem::take(&mut prepared.standard), Array1::from(target.to_vec()));
-    let settings = linfa_logistic::LogisticRegression::default()
-        .alpha(alpha)
-        .max_iterations(200)
-        // The gradient is that of the sum over the rows.
-        .gradient_tolerance(GRADIENT * target.len() as f64);
-    let model = settings.fit(&dataset).map_err(|error| error.to_string())?;
-    // linfa calls one of the two labels positive by its own rule; the score has to speak of true.
-    let sign = if model.labels().pos.class { 1.0 } else { -1.0 };
-    let weights: Vec<f64> = model.params().iter().map(|weight| sign * weight).collect();
-    Ok(assemble(&prepared, &weights, sign * model.intercept()))
+/// Logistic regression of rows that weigh differently; the score is the log odds of true.
+pub fn fit_binary(features: &Matrix, target: &[bool], weights: &[f64], alpha: f64) -> Linear {
+    let prepared = prepare(features);
+    let problem = Logistic {
+        rows: &prepared.standard,
+        target,
+        weights,
+        alpha,
+    };
+    let (slopes, intercept) = problem.fit();
+    assemble(&prepared, &slopes, intercept)
 }
 
 #[cfg(test)]
@@ -152,7 +143,7 @@ mod tests {
     fn logistic_scores_rise_with_true() {
         let features = features();
         let target: Vec<bool> = (0..60).map(|row| row % 10 + row % 3 > 5).collect();
-        let linear = fit_binary(&features, &target, 1.0).unwrap();
+        let linear = fit_binary(&features, &target, &[1.0; 60], 1.0);
         assert!(linear.score(&[9.0, 3.0, 0.0, 1.0]) > linear.score(&[0.0, 3.0, 0.0, 1.0]));
     }
 }

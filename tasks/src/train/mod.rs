@@ -10,6 +10,7 @@ mod fit;
 mod inspect;
 mod line;
 mod linear;
+mod logistic;
 mod lookups;
 mod page;
 mod rows;

@@ -1,5 +1,8 @@
 //! From a table to what a model reads: the same text and time functions as serving uses on a request.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use polars::prelude::{Column as FrameColumn, DataFrame, DataType, TimeUnit};
 use ratchet_core::plugin::{Known, Table, TaskError};
 use ratchet_model::features::{JoinConfig, StepConfig};
@@ -162,13 +165,18 @@ pub fn numbers(values: &FrameColumn, place: &str) -> Result<Vec<f64>, TaskError>
         .collect())
 }
 
-/// Text without the blanks around it.
-pub fn texts(values: &FrameColumn, place: &str) -> Result<Vec<Option<String>>, TaskError> {
+/// Text without the blanks around it, the same text once.
+pub fn texts(values: &FrameColumn, place: &str) -> Result<Vec<Option<Arc<str>>>, TaskError> {
     if matches!(values.dtype(), DataType::Null) {
         return Ok(vec![None; values.len()]);
     }
     let texts = values.str().map_err(|_| unreadable(values, place, "text"))?;
-    Ok(texts.iter().map(|value| value.and_then(normalize_text)).collect())
+    let mut seen: HashMap<&str, Arc<str>> = HashMap::new();
+    let mut once = |text| seen.entry(text).or_insert_with(|| text.into()).clone();
+    Ok(texts
+        .iter()
+        .map(|value| value.and_then(normalize_text).map(&mut once))
+        .collect())
 }
 
 /// Civil seconds of dates, times, and text that says one.
@@ -184,10 +192,13 @@ pub fn timestamps(values: &FrameColumn, place: &str) -> Result<Vec<Option<i64>>,
             .map(|value| value.map(|value| value.div_euclid(1000)))
             .collect());
     }
-    let texts = texts(values, place)?;
+    if matches!(values.dtype(), DataType::Null) {
+        return Ok(vec![None; values.len()]);
+    }
+    let texts = values.str().map_err(|_| unreadable(values, place, "text"))?;
     let mut times = Vec::with_capacity(texts.len());
     for (row, text) in texts.iter().enumerate() {
-        let time = match text {
+        let time = match text.and_then(normalize_text) {
             None => None,
             Some(text) => Some(parse_timestamp(text).ok_or_else(|| {
                 TaskError::permanent(format!(

@@ -38,7 +38,7 @@ async fn rows_of_sqlite_come_sorted_and_with_the_types_of_all_their_values() {
     let mut with = with("SELECT id, price, code, day, mixed FROM orders WHERE id > $1 ORDER BY price");
     with["parameters"] = json!([0]);
     with["types"] = json!({ "day": "date" });
-    let table = stage.table("extract.sql", with).await;
+    let table = stage.table("extract.sql", with.clone()).await;
     let expected = [
         ("id", ColumnType::Integer, 0),
         ("price", ColumnType::Number, 1),
@@ -57,9 +57,15 @@ async fn rows_of_sqlite_come_sorted_and_with_the_types_of_all_their_values() {
     let raw = stage.bucket().await.get_blob(&raw).await.unwrap();
     let lines = String::from_utf8(zstd::decode_all(raw.as_ref()).unwrap()).unwrap();
     assert_eq!(
-        lines.lines().next(),
-        Some("{\"code\":\"12\",\"day\":\"2026-01-01\",\"id\":1,\"mixed\":\"a\",\"price\":null}")
+        lines.lines().take(2).collect::<Vec<_>>(),
+        [
+            "{\"columns\":[\"id\",\"price\",\"code\",\"day\",\"mixed\"]}",
+            "{\"code\":\"12\",\"day\":\"2026-01-01\",\"id\":1,\"mixed\":\"a\",\"price\":null}"
+        ]
     );
+    // The rows of then, whatever the database holds by now.
+    std::fs::remove_file(stage.context.working_directory.join("orders.db")).unwrap();
+    assert_eq!(stage.replaying(&table).table("extract.sql", with).await, table);
 }
 
 #[tokio::test]
@@ -234,4 +240,15 @@ async fn postgres_gives_its_types_and_is_only_read() {
         "{error}"
     );
     assert!(!stage.log().contains("secret"));
+
+    // The rows and the types of then, although the table is gone.
+    sqlx::raw_sql("DROP TABLE orders")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let again = with(
+        "SELECT * FROM orders WHERE day IS NULL OR day >= $1::date;",
+        json!(["2026-01-01"]),
+    );
+    assert_eq!(stage.replaying(&table).table("extract.sql", again).await, table);
 }

@@ -121,6 +121,46 @@ async fn rows_of_the_same_months_pass_and_changed_ones_are_named() {
     }
 }
 
+/// The gate of the DAG that ships lets a month that differs pass and says what is written otherwise than in the version before.
+#[tokio::test]
+async fn the_shipped_gate_tells_of_a_column_that_changed() {
+    let stage = Stage::new();
+    let simulated = async |seed: u8| {
+        let mut with = shipped_task("incidents");
+        with["from"] = json!(format!("simulated://lfb?rows=6000&seed={seed}"));
+        stage.table("extract.file", with).await
+    };
+    let passes = async |table: &Table| {
+        let table = register(&stage, "lfb-response-time-incidents", table).await;
+        let mut with = shipped_task("gate");
+        with["table"] = json!(table);
+        let outputs = stage.run("quality.gate", with).await.unwrap();
+        let report = stage.report(&outputs).await;
+        let findings = report["findings"].as_array().unwrap().clone();
+        let failed = findings.into_iter().filter(|finding| finding["passed"] == json!(false));
+        failed
+            .map(|finding| finding["expectation"].as_str().unwrap().to_owned())
+            .collect::<Vec<String>>()
+    };
+    assert_eq!(
+        passes(&simulated(7).await).await,
+        Vec::<String>::new(),
+        "nothing before it"
+    );
+    let same = simulated(8).await;
+    assert_eq!(
+        passes(&same).await,
+        Vec::<String>::new(),
+        "other incidents of the same kind"
+    );
+    let sql = "SELECT * REPLACE (CONCAT(IncGeo_BoroughName, ' LBC') AS IncGeo_BoroughName) FROM incidents";
+    let with = json!({ "tables": { "incidents": same }, "sql": sql, "sort": ["IncidentNumber"] });
+    assert_eq!(
+        passes(&stage.table("transform.sql", with).await).await,
+        ["drift(IncGeo_BoroughName against lfb-response-time-incidents@2) at 0.01"]
+    );
+}
+
 #[tokio::test]
 async fn what_cannot_be_compared_is_said() {
     let stage = Stage::new();

@@ -276,3 +276,62 @@ fn a_configuration_that_cannot_be_is_refused_before_anything_is_asked() {
     ];
     assert_eq!(pointers, expected);
 }
+
+#[tokio::test]
+async fn a_page_that_has_not_changed_is_not_fetched_again() {
+    let stage = Stage::new();
+    let server = Server::start(|request, before| {
+        let page: usize = request.parameter("page").unwrap().parse().unwrap();
+        // The second page grows between the two runs.
+        let tag = format!("\"{page}.{}\"", usize::from(page == 2 && before > 2));
+        if request.header("if-none-match") == Some(&tag) {
+            return Answer::new(304, "");
+        }
+        let records = match (page, before > 2) {
+            (1, _) => json!([{ "id": 1 }, { "id": 2 }]),
+            (2, false) => json!([{ "id": 3 }]),
+            (2, true) => json!([{ "id": 3 }, { "id": 4 }]),
+            _ => json!([]),
+        };
+        Answer::new(200, records.to_string()).with("etag", tag)
+    })
+    .await;
+    let with = json!({ "url": server.url, "pages": { "number": { "parameter": "page" } } });
+    let first = stage.table("extract.http", with.clone()).await;
+    stage.register(&first).await;
+    let again = stage.table("extract.http", with.clone()).await;
+    assert_eq!((first.rows, again.rows), (3, 4));
+    assert_eq!(
+        (&again.raw[0], &again.raw[2]),
+        (&first.raw[0], &first.raw[2]),
+        "the first page and the empty one are those that were kept"
+    );
+    let asked: Vec<Option<String>> = server
+        .requests()
+        .iter()
+        .map(|request| request.header("if-none-match").map(str::to_owned))
+        .collect();
+    let tags = ["\"1.0\"", "\"2.0\"", "\"3.0\""].map(|tag| Some(tag.to_owned()));
+    assert_eq!((&asked[..3], &asked[3..]), (&[None, None, None][..], &tags[..]));
+    assert!(stage.log().contains("2 of 3 pages have not changed"), "{}", stage.log());
+
+    // The same page of another address is another page.
+    let mut other = with;
+    other["query"] = json!({ "station": 8 });
+    stage.table("extract.http", other).await;
+    assert_eq!(server.requests()[6].header("if-none-match"), None);
+}
+
+#[tokio::test]
+async fn what_a_service_answered_is_read_again_without_asking_it() {
+    let stage = Stage::new();
+    let server = weather(hours()).await;
+    let mut with = with(&server);
+    with["collected_as"] = json!("collected_at");
+    let table = stage.table("extract.http", with.clone()).await;
+    let asked = server.requests().len();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let again = stage.replaying(&table).table("extract.http", with).await;
+    assert_eq!(again, table, "to the second in which it was collected");
+    assert_eq!(server.requests().len(), asked);
+}

@@ -5,8 +5,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use polars::prelude::DataFrame;
-use ratchet_artifacts::Bucket;
+use ratchet_artifacts::datasets::{self, NewDataset};
+use ratchet_artifacts::{Bucket, Collected, Lineage, PageTag};
 use ratchet_core::plugin::{Output, Outputs, Replay, Report, RunContext, Table, TaskContext, TaskError, TaskMessage};
+use ratchet_tasks::table::to_blob_ref;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -64,6 +66,45 @@ impl Stage {
             .expect("the plugin is registered")
             .run(with, &self.context)
             .await
+    }
+
+    /// Registers a table under the name of the task, as the engine does when the task has ended.
+    pub async fn register(&self, table: &Table) {
+        let collected = table.collected.clone().unwrap();
+        let pages = collected.pages.into_iter().map(|page| PageTag {
+            address: page.address,
+            etag: page.etag,
+            last_modified: page.last_modified,
+        });
+        let new = NewDataset {
+            name: "test-task".to_owned(),
+            files: table.files.iter().map(to_blob_ref).collect(),
+            raw: table.raw.iter().map(to_blob_ref).collect(),
+            collected: Some(Collected {
+                at: collected.at,
+                etag: collected.etag,
+                last_modified: collected.last_modified,
+                pages: pages.collect(),
+            }),
+            rows: table.rows,
+            columns: Vec::new(),
+            lineage: Lineage {
+                source: table.source.clone(),
+                ..Lineage::default()
+            },
+            key: format!("run/{}", table.raw[0].sha256),
+        };
+        datasets::register(&self.bucket().await, new).await.unwrap();
+    }
+
+    /// The same stage, for a task that reads what a table was read from.
+    pub fn replaying(mut self, table: &Table) -> Stage {
+        self.context.replay = Replay {
+            raw: table.raw.clone(),
+            collected: table.collected.clone(),
+            ..Replay::default()
+        };
+        self
     }
 
     /// Runs a plugin that returns a table.

@@ -1,8 +1,5 @@
 //! `extract.file` from the web.
 
-use ratchet_artifacts::datasets::{self, NewDataset};
-use ratchet_artifacts::{Collected, Lineage};
-use ratchet_core::plugin::Table;
 use serde_json::json;
 
 use crate::server::{Answer, Request, Server};
@@ -12,29 +9,6 @@ const CSV: &str = "id,n\na,1\nb,2\n";
 
 fn plain(_: &Request, _: usize) -> Answer {
     Answer::new(200, CSV).with("etag", "\"v1\"")
-}
-
-/// What the engine does with a finished task's table.
-async fn register(stage: &Stage, table: &Table) {
-    let collected = table.collected.as_ref().unwrap();
-    let new = NewDataset {
-        name: "test-task".to_owned(),
-        files: table.files.iter().map(ratchet_tasks::table::to_blob_ref).collect(),
-        raw: table.raw.iter().map(ratchet_tasks::table::to_blob_ref).collect(),
-        collected: Some(Collected {
-            at: collected.at,
-            etag: collected.etag.clone(),
-            last_modified: collected.last_modified.clone(),
-        }),
-        rows: table.rows,
-        columns: Vec::new(),
-        lineage: Lineage {
-            source: table.source.clone(),
-            ..Lineage::default()
-        },
-        key: format!("run/{}", table.raw[0].sha256),
-    };
-    datasets::register(&stage.bucket().await, new).await.unwrap();
 }
 
 #[tokio::test]
@@ -51,7 +25,7 @@ async fn a_file_that_has_not_changed_is_not_fetched_again() {
         (first.rows, first.source.as_str()),
         (2, &*format!("{}/a.csv?part=1", server.url))
     );
-    register(&stage, &first).await;
+    stage.register(&first).await;
     let again = stage.table("extract.file", with).await;
     assert_eq!(again, first, "also the time at which its bytes were collected");
     let requests = server.requests();

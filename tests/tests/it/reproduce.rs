@@ -1,8 +1,9 @@
 //! A version is trained again from what its run kept, whatever the source holds by now.
 
+use ratchet_artifacts::{Bucket, feeds};
 use serde_json::json;
 
-use crate::support::{copy_of, failure, ratchet, simulated_run};
+use crate::support::{copy_of, failure, ratchet, runtime, simulated_run};
 use crate::trips::{Trips, table};
 
 #[test]
@@ -39,6 +40,67 @@ fn a_version_comes_out_the_same_after_its_source_changed() {
         std::fs::read_dir(trips.home.join("tmp")).unwrap().count(),
         0,
         "its home is gone"
+    );
+}
+
+/// Adds trips to the collection `trips`, each under its id.
+fn add_to_collection(trips: &Trips, table: &str) {
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    let names = reader.headers().unwrap().clone();
+    let lines = reader.records().map(|record| {
+        let record = record.unwrap();
+        let row: serde_json::Map<String, serde_json::Value> = names
+            .iter()
+            .zip(&record)
+            .map(|(name, value)| {
+                (
+                    name.to_owned(),
+                    value.parse::<f64>().map_or(json!(value), |number| json!(number)),
+                )
+            })
+            .collect();
+        format!("{}\n", json!({ "row": row, "at": "2024-04-02T00:00:00Z", "by": "ada" }))
+    });
+    let lines: String = lines.collect();
+    let path = feeds::new_path("trips").unwrap();
+    runtime().block_on(async {
+        let bucket = Bucket::open(trips.home.join("bucket").to_str().unwrap()).await.unwrap();
+        let _ = feeds::write(&bucket, &path, lines.as_bytes()).await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_collection_held_is_taken_as_it_is_recorded() {
+    let trips = Trips::new("reproduce-records");
+    let number = json!({ "type": "number" });
+    let text = json!({ "type": "string" });
+    let collection = trips.home.join("trips.json");
+    let schema = json!({
+        "name": "trips", "key": ["id"],
+        "schema": { "type": "object", "required": ["id"], "properties": { "id": text, "at": text, "km": number, "zone": text, "minutes": number } },
+    });
+    std::fs::write(&collection, schema.to_string()).unwrap();
+    let applied = trips
+        .ratchet()
+        .args(["collections", "apply"])
+        .arg(&collection)
+        .output()
+        .unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+    add_to_collection(&trips, &table(1));
+    let dag = std::fs::read_to_string(trips.dag()).unwrap();
+    let dag = dag
+        .replace("extract.file", "extract.records")
+        .replace("from: \"${{ params.trips }}\"", "collection: trips");
+    std::fs::write(trips.dag(), dag).unwrap();
+    trips.run(&[]);
+    // Other trips under the same ids.
+    add_to_collection(&trips, &table(2));
+    let (status, document) = trips.ask(&["models", "reproduce", "trip-time@1"], &[]);
+    assert_eq!(
+        (status, &document["equal"], &document["replayed"], &document["taken"]),
+        (0, &json!(true), &json!([]), &json!(["trips"])),
+        "{document:#}"
     );
 }
 

@@ -106,7 +106,7 @@ fn a_field_moved_out_of_range_is_flagged_by_name_on_every_row() {
         let mut columns = rows.columns().to_vec();
         columns[position] = match field.kind {
             FieldKind::Number => Column::Number(vec![9e9; rows.len()]),
-            FieldKind::Text => Column::Text(vec![Some("never seen".to_owned()); rows.len()]),
+            FieldKind::Text => Column::Text(vec![Some("never seen".into()); rows.len()]),
             FieldKind::Timestamp => Column::Timestamp(vec![Some(0); rows.len()]),
         };
         let moved = Rows::new(columns).unwrap();

@@ -118,6 +118,21 @@ fn the_weather_dag_learns_from_a_service_behind_a_key() {
         String::from_utf8_lossy(&found.stdout)
     );
 
+    // The model is trained again from those answers: the service is not asked.
+    let asked = requests.load(Ordering::Relaxed);
+    let mut reproduce = ratchet(&home);
+    reproduce
+        .args(["models", "reproduce", "hourly-forecast@1", "--format", "json"])
+        .env("RATCHET_SECRET_WEATHER_KEY", KEY);
+    let output = reproduce.output().unwrap();
+    let reproduced: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&reproduced["equal"], &reproduced["replayed"], &reproduced["taken"]),
+        (&json!(true), &json!(["service"]), &json!([])),
+        "{reproduced:#}"
+    );
+    assert_eq!(requests.load(Ordering::Relaxed), asked);
+
     let (status, document) = run(ratchet(&directory("weather-refused")), &url, "another-key");
     assert_eq!(status, 1);
     let error = &task(&document, "service")["error"];

@@ -12,5 +12,5 @@ pub use open::{Store, StoreError};
 pub use read::{Filter, LabeledRow, LoggedEntry};
 pub use records::{DeadRecord, Kept, KeptRecord, NewRecord};
 pub(super) use rows::NewRow;
-pub(super) use segments::{Feed, ToldTruth};
+pub(super) use segments::{Feed, SEGMENT_ROWS, ToldTruth};
 pub use truths::{GivenTruth, Verdict};

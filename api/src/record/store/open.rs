@@ -12,6 +12,7 @@ const LAYOUT: Layout = Layout {
     steps: &[
         (1, include_str!("migrations/0001_record.sql")),
         (2, include_str!("migrations/0002_records_and_routes.sql")),
+        (3, include_str!("migrations/0003_entries_by_number.sql")),
     ],
     // FULL: feedback and rows of collections that somebody was told are kept survive a power cut.
     pragmas: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864",

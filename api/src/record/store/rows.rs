@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::open::{Store, StoreError};
 
 /// Rows of one statement; what is left over goes one by one.
-const TOGETHER: usize = 40;
+const TOGETHER: usize = 100;
 const COLUMNS: [&str; 24] = [
     "sequence",
     "id",

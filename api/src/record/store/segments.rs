@@ -47,11 +47,14 @@ pub(in crate::record) struct Claim {
 /// What is not in the bucket yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::record) struct Unfed {
+    /// Rows, counted as far as one segment goes.
     pub(in crate::record) rows: i64,
     /// When the oldest came, milliseconds since 1970.
     pub(in crate::record) oldest: i64,
-    pub(in crate::record) bytes: i64,
 }
+
+/// Rows of a segment at most.
+pub(in crate::record) const SEGMENT_ROWS: i64 = 10_000;
 
 /// A truth on its way to the bucket.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,32 +108,25 @@ impl Store {
 
     /// What came after number `sent`.
     pub(in crate::record) async fn unfed(&self, feed: &Feed, sent: i64) -> Result<Unfed, StoreError> {
-        let (text, collection) = match feed {
-            Feed::Entries => (
-                "SELECT COUNT(*), COALESCE(MIN(at), 0), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM entries
-                 WHERE sequence > $1",
-                None,
-            ),
-            Feed::Truths => (
-                "SELECT COUNT(*), COALESCE(MIN(at), 0), COUNT(*) * 150 FROM truths WHERE sequence > $1",
-                None,
-            ),
-            Feed::Records(collection) => (
-                "SELECT COUNT(*), COALESCE(MIN(at), 0), CAST(COALESCE(SUM(LENGTH(line)), 0) AS BIGINT) FROM record_changes
-                 WHERE sequence > $1 AND collection = $2",
-                Some(collection),
-            ),
+        // However much waits, no more than a segment of it is gone through.
+        let (table, more) = match feed {
+            Feed::Entries => ("entries", ""),
+            Feed::Truths => ("truths", ""),
+            Feed::Records(_) => ("record_changes", " AND collection = $2"),
         };
-        let query = sqlx::query(text).bind(sent);
-        let query = match collection {
-            Some(collection) => query.bind(collection),
-            None => query,
+        let text = format!(
+            "SELECT (SELECT COUNT(*) FROM (SELECT sequence FROM {table} WHERE sequence > $1{more} LIMIT {SEGMENT_ROWS}) AS waiting),
+                    (SELECT at FROM {table} WHERE sequence > $1{more} ORDER BY sequence LIMIT 1)"
+        );
+        let query = sqlx::query(AssertSqlSafe(text)).bind(sent);
+        let query = match feed {
+            Feed::Records(collection) => query.bind(collection),
+            Feed::Entries | Feed::Truths => query,
         };
         let row = query.fetch_one(&self.pool).await?;
         Ok(Unfed {
             rows: row.try_get(0)?,
-            oldest: row.try_get(1)?,
-            bytes: row.try_get(2)?,
+            oldest: row.try_get::<Option<i64>, _>(1)?.unwrap_or_default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The file of a bundle: one metadata key with the header, and tensors.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ struct Header {
     window: Window,
     seed: u64,
     /// Texts and times of the golden rows, by field; their numbers are tensors.
-    golden_texts: BTreeMap<String, Vec<Option<String>>>,
+    golden_texts: BTreeMap<String, Vec<Option<Arc<str>>>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,7 +125,10 @@ pub(super) fn encode(content: &Content, golden: &Rows, golden_answers: &[f64]) -
                 golden_texts.insert(field.name.clone(), values.clone());
             }
             Column::Timestamp(values) => {
-                let texts = values.iter().map(|value| value.map(format_timestamp)).collect();
+                let texts = values
+                    .iter()
+                    .map(|value| value.map(|value| format_timestamp(value).into()))
+                    .collect();
                 golden_texts.insert(field.name.clone(), texts);
             }
         }
@@ -278,7 +282,7 @@ fn read_golden(header: &Header, tensors: &SafeTensors<'_>) -> Result<Golden, Bun
             FieldKind::Number => Column::Number(floats(tensors, &format!("golden.{number}"))?),
             FieldKind::Text => Column::Text(texts()?.clone()),
             FieldKind::Timestamp => {
-                let parse = |text: &Option<String>| match text {
+                let parse = |text: &Option<Arc<str>>| match text {
                     None => Ok(None),
                     Some(text) => match crate::schema::parse_timestamp(text) {
                         Some(seconds) => Ok(Some(seconds)),

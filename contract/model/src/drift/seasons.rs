@@ -139,6 +139,9 @@ fn once(profile: &FieldProfile, column: &Column) -> u64 {
     let (FieldProfile::Text { counts, .. }, Column::Text(values)) = (profile, column) else {
         return 0;
     };
-    let came_once = |value: &&String| counts.get(*value) == Some(&1);
-    values.iter().flatten().filter(came_once).count() as u64
+    let came_once = values
+        .iter()
+        .flatten()
+        .filter(|value| counts.get(value.as_ref()) == Some(&1));
+    came_once.count() as u64
 }

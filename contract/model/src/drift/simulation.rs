@@ -27,7 +27,7 @@ impl World {
                     })
                     .collect(),
             ),
-            _ => Column::Text((0..count).map(|_| Some(self.category())).collect()),
+            _ => Column::Text((0..count).map(|_| Some(self.category().into())).collect()),
         });
         Rows::new(columns.collect()).unwrap()
     }
@@ -108,7 +108,7 @@ fn what_changed_is_named() {
     let mut columns = world.rows(300).columns().to_vec();
     columns[0] = Column::Number(vec![f64::NAN; 300]);
     columns[1] = Column::Number(vec![1e9; 300]);
-    columns[16] = Column::Text(vec![Some("new".to_owned()); 300]);
+    columns[16] = Column::Text(vec![Some("new".into()); 300]);
     let mut counts = reference.counts();
     reference.count(&mut counts, &Rows::new(columns).unwrap(), &[], 300);
     let calibration = Calibration::new(&reference, &counts, 0.01);
@@ -201,7 +201,7 @@ impl Days {
         }
         let kinds = hours.iter().map(|hour| {
             let place = self.random.next();
-            Some(format!("{:02}", (*hour as f64 / 2.0 + 12.0 * place * place) as usize))
+            Some(format!("{:02}", (*hour as f64 / 2.0 + 12.0 * place * place) as usize).into())
         });
         columns.push(Column::Text(kinds.collect()));
         Rows::new(columns).unwrap()

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn combined_categories_do_not_run_together() {
-        let text = |values: &[&str]| Column::Text(values.iter().map(|value| Some((*value).to_owned())).collect());
+        let text = |values: &[&str]| Column::Text(values.iter().map(|value| Some((*value).into())).collect());
         let rows = Rows::new(vec![text(&["ab", "a"]), text(&["c", "bc"])]);
         let keys = rows
             .as_ref()

@@ -1,6 +1,7 @@
 //! Lookups: tables that are published beside the models, found by a key and, where they have a time, as of an instant.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,7 @@ struct FileColumn {
 #[serde(rename_all = "snake_case")]
 enum FileValues {
     Number(Vec<Option<f64>>),
-    Text(Vec<Option<String>>),
+    Text(Vec<Option<Arc<str>>>),
     Timestamp(Vec<Option<i64>>),
 }
 
@@ -348,7 +349,7 @@ fn bytes(column: &Column) -> usize {
         Column::Timestamp(values) => values.len() * 16,
         Column::Text(values) => values
             .iter()
-            .map(|value| 24 + value.as_ref().map_or(0, String::len))
+            .map(|value| 24 + value.as_ref().map_or(0, |text| text.len()))
             .sum(),
     }
 }
@@ -367,7 +368,7 @@ mod tests {
     }
 
     fn texts(values: &[&str]) -> Column {
-        Column::Text(values.iter().map(|value| Some((*value).to_owned())).collect())
+        Column::Text(values.iter().map(|value| Some((*value).into())).collect())
     }
 
     fn stations() -> LookupTable {
@@ -477,7 +478,7 @@ mod tests {
             refused(&["name"], None, vec![column("name", texts(&[]))]),
             "it has no row"
         );
-        let gap = vec![column("name", Column::Text(vec![Some("a".to_owned()), None]))];
+        let gap = vec![column("name", Column::Text(vec![Some("a".into()), None]))];
         assert_eq!(refused(&["name"], None, gap), "row 1 has no `name`");
     }
 }

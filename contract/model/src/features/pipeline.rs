@@ -343,7 +343,7 @@ mod tests {
             ],
             unused: Vec::new(),
         };
-        let text = |values: [&str; 4]| Column::Text(values.iter().map(|value| Some((*value).to_owned())).collect());
+        let text = |values: [&str; 4]| Column::Text(values.iter().map(|value| Some((*value).into())).collect());
         let rows = Rows::new(vec![
             Column::Number(vec![1.0, 2.0, 3.0, f64::NAN]),
             text(["a", "a", "b", "b"]),

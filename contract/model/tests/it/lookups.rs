@@ -30,7 +30,7 @@ fn schema() -> Schema {
 
 fn rows(rows: &[(&str, i64, f64)]) -> Rows {
     Rows::new(vec![
-        Column::Text(rows.iter().map(|row| Some(row.0.to_owned())).collect()),
+        Column::Text(rows.iter().map(|row| Some(row.0.into())).collect()),
         Column::Timestamp(rows.iter().map(|row| Some(row.1)).collect()),
         Column::Number(rows.iter().map(|row| row.2).collect()),
     ])
@@ -46,7 +46,7 @@ fn column(name: &str, values: Column) -> LookupColumn {
 }
 
 fn texts(values: &[&str]) -> Column {
-    Column::Text(values.iter().map(|value| Some((*value).to_owned())).collect())
+    Column::Text(values.iter().map(|value| Some((*value).into())).collect())
 }
 
 /// Stations with a place, of which one has none.

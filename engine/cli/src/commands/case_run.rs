@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use ratchet_core::cases::{Case, Cases, GivenPort};
-use ratchet_core::plugin::Output;
+use ratchet_core::plugin::{Output, Table};
 use ratchet_core::spec::Dag;
 use ratchet_runtime::cron::interval_of;
 use ratchet_runtime::{Beginning, Engine, KeptTask, NewRun, RunTrigger, TaskRecord, TaskState};
@@ -52,8 +52,8 @@ impl Given {
                         continue;
                     }
                     let id = format!("t{}", places.len());
-                    let name = format!("{}-{task}", dag.name).replace('_', "-");
-                    let with = extraction(given, &name, directory, &scratch.join(&id))?;
+                    // A dataset of its own: no case finds the table of another as an earlier version of its own.
+                    let with = extraction(given, &format!("given-{id}"), directory, &scratch.join(&id))?;
                     tasks.insert(id, json!({ "uses": "extract.file", "with": with }));
                     places.push((number, task.clone(), port.clone()));
                 }
@@ -79,7 +79,11 @@ impl Given {
                     "case `{case}`: `given.{task}.{port}` cannot be read: {why}"
                 )));
             };
-            made[number].entry(task).or_default().insert(port, table.clone());
+            let mut table = table.clone();
+            if let Output::Table(table) = &mut table {
+                table.dataset = Table::default_name(&dag.name, &task, "table");
+            }
+            made[number].entry(task).or_default().insert(port, table);
         }
         Ok(Self(made))
     }

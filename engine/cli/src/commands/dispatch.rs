@@ -30,6 +30,7 @@ pub async fn dispatch(arguments: Arguments) -> ExitCode {
                 Command::Runs(command) => super::runs::runs(command, settings, registry).await,
                 Command::Report(report) => super::report::report(report, settings, registry).await,
                 Command::Datasets(command) => super::datasets::datasets(command, settings).await,
+                Command::Lookups(command) => super::lookups::lookups(command, settings).await,
                 Command::Models(command) => super::models::models(command, settings, registry).await,
                 Command::Collections(command) => super::collections::collections(command, settings).await,
                 Command::Pools(pools) => super::pools::pools(pools, settings, registry).await,

@@ -19,6 +19,7 @@ mod files;
 mod gc;
 mod keys;
 mod login;
+mod lookups;
 mod models;
 mod operate;
 mod operate_there;

@@ -7,7 +7,16 @@ use crate::program::{called, command, ratchet};
 #[test]
 fn an_empty_home_lists_nothing_and_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
-    for command in ["runs", "datasets", "models", "collections", "users", "keys", "audit"] {
+    for command in [
+        "runs",
+        "datasets",
+        "lookups",
+        "models",
+        "collections",
+        "users",
+        "keys",
+        "audit",
+    ] {
         let text = ratchet(directory.path(), &[command, "list"]);
         assert!(text.done().stdout.starts_with("there are no "), "{text:?}");
         let document = ratchet(directory.path(), &[command, "list", "--format", "json"])

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::port::Blob;
+use super::port::{Blob, Collected};
 
 /// The run that a task belongs to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct RunContext {
 pub struct Replay {
     /// Raw bytes that it saved, in the bucket; empty: the source is read.
     pub raw: Vec<Blob>,
+    /// When they were collected.
+    pub collected: Option<Collected>,
     /// Versions of the lookups that it joined, by name. A lookup that is not named here is joined as it is by now.
     pub lookups: BTreeMap<String, u64>,
 }

@@ -10,8 +10,8 @@ mod task;
 pub use context::{LogLevel, MessageSink, Place, Replay, RunContext, TaskContext, TaskMessage};
 pub use error::TaskError;
 pub use port::{
-    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, Port, PortKind, PromotionRequest, Report,
-    RowCounts, Table, TableColumn,
+    Blob, Collected, ColumnType, Known, Lookup, Model, Output, Outputs, PageTag, Port, PortKind, PromotionRequest,
+    Report, RowCounts, Table, TableColumn,
 };
 pub use registry::{PluginEntry, Registry};
 pub use sub_dag::{SubDag, SubDagConfig};

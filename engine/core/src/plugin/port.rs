@@ -75,6 +75,20 @@ pub enum ColumnType {
     Timestamp,
 }
 
+impl ColumnType {
+    /// The word for it, as in DAG files and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            ColumnType::Integer => "integer",
+            ColumnType::Number => "number",
+            ColumnType::Text => "text",
+            ColumnType::Boolean => "boolean",
+            ColumnType::Date => "date",
+            ColumnType::Timestamp => "timestamp",
+        }
+    }
+}
+
 /// One column of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +117,35 @@ pub struct Collected {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// When the server says that it was written, in its own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// Of a service that answers page by page: what it said of each, in the order of the raw bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<PageTag>,
+}
+
+impl Collected {
+    /// From a source that says nothing of its content.
+    pub fn at(at: Timestamp) -> Self {
+        Self {
+            at,
+            etag: None,
+            last_modified: None,
+            pages: Vec::new(),
+        }
+    }
+}
+
+/// What a service said of one page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageTag {
+    /// SHA-256 of its address, which may hold a key.
+    pub address: String,
+    /// The service's word for its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// When the service says that it was written, in its own spelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
 }

@@ -3,9 +3,9 @@
 use lettre::message::{Mailbox, header::ContentType};
 use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use ratchet_artifacts::web::use_ring;
 
 use super::TIMEOUT;
-use crate::http::use_ring;
 
 /// Address of the mail server: `smtp://host:25`, `smtp://user:password@host:587?tls=required`, `smtps://host`.
 pub(crate) const SERVER: &str = "RATCHET_SMTP_URL";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ratchet_artifacts::BucketError;
+use ratchet_artifacts::{BucketError, web};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
 
@@ -105,7 +105,7 @@ impl Client {
             (None, Some(user)) => Credentials::User(user, variable(PASSWORD)),
             (None, None) => Credentials::Nobody,
         };
-        let http = http::builder(&address).timeout(TIMEOUT).build();
+        let http = web::client(&address).timeout(TIMEOUT).build();
         let http =
             http.map_err(|error| Problem::lasting(format!("no connection can be made: {}", error.without_url())))?;
         Ok(Self {

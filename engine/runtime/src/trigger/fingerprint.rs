@@ -6,13 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use ratchet_artifacts::{outside, sha256_of_file};
+use ratchet_artifacts::{outside, sha256_of_file, web};
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, LAST_MODIFIED};
 use reqwest::{Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::http;
 
 /// A file that was written less than this ago may still be written.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -155,8 +153,8 @@ fn since_epoch(time: SystemTime) -> String {
 async fn on_the_web(address: &str) -> Result<Sight, String> {
     let url = Url::parse(address).map_err(|error| format!("the address is none: {error}"))?;
     let shown = without_password(&url);
-    let failed = |error: reqwest::Error| format!("{shown} cannot be read: {}", described(error));
-    let builder = http::builder(&url).connect_timeout(PATIENCE).read_timeout(PATIENCE);
+    let failed = |error: reqwest::Error| format!("{shown} cannot be read: {}", web::reason(error));
+    let builder = web::client(&url).connect_timeout(PATIENCE).read_timeout(PATIENCE);
     let client = builder.build().map_err(failed)?;
     let head = client.head(url.clone()).send().await.map_err(failed)?;
     match head.status() {
@@ -213,15 +211,6 @@ fn without_password(url: &Url) -> String {
     let _ = shown.set_password(None);
     shown.set_query(None);
     shown.to_string()
-}
-
-fn described(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut reason: &dyn std::error::Error = &error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    reason.to_string()
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub(crate) const RULES: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/datasets", From(User)),
     ("GET", "/api/v1/datasets/{name}", From(User)),
     ("GET", "/api/v1/datasets/{name}/versions/{version}", From(User)),
+    ("GET", "/api/v1/lookups", From(User)),
     ("GET", "/api/v1/models", From(User)),
     ("GET", "/api/v1/models/{name}", From(User)),
     ("GET", "/api/v1/models/{name}/versions/{version}", From(User)),

@@ -10,6 +10,7 @@ mod datasets;
 mod events;
 mod hooks;
 mod logs;
+mod lookups;
 mod models;
 mod once;
 mod openapi;

@@ -49,6 +49,7 @@ use crate::access::{Access, RULES};
         super::datasets::list,
         super::datasets::show,
         super::datasets::version,
+        super::lookups::list,
         super::models::list,
         super::models::show,
         super::models::version,

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tower_http::timeout::TimeoutLayer;
 
 use super::{
-    approvals, artifacts, backfills, config, dags, datasets, events, hooks, logs, models, openapi, operations, page,
-    pauses, people, pools, promotions, runs, token, trigger,
+    approvals, artifacts, backfills, config, dags, datasets, events, hooks, logs, lookups, models, openapi, operations,
+    page, pauses, people, pools, promotions, runs, token, trigger,
 };
 use crate::access::guard;
 use crate::problem::Problem;
@@ -66,6 +66,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/v1/datasets", get(datasets::list))
         .route("/api/v1/datasets/{name}", get(datasets::show))
         .route("/api/v1/datasets/{name}/versions/{version}", get(datasets::version))
+        .route("/api/v1/lookups", get(lookups::list))
         .route("/api/v1/models", get(models::list))
         .route("/api/v1/models/{name}", get(models::show))
         .route("/api/v1/models/{name}/versions/{version}", get(models::version))

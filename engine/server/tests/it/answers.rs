@@ -12,7 +12,7 @@ async fn an_empty_service_answers_empty_lists() {
     let home = tempfile::tempdir().unwrap();
     let service = Service::start(home.path()).await;
     assert_eq!(service.json("/health").await["status"], json!("ok"));
-    for name in ["dags", "runs", "datasets", "models", "promotions"] {
+    for name in ["dags", "runs", "datasets", "lookups", "models", "promotions"] {
         assert_eq!(service.json(&format!("/api/v1/{name}")).await[name], json!([]));
     }
     service.stop().await;

@@ -404,6 +404,8 @@ async fn operations(met: &mut Met<'_>, runs: &[String]) {
 }
 
 async fn artifacts(met: &mut Met<'_>) {
+    let lookups = "/api/v1/lookups";
+    met.meet(200, "GET", lookups, lookups, by(Role::User)).await;
     for (kind, name) in [("datasets", "trips"), ("models", "eta")] {
         let list = format!("/api/v1/{kind}");
         met.meet(200, "GET", &list, &list, by(Role::User)).await;

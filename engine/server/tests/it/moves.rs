@@ -48,6 +48,31 @@ async fn a_version_is_told_once_and_then_known_by_its_tag() {
 }
 
 #[tokio::test]
+async fn a_lookup_says_how_new_it_is_and_which_model_in_production_reads_it() {
+    let home = tempfile::tempdir().unwrap();
+    let service = Service::start(home.path()).await;
+    fill(service.engine.bucket()).await;
+    let listed = service.json("/api/v1/lookups").await;
+    let weather = &listed["lookups"][0];
+    assert_eq!(
+        (
+            &weather["name"],
+            &weather["latest"],
+            &weather["versions"],
+            &weather["rows"],
+            &weather["readers"]
+        ),
+        (&json!("weather"), &json!(2), &json!(2), &json!(22), &json!([]))
+    );
+    let body = json!({ "version": 2, "reason": "looks better" });
+    assert_eq!(service.post("/api/v1/models/eta/promote", &body).await.0, 200);
+    let listed = service.json("/api/v1/lookups").await;
+    let reader = json!({ "model": "eta", "version": 2, "alias": "champion", "trained_with": 1 });
+    assert_eq!(listed["lookups"][0]["readers"], json!([reader]));
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_promotion_by_hand_says_who_and_why_and_can_be_taken_back() {
     let home = tempfile::tempdir().unwrap();
     let service = Service::start(home.path()).await;

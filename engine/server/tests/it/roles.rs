@@ -161,6 +161,7 @@ const ROUTES: &[(&str, &str, &str, Option<Role>)] = &[
         "/api/v1/datasets/none/versions/1",
         Some(Role::User),
     ),
+    ("GET", "/api/v1/lookups", "/api/v1/lookups", Some(Role::User)),
     ("GET", "/api/v1/models", "/api/v1/models", Some(Role::User)),
     ("GET", "/api/v1/models/{name}", "/api/v1/models/none", Some(Role::User)),
     (
