@@ -142,6 +142,6 @@ fn once(profile: &FieldProfile, column: &Column) -> u64 {
     let came_once = values
         .iter()
         .flatten()
-        .filter(|value| counts.get(value.as_ref()) == Some(&1));
+        .filter(|value| counts.get::<str>(value) == Some(&1));
     came_once.count() as u64
 }
