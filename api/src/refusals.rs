@@ -36,21 +36,19 @@ pub enum FormRefusals {
 
 /// Of a route that adds a user.
 #[derive(IntoResponses)]
-#[response(
-    status = 409,
-    description = "The name is taken",
-    content_type = "application/problem+json"
-)]
-pub struct NameTaken(Problem);
+pub enum UserRefusals {
+    /// The name is taken
+    #[response(status = 409, content_type = "application/problem+json")]
+    NameTaken(Problem),
+}
 
 /// Of a route that starts a run of the engine.
 #[derive(IntoResponses)]
-#[response(
-    status = 409,
-    description = "A run is under way, or the last one began too short a time ago",
-    content_type = "application/problem+json"
-)]
-pub struct RunRefusals(Problem);
+pub enum RunRefusals {
+    /// A run is under way, or the last one began too short a time ago
+    #[response(status = 409, content_type = "application/problem+json")]
+    NotNow(Problem),
+}
 
 /// Of a route that answers for a model under `/v2`.
 #[derive(IntoResponses)]

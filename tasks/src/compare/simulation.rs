@@ -119,7 +119,7 @@ fn slices_refuse_as_seldom_as_stated_however_many_there_are() {
             let rows = 1_200;
             let gains: Vec<f64> = (0..rows).map(|_| random.normal()).collect();
             let blocks: Vec<i64> = (0..rows).map(|row| row / 40).collect();
-            let values = (0..rows).map(|row| Some(format!("{}", row % 12))).collect();
+            let values = (0..rows).map(|row| Some(format!("{}", row % 12).into())).collect();
             let judged = Judged {
                 gains: &gains,
                 other_losses: &vec![1.0; gains.len()],
