@@ -2,6 +2,7 @@
 
 use utoipa::IntoResponses;
 
+use crate::access::token::TokenError;
 use crate::open_inference::refusal::Refusal;
 use crate::problem::Problem;
 
@@ -20,6 +21,33 @@ pub enum BodyRefusals {
     /// Some fields are not valid; all are listed
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(Problem),
+}
+
+/// Of a route that takes a form of OAuth2.
+#[derive(IntoResponses)]
+pub enum FormRefusals {
+    /// The form is too long
+    #[response(status = 413)]
+    TooLong(TokenError),
+    /// The body is no form
+    #[response(status = 415)]
+    NoForm(TokenError),
+}
+
+/// Of a route that adds a user.
+#[derive(IntoResponses)]
+pub enum UserRefusals {
+    /// The name is taken
+    #[response(status = 409, content_type = "application/problem+json")]
+    NameTaken(Problem),
+}
+
+/// Of a route that starts a run of the engine.
+#[derive(IntoResponses)]
+pub enum RunRefusals {
+    /// A run is under way, or the last one began too short a time ago
+    #[response(status = 409, content_type = "application/problem+json")]
+    NotNow(Problem),
 }
 
 /// Of a route that answers for a model under `/v2`.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller;
+use crate::refusals::FormRefusals;
 use crate::service::Application;
 
 /// Longest form that is read, in bytes.
@@ -88,8 +89,7 @@ const UNCACHED: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "no-store"), 
     responses(
         (status = 200, description = "A token", body = TokenAnswer),
         (status = 400, description = "Wrong name, password or refresh token (`invalid_grant`), or a form that is not OAuth2's", body = TokenError),
-        (status = 413, description = "The form is too long", body = TokenError),
-        (status = 415, description = "The body is no form", body = TokenError),
+        FormRefusals,
         (status = 429, description = "Too many wrong passwords for this name or from this address; see Retry-After", body = TokenError),
         (status = 503, description = "The users cannot be read", body = TokenError),
     )
@@ -174,8 +174,7 @@ pub async fn token(
     responses(
         (status = 200, description = "It is not good any more", body = Object),
         (status = 400, description = "The form has no token", body = TokenError),
-        (status = 413, description = "The form is too long", body = TokenError),
-        (status = 415, description = "The body is no form", body = TokenError),
+        FormRefusals,
         (status = 503, description = "The users cannot be written", body = TokenError),
     )
 )]

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller;
 use crate::fields::Fields;
 use crate::problem::Problem;
-use crate::refusals::BodyRefusals;
+use crate::refusals::{BodyRefusals, UserRefusals};
 use crate::service::Application;
 
 /// All users.
@@ -108,7 +108,7 @@ pub async fn list(State(application): State<Arc<Application>>) -> Result<Json<Us
     responses(
         (status = 201, description = "The user", body = KnownUser),
         BodyRefusals,
-        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
+        UserRefusals,
     )
 )]
 pub async fn add(State(application): State<Arc<Application>>, request: Request) -> Result<Response, Problem> {
@@ -159,7 +159,7 @@ pub async fn remove(
         (status = 201, description = "The user", body = KnownUser),
         BodyRefusals,
         (status = 403, description = "Registration is off", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
+        UserRefusals,
         (status = 429, description = "Too many registrations from this address; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The users cannot be written", body = Problem, content_type = "application/problem+json"),
     )

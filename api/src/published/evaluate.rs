@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::retrain;
 use crate::access::caller;
 use crate::problem::Problem;
+use crate::refusals::RunRefusals;
 use crate::service::Application;
 
 /// How long the answer waits for the run.
@@ -69,7 +70,7 @@ impl Evaluation {
     responses(
         (status = 200, description = "The run has ended", body = Evaluation),
         (status = 202, description = "The run goes on; ask again at /evaluate/{run}", body = Evaluation),
-        (status = 409, description = "A run is under way, or the last one began too short a time ago", body = Problem, content_type = "application/problem+json"),
+        RunRefusals,
     )
 )]
 pub async fn evaluate(State(application): State<Arc<Application>>, request: Request) -> Result<Response, Problem> {

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::access::caller::{self, Caller};
 use crate::fields::Fields;
 use crate::problem::Problem;
-use crate::refusals::BodyRefusals;
+use crate::refusals::{BodyRefusals, RunRefusals};
 use crate::service::Application;
 
 /// Most runs of one answer.
@@ -96,7 +96,7 @@ async fn standing(application: &Application) -> Result<RetrainStatus, Problem> {
     responses(
         (status = 202, description = "The run", body = Object),
         BodyRefusals,
-        (status = 409, description = "A run is under way, or the last one began too short a time ago", body = Problem, content_type = "application/problem+json"),
+        RunRefusals,
     )
 )]
 pub async fn trigger(State(application): State<Arc<Application>>, request: Request) -> Result<Response, Problem> {

@@ -1,7 +1,8 @@
 //! The profile of the training rows: what requests are compared with, one by one and window by window.
 //!
 //! [`Profile`] stands in the bundle. [`Reference`] is the same as something to count against, [`Counts`] a window that fills, and
-//! [`Calibration`] says which of its measures are alarms.
+//! [`Calibration`] says which of its measures are alarms. Where a [`Season`] was declared, a window is compared with the mixture of its own
+//! seasons.
 
 mod calibration;
 mod counts;

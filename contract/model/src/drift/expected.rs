@@ -220,8 +220,8 @@ impl Expected {
                     };
                     let bin = categories.iter().position(|category| **category == **value);
                     counted.bins[bin.unwrap_or(categories.len())] += u64::from(is_known(row));
-                    counted.outside +=
-                        u64::from(bin.is_none() && known.binary_search_by(|known| known.as_str().cmp(value)).is_err());
+                    let is_known_text = || known.binary_search_by(|known| known.as_str().cmp(value)).is_ok();
+                    counted.outside += u64::from(bin.is_none() && !is_known_text());
                 }
             }
             (Bins::Timestamp { first, last }, Column::Timestamp(values)) => {

@@ -1,7 +1,5 @@
 //! The training's rows season by season, as they stand in the bundle.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::counts::{Reference, seasons_of};
@@ -141,6 +139,9 @@ fn once(profile: &FieldProfile, column: &Column) -> u64 {
     let (FieldProfile::Text { counts, .. }, Column::Text(values)) = (profile, column) else {
         return 0;
     };
-    let came_once = |value: &&Arc<str>| counts.get(value.as_ref()) == Some(&1);
-    values.iter().flatten().filter(came_once).count() as u64
+    let came_once = values
+        .iter()
+        .flatten()
+        .filter(|value| counts.get::<str>(value) == Some(&1));
+    came_once.count() as u64
 }
