@@ -14,7 +14,9 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use ratchet_identity::Role;
 
 use crate::access::rules::{Access, PREDICT, RULES, rule};
+use crate::access::token::TokenError;
 use crate::models::registry::Served;
+use crate::open_inference::refusal::Refusal;
 use crate::predict::body::ROW_LIMIT;
 use crate::problem::Problem;
 use crate::refusals::BodyRefusals;
@@ -69,6 +71,8 @@ use crate::service::Application;
         crate::telemetry::metrics,
         openapi,
     ),
+    // Types of responses do not bring their schemas along.
+    components(schemas(Problem, Refusal, TokenError)),
     modifiers(&Schemes),
 )]
 struct Document;
