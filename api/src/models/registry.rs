@@ -13,8 +13,7 @@ use utoipa::ToSchema;
 use super::load::Problem;
 use super::lookups::{LoadedLookup, LoadedLookups, LookupVersion};
 
-/// The alias that answers, alone unless traffic is split.
-pub const CHAMPION: &str = "champion";
+pub use ratchet_artifacts::CHAMPION;
 
 /// A version of a model: what a promotion names and an answer cites.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -101,5 +101,5 @@ pub use names::check_name;
 pub use promotion_entry::{Action, Holder, PromotionEntry};
 pub use promotion_error::PromotionError;
 pub use promotions::{Appended, Expected, NewPromotion, PromotionLog};
-pub use routing::NewRouting;
+pub use routing::{CHAMPION, NewRouting};
 pub use signing::{KeyError, PublicKey, SignatureError, Signed, SigningKey, TrustedKeys};

@@ -8,8 +8,8 @@ use crate::names::check_name;
 use crate::promotions::Replay;
 use crate::{Action, Appended, Holder, PromotionEntry, PromotionError, PromotionLog};
 
-/// The alias that answers where traffic is not split.
-const CHAMPION: &str = "champion";
+/// The alias that answers, alone unless traffic is split.
+pub const CHAMPION: &str = "champion";
 
 /// How a model's requests are to be spread. Aliases that are not named answer nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! The one way to spread requests over aliases: what serving could not follow is refused before the log is asked.
 
-use ratchet_artifacts::{Appended, Bucket, NewRouting, PromotionError, PromotionLog, models};
+use ratchet_artifacts::{Appended, Bucket, CHAMPION, NewRouting, PromotionError, PromotionLog, models};
 use ratchet_model::Bundle;
-
-/// The alias that serving follows.
-const CHAMPION: &str = "champion";
 
 /// Spreads a model's requests over its aliases.
 ///

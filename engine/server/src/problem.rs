@@ -58,6 +58,15 @@ pub(crate) enum BodyProblems {
     NotJson(ProblemDocument),
 }
 
+/// What a route may refuse once it has read the fields, where there is no more to say of it.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "described here, answered by `Body::finish`")]
+pub(crate) enum FieldProblems {
+    /// Some fields are not valid; all are named
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(ProblemDocument),
+}
+
 impl Problem {
     /// A refusal with this status.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ratchet_artifacts::{Bucket, Expected, Holder, ModelManifest, NewPromotion, PromotionEntry, PromotionLog, models};
+use ratchet_artifacts::{
+    Bucket, CHAMPION, Expected, Holder, ModelManifest, NewPromotion, PromotionEntry, PromotionLog, models,
+};
 use ratchet_core::plugin::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,9 +23,6 @@ use crate::display::{describe, output, table};
 use crate::failure::Failure;
 use crate::remote::Client;
 use crate::settings::{self, Settings};
-
-/// The alias that serving follows.
-const CHAMPION: &str = "champion";
 
 /// Lists models, shows one version, promotes or rolls back by hand.
 pub async fn models(command: Models, settings: &Settings, registry: Arc<Registry>) -> Result<(), Failure> {

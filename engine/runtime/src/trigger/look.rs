@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ratchet_artifacts::monitoring::{self, MonitoringWindow, WindowKind};
-use ratchet_artifacts::{BucketError, PromotionError, PromotionLog, datasets, models};
+use ratchet_artifacts::{BucketError, CHAMPION, PromotionError, PromotionLog, datasets, models};
 use ratchet_core::spec::{Dag, Limit, Trigger};
 use ratchet_core::template::{Scope, render};
 use serde::de::DeserializeOwned;
@@ -18,8 +18,6 @@ use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::store::to_json;
 
-/// The alias whose holder is watched.
-const CHAMPION: &str = "champion";
 /// Replicas that write windows may have clocks that differ by so much.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 /// How often the bucket is looked at.

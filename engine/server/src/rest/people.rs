@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::body::{Arrived, Body};
 use super::query::{Asked, limit};
 use crate::access::Caller;
-use crate::problem::{BodyProblems, Problem};
+use crate::problem::{BodyProblems, FieldProblems, Problem};
 use crate::server::State;
 
 /// How long a key lasts when nobody says, in days.
@@ -56,7 +56,7 @@ pub(super) struct UserRequest {
         (status = 400, description = "The body is not JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         BodyProblems,
-        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        FieldProblems,
     )
 )]
 pub(super) async fn add_user(
@@ -132,7 +132,7 @@ pub(super) struct KeyRequest {
         (status = 400, description = "The body is not JSON", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "A key of this name is in use", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         BodyProblems,
-        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        FieldProblems,
     )
 )]
 pub(super) async fn add_key(

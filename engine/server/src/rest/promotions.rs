@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{self, Extension, Path, Query};
 use axum::http::{HeaderMap, header};
 use ratchet_artifacts::{
-    Expected, NewPromotion, NewRouting, PromotionEntry, PromotionError, PromotionLog, models, sha256,
+    CHAMPION, Expected, NewPromotion, NewRouting, PromotionEntry, PromotionError, PromotionLog, models, sha256,
 };
 use ratchet_runtime::PromoteError;
 use serde::Deserialize;
@@ -18,11 +18,8 @@ use super::body::{Arrived, Body};
 use super::once::idempotency_key;
 use super::query::Asked;
 use crate::access::{Caller, audited};
-use crate::problem::{BodyProblems, Problem};
+use crate::problem::{BodyProblems, FieldProblems, Problem};
 use crate::server::State;
-
-/// The alias that serving follows.
-const CHAMPION: &str = "champion";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +77,7 @@ pub(super) struct PromoteRequest {
         (status = 409, description = "It holds the alias already, would break what those who ask rely on, has a route that is taken, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 412, description = "Another holds the alias than `If-Match` says", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         BodyProblems,
-        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        FieldProblems,
     )
 )]
 pub(super) async fn promote(
@@ -154,7 +151,7 @@ pub(super) struct RollbackRequest {
         (status = 400, description = "The body is not JSON, or a header or name is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "There is nothing to go back to, or the alias changed hands meanwhile", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         BodyProblems,
-        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        FieldProblems,
     )
 )]
 pub(super) async fn rollback(
@@ -207,7 +204,7 @@ pub(super) struct RouteRequest {
         (status = 400, description = "The body is not JSON, or a header or name is not usable", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The shares do not add up to 100, an alias has no version, requests have no such field, or the key was used for another act", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
         BodyProblems,
-        (status = 422, description = "Some fields are not valid; all are named", body = crate::problem::ProblemDocument, content_type = "application/problem+json"),
+        FieldProblems,
     )
 )]
 pub(super) async fn route(
