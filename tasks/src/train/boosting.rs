@@ -40,6 +40,9 @@ pub fn fit(
     resources: Resources,
     judge: Option<Judge<'_>>,
 ) -> Result<(Forest, Option<Vec<f64>>), String> {
+    if config.bins == 0 {
+        return Err("`bins` of boosting is 0; leave it out, or give 2 or more".to_owned());
+    }
     let mut booster = booster(loss, resources)
         .set_iterations(config.trees)
         .set_learning_rate(config.learning_rate)
@@ -242,6 +245,19 @@ mod tests {
         assert!(forest.trees() < 400);
         assert_eq!(curve[forest.trees() - 1], best);
         assert_eq!(curve.len(), forest.trees() + 5);
+    }
+
+    #[test]
+    fn no_bins_are_refused() {
+        let (features, target) = example();
+        let config = BoostingConfig {
+            bins: 0,
+            ..BoostingConfig::default()
+        };
+        let resources = Resources { seed: 7, threads: 1 };
+        let weights = vec![1.0; 2000];
+        let refused = fit(&features, &target, &weights, Loss::Squared, &config, resources, None).unwrap_err();
+        assert!(refused.contains("`bins`"), "{refused}");
     }
 
     #[test]
